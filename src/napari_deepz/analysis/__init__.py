@@ -1,0 +1,1 @@
+"""Measures of how far a virtual slice may be trusted."""

@@ -1,0 +1,1 @@
+"""From one image and its surfaces to refocused planes, one at a time."""

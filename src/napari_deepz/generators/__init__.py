@@ -1,0 +1,1 @@
+"""Neural networks that refocus, and the packages they are kept in."""

@@ -1,0 +1,1 @@
+"""Image files in, stacks with physical sizes and provenance out."""

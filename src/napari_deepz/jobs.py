@@ -1,0 +1,59 @@
+"""Long work: how it is stopped and how it tells where it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+StopCondition = Callable[[], bool]
+
+
+class Cancelled(Exception):
+    """The user asked for the work to stop; what was finished before is valid."""
+
+
+@dataclass
+class Progress:
+    """How much of a job is done and how long the rest will take.
+
+    Parameters
+    ----------
+    total : int
+        Number of steps in the job.
+    clock : callable, optional
+        Seconds as a float; `time.monotonic` unless a test replaces it.
+    """
+
+    total: int
+    clock: Callable[[], float] = time.monotonic
+    done: int = field(default=0, init=False)
+    started_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_s = self.clock()
+
+    def advance(self, steps: int = 1) -> None:
+        """Count finished steps."""
+        self.done = min(self.total, self.done + steps)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the job began."""
+        return self.clock() - self.started_s
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Estimated seconds to the end; None before the first step is done."""
+        if self.done == 0:
+            return None
+        return self.elapsed_s / self.done * (self.total - self.done)
+
+    def describe(self) -> str:
+        """One line, such as '12 of 41, 3 s left'."""
+        text = f"{self.done} of {self.total}"
+        remaining = self.remaining_s
+        if remaining is None or self.done == self.total:
+            return text
+        minutes, seconds = divmod(round(remaining), 60)
+        return f"{text}, {minutes} min {seconds} s left" if minutes else f"{text}, {seconds} s left"

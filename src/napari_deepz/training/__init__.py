@@ -1,0 +1,1 @@
+"""Simulated focal stacks and the training of generators on them."""

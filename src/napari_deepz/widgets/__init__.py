@@ -1,0 +1,1 @@
+"""The napari side: the only modules that import napari and Qt."""
