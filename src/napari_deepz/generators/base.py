@@ -1,0 +1,62 @@
+"""What the engine asks of every generator: encode the image once, decode any surface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module, ABC):
+    """A network that refocuses normalised images onto a digital propagation matrix.
+
+    Attributes
+    ----------
+    size_multiple : int
+        Height and width of every input must be a multiple of this.
+    halo_px : int
+        Radius of the receptive field: pixels further away do not influence an output pixel.
+    code_channels : int
+        Values per pixel that `encode` keeps; the engine plans its memory with it.
+    """
+
+    size_multiple: int
+    halo_px: int
+    code_channels: int
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """Compute everything that depends on the image alone.
+
+        Parameters
+        ----------
+        image : Tensor
+            (N, 1, Y, X) float, normalised intensity.
+
+        Returns
+        -------
+        Tensor
+            (N, code_channels, Y, X), to be passed to `decode`.
+        """
+
+    @abstractmethod
+    def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
+        """Refocus an encoded image.
+
+        Parameters
+        ----------
+        code : Tensor
+            What `encode` returned.
+        dpm_um : Tensor
+            (N, 1, Y, X) float, axial distance of the wanted surface in µm.
+
+        Returns
+        -------
+        Tensor
+            (N, 1, Y, X), normalised intensity on that surface.
+        """
+
+    def forward(self, image: Tensor, dpm_um: Tensor) -> Tensor:
+        """Encode and decode in one call; shapes as in `encode` and `decode`."""
+        decoded: Tensor = self.decode(self.encode(image), dpm_um)
+        return decoded
