@@ -18,11 +18,14 @@ class Generator(nn.Module, ABC):
         Radius of the receptive field: pixels further away do not influence an output pixel.
     code_channels : int
         Values per pixel that `encode` keeps; the engine plans its memory with it.
+    plane_z_um : tuple of float or None
+        Where the code's channels are refocused planes themselves: their axial distances in µm.
     """
 
     size_multiple: int
     halo_px: int
     code_channels: int
+    plane_z_um: tuple[float, ...] | None = None
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:

@@ -1,0 +1,26 @@
+# `make demo` and `make test` each do all of their own set-up; see README.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check lint clean
+
+demo: $(STAMP)
+	$(BIN)/napari-deepz demo --output deepz-demo
+
+test: $(STAMP) lint
+	sh .ci/display-packages
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(STAMP): pyproject.toml constraints.txt .ci/install
+	sh .ci/install $(PYTHON) $(VENV)
+	touch $@
+
+clean:
+	rm -rf $(VENV) deepz-demo

@@ -1,0 +1,85 @@
+"""What a model is: everything about a generator that its weights do not say."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from napari_deepz.generators.base import Generator
+from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.intensity import Method
+
+Architecture = Literal["deepz-unet", "encode-once"]
+
+
+class DeepZUNetParameters(BaseModel):
+    """Size of the published U-Net."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: int = Field(48, ge=2, le=256)
+    levels: int = Field(6, ge=2, le=8)
+
+
+class EncodeOnceParameters(BaseModel):
+    """Size and planes of the encode-once generator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: int = Field(32, ge=2, le=256)
+    levels: int = Field(4, ge=1, le=8)
+    planes: int = Field(41, ge=2, le=512)
+
+
+class ModelSpec(BaseModel):
+    """A model's card, saved as ``model.json`` beside its weights.
+
+    Lengths are in µm. `axial_range_um` is the range of distances that the generator was trained
+    on; outside it a refocused image must not be trusted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
+    version: str = Field(min_length=1, max_length=40)
+    description: str = ""
+    architecture: Architecture
+    parameters: dict[str, int] = {}
+    objective: str
+    na: float = Field(gt=0, lt=1.7)
+    excitation_wavelength_um: float | None = Field(None, gt=0.1, lt=3)
+    emission_wavelength_um: float | None = Field(None, gt=0.1, lt=3)
+    pixel_size_um: float = Field(gt=0)
+    axial_range_um: tuple[float, float]
+    dpm_scale_um: float = Field(10.0, gt=0)
+    normalisation: Method
+    modality_in: str = "wide-field fluorescence"
+    modality_out: str = "wide-field fluorescence"
+    sample: str = ""
+    training: dict[str, Any] = {}
+    licence: str
+    citation: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.axial_range_um
+        if not low < high:
+            raise ValueError("the axial range must go from a smaller to a larger number")
+        self._checked_parameters()
+        return self
+
+    def _checked_parameters(self) -> DeepZUNetParameters | EncodeOnceParameters:
+        if self.architecture == "deepz-unet":
+            return DeepZUNetParameters.model_validate(self.parameters)
+        return EncodeOnceParameters.model_validate(self.parameters)
+
+    def build(self) -> Generator:
+        """Make the generator, with untrained weights."""
+        parameters = self._checked_parameters()
+        if isinstance(parameters, DeepZUNetParameters):
+            return DeepZUNet(**parameters.model_dump(), dpm_scale_um=self.dpm_scale_um)
+        low, high = self.axial_range_um
+        return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)

@@ -1,0 +1,93 @@
+"""The TOML file of a training run."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.training.phantoms import KINDS, Kind
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Where focal stacks come from: measured files if there are any, else the simulation.
+
+    Parameters
+    ----------
+    stacks : tuple of Path
+        Measured focal stacks, relative to the configuration file; patterns such as
+        ``data/*.ome.tif`` are allowed.
+    count, seed, pupils, kinds
+        Of the simulated stacks: see `simulation.simulate`.
+    middle_um : float
+        The input plane lies within this distance of the middle of the stack.
+    validation_count, validation_seed
+        Of the simulated stacks that are only looked at.
+    """
+
+    stacks: tuple[str, ...] = ()
+    count: int = Field(240, ge=1)
+    seed: int = 1
+    pupils: int = Field(40, ge=1)
+    kinds: tuple[Kind, ...] = KINDS
+    middle_um: float = Field(3.0, ge=0)
+    validation_count: int = Field(10, ge=1)
+    validation_seed: int = 2
+
+
+class ScheduleConfig(_Section):
+    """How the generator learns.
+
+    The learning rate rises over `warmup_steps` and then falls linearly to zero at `steps`.
+    """
+
+    steps: int = Field(ge=1)
+    seed: int = 0
+    batch: int = Field(12, ge=1)
+    patch_px: int = Field(96, ge=32)
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup_steps: int = Field(200, ge=1)
+    clip_norm: float = Field(1.0, gt=0)
+    bfloat16: bool = False
+    validate_every: int = Field(1000, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+
+
+class TrainConfig(_Section):
+    """A training run: the model to make, the data to learn from, and how."""
+
+    model: ModelSpec
+    data: DataConfig = DataConfig()
+    schedule: ScheduleConfig
+    output: Path
+    half_precision_weights: bool = False
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read and check a configuration; `output` is taken relative to the file.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, is not TOML or holds a setting that is not valid.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"The training configuration {path} cannot be read.") from error
+    try:
+        config = TrainConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"The setting '{where}' in {path} is not valid: {said}.") from error
+    return config.model_copy(update={"output": path.parent / config.output})

@@ -1,0 +1,176 @@
+"""Focal stacks as training samples: one input plane, the planes around it as targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_deepz.intensity import Intensity, fit_intensity
+from napari_deepz.training.simulation import SimulatedStack
+
+
+@dataclass(frozen=True, eq=False)
+class FocalStack:
+    """A focal stack to learn from.
+
+    Parameters
+    ----------
+    measured : ndarray
+        (Z, Y, X), what the input planes are taken from.
+    target : ndarray
+        (Z, Y, X) in the same units; the noise-free stack of a simulation, else `measured`.
+    z_step_um : float
+        Distance of the planes.
+    """
+
+    measured: NDArray[np.generic]
+    target: NDArray[np.generic]
+    z_step_um: float
+
+    @classmethod
+    def from_simulation(cls, stack: SimulatedStack) -> FocalStack:
+        """Noisy input planes, noise-free targets."""
+        return cls(stack.measured, stack.expected, float(stack.z_um[1] - stack.z_um[0]))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Normalised samples.
+
+    Parameters
+    ----------
+    image : Tensor
+        (N, 1, Y, X) float32 input planes.
+    target : Tensor
+        (N, P, Y, X) float32 planes at the wanted distances.
+    known : Tensor
+        (N, P, 1, 1) float32, one where the stack has that plane.
+    z_um : Tensor
+        (N, P) float32 distances from the input plane.
+    """
+
+    image: Tensor
+    target: Tensor
+    known: Tensor
+    z_um: Tensor
+
+
+class PatchSampler:
+    """Draws batches of patches; batch k is the same in every run with the same seed.
+
+    Parameters
+    ----------
+    stacks : iterable of FocalStack
+        Kept in memory.
+    normalisation : str
+        As in `intensity.fit_intensity`, fitted to each whole input plane.
+    middle_um : float
+        Input planes lie within this distance of the stack's middle.
+    patch_px : int
+        Side of a patch; three of four are centred where there is signal.
+    plane_z_um : sequence of float
+        Distances to draw targets at.
+    planes_per_sample : int or None
+        Number of distances drawn for each sample; None takes all of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no stack, or one is smaller than a patch.
+    """
+
+    def __init__(
+        self,
+        stacks: Iterable[FocalStack],
+        *,
+        normalisation: str,
+        middle_um: float,
+        patch_px: int,
+        plane_z_um: tuple[float, ...],
+        planes_per_sample: int | None,
+    ) -> None:
+        self._stacks = list(stacks)
+        if not self._stacks:
+            raise ValueError("There is no focal stack to train on.")
+        self._patch_px = patch_px
+        self._plane_z_um = np.array(plane_z_um)
+        self._planes_per_sample = planes_per_sample
+        self._inputs: list[tuple[int, int, Intensity]] = []
+        self._signal: list[NDArray[np.int64]] = []
+        for index, stack in enumerate(self._stacks):
+            if min(stack.measured.shape[1:]) < patch_px:
+                raise ValueError(
+                    f"A focal stack of {stack.measured.shape[2]} x {stack.measured.shape[1]} "
+                    f"pixels is smaller than the patches of {patch_px} pixels; choose smaller "
+                    "patches."
+                )
+            self._signal.append(_signal_pixels(stack.target))
+            middle = (len(stack.measured) - 1) / 2
+            for plane in range(len(stack.measured)):
+                if abs(plane - middle) * stack.z_step_um <= middle_um + 1e-6:
+                    fitted = fit_intensity(normalisation, stack.measured[plane])
+                    self._inputs.append((index, plane, fitted))
+
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """Draw the batch of one step."""
+        rng = np.random.default_rng([seed, step])
+        samples = [self._sample(rng) for _ in range(size)]
+        images, targets, known, z_um = (np.stack(part) for part in zip(*samples, strict=True))
+        return Batch(
+            torch.from_numpy(images)[:, None],
+            torch.from_numpy(targets),
+            torch.from_numpy(known)[:, :, None, None],
+            torch.from_numpy(z_um),
+        )
+
+    def _sample(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        index, plane, intensity = self._inputs[rng.integers(len(self._inputs))]
+        stack = self._stacks[index]
+        z_um = self._plane_z_um
+        if self._planes_per_sample is not None:
+            z_um = rng.choice(z_um, self._planes_per_sample, replace=False)
+        window = self._window(rng, index)
+        planes = plane + np.rint(z_um / stack.z_step_um).astype(int)
+        known = (planes >= 0) & (planes < len(stack.target))
+        target = intensity.apply(stack.target[np.clip(planes, 0, len(stack.target) - 1), *window])
+        image = intensity.apply(stack.measured[plane, *window])
+        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        return (
+            _turned(image, turns, flip),
+            _turned(target, turns, flip),
+            known.astype(np.float32),
+            z_um.astype(np.float32),
+        )
+
+    def _window(self, rng: np.random.Generator, index: int) -> tuple[slice, slice]:
+        shape = np.array(self._stacks[index].measured.shape[1:])
+        highest = shape - self._patch_px
+        if rng.uniform() < 0.75:
+            pixels = self._signal[index]
+            centre = np.array(divmod(int(pixels[rng.integers(len(pixels))]), int(shape[1])))
+            jitter = rng.integers(-self._patch_px // 4, self._patch_px // 4 + 1, 2)
+            corner = np.clip(centre + jitter - self._patch_px // 2, 0, highest)
+        else:
+            corner = rng.integers(0, highest + 1)
+        y, x = (int(value) for value in corner)
+        return slice(y, y + self._patch_px), slice(x, x + self._patch_px)
+
+
+def _signal_pixels(stack: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Flat indices of the pixels that are bright in some plane."""
+    brightest = stack.max(axis=0).astype(np.float32)
+    low, high = np.percentile(brightest, [50, 99.9])
+    bright = np.flatnonzero(brightest >= low + 0.25 * (high - low))
+    return bright if bright.size else np.arange(brightest.size)
+
+
+def _turned(image: NDArray[np.float32], turns: int, flip: bool) -> NDArray[np.float32]:
+    turned = np.rot90(image, turns, axes=(-2, -1))
+    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)

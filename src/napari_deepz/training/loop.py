@@ -1,0 +1,298 @@
+"""Supervised training with checkpoints, exact resume and a validation table."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_deepz import __version__
+from napari_deepz.analysis.metrics import correlation
+from napari_deepz.engine.devices import choose_device
+from napari_deepz.generators.base import Generator
+from napari_deepz.generators.package import save_model
+from napari_deepz.intensity import fit_intensity
+from napari_deepz.jobs import Cancelled, Progress, StopCondition
+from napari_deepz.training.config import TrainConfig
+from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+VALIDATION_Z_UM = (-10.0, -6.0, -2.0, 2.0, 6.0, 10.0)
+
+Report = Callable[[dict[str, Any], Progress], None]
+
+
+@dataclass
+class TrainingState:
+    """All that a run needs to go on exactly where it stood."""
+
+    network: Generator
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+
+
+def train(
+    config: TrainConfig,
+    stacks: list[FocalStack],
+    validation: list[FocalStack],
+    *,
+    resume: bool = False,
+    device: str | None = None,
+    report: Report | None = None,
+    should_stop: StopCondition | None = None,
+) -> Path:
+    """Train a generator and write it as a model package.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The run; checkpoint, log and package go to its output folder.
+    stacks, validation : list of FocalStack
+        To learn from, and to look at.
+    resume : bool
+        Go on from the checkpoint. The result equals that of a run that was never interrupted.
+    device : str, optional
+        As in `engine.devices.choose_device`.
+    report : callable, optional
+        Told each log entry and the progress.
+    should_stop : callable, optional
+        When it returns True the state is saved and `Cancelled` raised.
+
+    Returns
+    -------
+    Path
+        The model package.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to resume, or the checkpoint is of another configuration.
+    Cancelled
+        If stopped.
+    """
+    schedule = config.schedule
+    chosen = choose_device(device)
+    config.output.mkdir(parents=True, exist_ok=True)
+    state = _start(config, chosen)
+    if resume:
+        _restore(config, state)
+    elif (config.output / CHECKPOINT).exists():
+        raise ValueError(
+            f"{config.output} already holds a training run; add --resume to go on with it, or "
+            "choose another output folder."
+        )
+    sampler = _sampler(config, stacks, state.network)
+    progress = Progress(schedule.steps)
+    progress.advance(state.step)
+    log = _Log(config.output / LOG, state.step, report, progress)
+    began, losses = time.monotonic() - state.seconds, []
+    while state.step < schedule.steps:
+        batch = sampler.batch(schedule.seed, state.step, schedule.batch)
+        losses.append(_step(config, state, batch, chosen))
+        progress.advance()
+        state.seconds = time.monotonic() - began
+        last = state.step == schedule.steps
+        if last or state.step % schedule.validate_every == 0:
+            entry = {
+                "step": state.step,
+                "seconds": round(state.seconds, 1),
+                "loss": round(float(np.mean(losses)), 5),
+                "correlation": validate(
+                    state.network, validation, config.model.normalisation, chosen
+                ),
+            }
+            losses.clear()
+            log.write(entry)
+        if last or state.step % schedule.checkpoint_every == 0:
+            _save(config, state)
+        if should_stop is not None and should_stop():
+            _save(config, state)
+            raise Cancelled
+    return _finish(config, state, log.entries)
+
+
+def validate(
+    network: Generator, stacks: list[FocalStack], normalisation: str, device: torch.device
+) -> dict[str, dict[str, float]]:
+    """Correlation with the truth, per distance, from the middle plane of each stack.
+
+    Measured on normalised intensities, beside the unrefocused image's, averaged over the stacks.
+    Distances that no stack has are left out.
+    """
+    network.eval()
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for stack in stacks:
+        middle = len(stack.measured) // 2
+        intensity = fit_intensity(normalisation, stack.measured[middle])
+        height, width = (size - size % network.size_multiple for size in stack.measured.shape[1:])
+        image = intensity.apply(stack.measured[middle, :height, :width])
+        with torch.inference_mode():
+            code = network.encode(torch.from_numpy(image)[None, None].to(device))
+        for z_um in VALIDATION_Z_UM:
+            plane = middle + round(z_um / stack.z_step_um)
+            if not 0 <= plane < len(stack.target):
+                continue
+            truth = intensity.apply(stack.target[plane, :height, :width])
+            with torch.inference_mode():
+                dpm = torch.full((1, 1, height, width), z_um, device=device)
+                refocused = network.decode(code, dpm)[0, 0].cpu().numpy()
+            scores.setdefault(f"{z_um:g}", []).append(
+                (correlation(refocused, truth), correlation(image, truth))
+            )
+    network.train()
+    return {
+        z_um: {
+            "refocused": round(float(np.mean([pair[0] for pair in pairs])), 4),
+            "unrefocused": round(float(np.mean([pair[1] for pair in pairs])), 4),
+        }
+        for z_um, pairs in scores.items()
+    }
+
+
+def _start(config: TrainConfig, device: torch.device) -> TrainingState:
+    torch.manual_seed(config.schedule.seed)
+    network = config.model.build().to(device).train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.Adam(network.parameters(), config.schedule.learning_rate)
+    return TrainingState(network, optimiser)
+
+
+def _sampler(config: TrainConfig, stacks: list[FocalStack], network: Generator) -> PatchSampler:
+    low, high = config.model.axial_range_um
+    step = stacks[0].z_step_um if stacks else 1.0
+    anywhere = tuple(np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step)
+    return PatchSampler(
+        stacks,
+        normalisation=config.model.normalisation,
+        middle_um=config.data.middle_um,
+        patch_px=config.schedule.patch_px,
+        plane_z_um=network.plane_z_um or anywhere,
+        planes_per_sample=None if network.plane_z_um else 1,
+    )
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of a step counted from zero: linear warm-up, then linear decay."""
+    schedule = config.schedule
+    warm_up = min(1.0, (step + 1) / schedule.warmup_steps)
+    return schedule.learning_rate * warm_up * (1 - step / schedule.steps)
+
+
+def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device) -> float:
+    for group in state.optimiser.param_groups:
+        group["lr"] = learning_rate(config, state.step)
+    image = batch.image.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.schedule.bfloat16):
+        predicted = _predict(state.network, image, batch.z_um.to(device))
+    loss = masked_error(predicted.float(), batch.target.to(device), batch.known.to(device))
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.schedule.clip_norm)
+    state.optimiser.step()
+    state.step += 1
+    return loss.item()
+
+
+def _predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
+    """Refocus to all distances of a batch, (N, P, Y, X)."""
+    code = network.encode(image)
+    if network.plane_z_um is not None:
+        return code
+    uniform = z_um[:, :, None, None].expand(-1, -1, *image.shape[2:])
+    return torch.cat(
+        [network.decode(code, uniform[:, k : k + 1]) for k in range(z_um.shape[1])], dim=1
+    )
+
+
+def masked_error(predicted: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """Mean absolute error over the planes that the stack has.
+
+    Parameters
+    ----------
+    predicted, target : Tensor
+        (N, P, Y, X).
+    known : Tensor
+        (N, P, 1, 1), one or zero.
+    """
+    per_plane = (predicted - target).abs().mean(dim=(2, 3), keepdim=True)
+    return (per_plane * known).sum() / known.sum().clamp(min=1)
+
+
+def _fingerprint(config: TrainConfig) -> str:
+    return config.model_dump_json(exclude={"output"})
+
+
+def _save(config: TrainConfig, state: TrainingState) -> None:
+    path = config.output / CHECKPOINT
+    beside = path.with_name(path.name + ".partial")
+    torch.save(
+        {
+            "config": _fingerprint(config),
+            "network": state.network.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "step": state.step,
+            "seconds": state.seconds,
+        },
+        beside,
+    )
+    beside.replace(path)
+
+
+def _restore(config: TrainConfig, state: TrainingState) -> None:
+    path = config.output / CHECKPOINT
+    if not path.exists():
+        raise ValueError(f"There is no checkpoint in {config.output} to go on from.")
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    if saved["config"] != _fingerprint(config):
+        raise ValueError(
+            f"The checkpoint in {config.output} was made with another configuration; go on with "
+            "that one, or choose another output folder."
+        )
+    state.network.load_state_dict(saved["network"])
+    state.optimiser.load_state_dict(saved["optimiser"])
+    state.step, state.seconds = saved["step"], saved["seconds"]
+
+
+class _Log:
+    """The run's log: one JSON object a line, cut back to the checkpoint on resume."""
+
+    def __init__(self, path: Path, step: int, report: Report | None, progress: Progress) -> None:
+        self._path, self._report, self._progress = path, report, progress
+        lines = path.read_text().splitlines() if step and path.exists() else []
+        self.entries = [e for e in map(json.loads, lines) if e["step"] <= step]
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries))
+
+    def write(self, entry: dict[str, Any]) -> None:
+        self.entries.append(entry)
+        with self._path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+        if self._report is not None:
+            self._report(entry, self._progress)
+
+
+def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, Any]]) -> Path:
+    data = config.data.model_dump(mode="json")
+    training = {
+        "software": f"napari-deepz {__version__}, PyTorch {torch.__version__}",
+        "machine": platform.machine(),
+        "data": "measured focal stacks" if config.data.stacks else "simulated focal stacks",
+        "data_settings": data,
+        "schedule": config.schedule.model_dump(mode="json"),
+        "seconds": round(state.seconds),
+        "validation_correlation": entries[-1]["correlation"] if entries else {},
+    }
+    spec = config.model.model_copy(update={"training": training})
+    package = config.output / config.model.name
+    save_model(package, spec, state.network, half=config.half_precision_weights)
+    return package

@@ -1,0 +1,101 @@
+"""The published network against TensorFlow's own output, and the encode-once one's interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_deepz.generators.base import Generator
+from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.network import DeepZUNet
+from tests.conftest import shared_file
+
+
+def tensorflow_names(levels: int) -> dict[str, str]:
+    """PyTorch parameter name for each TensorFlow variable name."""
+    names = {}
+    for level in range(levels):
+        for conv in ("conv1", "conv2"):
+            names[f"Generator/down{level}/{conv}/filters"] = f"down.{level}.{conv}.weight"
+            names[f"Generator/down{level}/{conv}/biases"] = f"down.{level}.{conv}.bias"
+    for level in range(levels - 1):
+        for conv in ("conv0", "conv1", "conv2"):
+            names[f"Generator/up{level}/{conv}/filters"] = f"up.{level}.{conv}.weight"
+            names[f"Generator/up{level}/{conv}/biases"] = f"up.{level}.{conv}.bias"
+    names["Generator/last_layer/filters"] = "last_layer.weight"
+    names["Generator/last_layer/biases_1"] = "last_layer.bias"
+    return names
+
+
+def test_published_network_matches_tensorflow():
+    folder = shared_file("fixtures/tf_saved_model")
+    values = np.fromfile(folder / "variables/variables.data-00000-of-00001", "<f4")
+    network = DeepZUNet(base=4, levels=6)
+    state = network.state_dict()
+    # The file holds the variables one after the other in the order of their names; both HWIO and
+    # TensorFlow's transposed (H, W, out, in) become PyTorch's layout by the same permutation.
+    position = 0
+    for _, name in sorted(tensorflow_names(6).items()):
+        shape = state[name].shape
+        stored = (*shape[2:], shape[1], shape[0]) if len(shape) == 4 else tuple(shape)
+        size = int(np.prod(stored))
+        tensor = torch.from_numpy(values[position : position + size].reshape(stored).copy())
+        state[name] = tensor.permute(3, 2, 0, 1) if len(shape) == 4 else tensor
+        position += size
+    assert position == values.size
+    network.load_state_dict(state)
+
+    parity = np.load(folder / "parity.npz")
+    channels = torch.from_numpy(parity["input"])
+    image, dpm_um = channels[None, None, ..., 0], channels[None, None, ..., 1] * 10
+    with torch.inference_mode():
+        output = network(image, dpm_um)[0, 0].numpy()
+    assert np.abs(output - parity["output"]).max() / parity["output"].std() < 1e-4
+
+
+def test_published_size():
+    with torch.device("meta"):
+        network = DeepZUNet()
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(77.8e6, rel=1e-3)
+    assert network.down[0].conv1.weight.shape == (25, 2, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [DeepZUNet(base=2, levels=3), EncodeOnce(base=2, levels=2, planes=5)],
+    ids=["deepz-unet", "encode-once"],
+)
+def test_receptive_field_is_within_the_halo(network: Generator):
+    for parameter in network.parameters():
+        torch.nn.init.uniform_(parameter, 0.01, 0.05)
+    reach = network.halo_px
+    size = -(-(4 * reach) // network.size_multiple) * network.size_multiple
+    image = torch.rand(1, 1, size, size, requires_grad=True)
+    middle = size // 2
+    dpm = torch.full_like(image, 3.0)
+    network(image, dpm)[0, 0, middle : middle + 8, middle : middle + 8].sum().backward()
+    touched = image.grad[0, 0].abs().sum(0).nonzero().ravel()
+    assert touched.min() >= middle - reach
+    assert touched.max() < middle + 8 + reach
+    assert touched.max() - touched.min() > reach
+
+
+def test_untrained_encode_once_returns_the_unrefocused_image():
+    image = torch.rand(1, 1, 32, 48)
+    network = EncodeOnce(base=4, levels=2)
+    with torch.inference_mode():
+        refocused = network(image, torch.full_like(image, -7.3))
+    torch.testing.assert_close(refocused, image)
+
+
+def test_decode_interpolates_per_pixel_and_holds_the_ends():
+    network = EncodeOnce(base=2, levels=1, z_min_um=-2, z_max_um=2, planes=5)
+    assert network.plane_z_um == (-2, -1, 0, 1, 2)
+    code = (torch.tensor(network.plane_z_um) ** 2)[None, :, None, None].expand(1, 5, 4, 4)
+    dpm = torch.full((1, 1, 4, 4), 0.0)
+    dpm[0, 0, 0] = torch.tensor([-2.0, -1.5, 0.25, 2.0])
+    dpm[0, 0, 1] = torch.tensor([-9.0, 9.0, 1.0, 1.75])
+    out = network.decode(code, dpm)[0, 0]
+    torch.testing.assert_close(out[0], torch.tensor([4.0, 2.5, 0.25, 4.0]))
+    torch.testing.assert_close(out[1], torch.tensor([4.0, 4.0, 1.0, 3.25]))
