@@ -36,10 +36,7 @@ def test_median_p99_measures_the_foreground():
 def test_units_do_not_matter(method: str, rng: np.random.Generator):
     image = rng.gamma(2, 1, (64, 64))
     first = fit_intensity(method, image).apply(image)
-    if method == "signed-sqrt":
-        rescaled = 7 * image + 300
-    else:
-        rescaled = 7 * image
+    rescaled = 7 * image + 300 if method == "signed-sqrt" else 7 * image
     second = fit_intensity(method, rescaled).apply(rescaled)
     np.testing.assert_allclose(first, second, atol=2e-2 if method == "median-p99" else 1e-3)
 

@@ -7,6 +7,15 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw weights that keep a ReLU network's signals alive (He et al. 2015, arXiv:1502.01852)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class Generator(nn.Module, ABC):
     """A network that refocuses normalised images onto a digital propagation matrix.
 

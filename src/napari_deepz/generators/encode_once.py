@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, initialise
 
 
 class _Block(nn.Sequential):
@@ -63,9 +63,8 @@ class EncodeOnce(Generator):
         )
         self.up = nn.ModuleList(_Block(2 * width, width) for width in widths[:-1])
         self.head = nn.Conv2d(base, 4 * planes, 3, padding=1)
+        initialise(self)
         nn.init.zeros_(self.head.weight)
-        assert self.head.bias is not None
-        nn.init.zeros_(self.head.bias)
 
         self.size_multiple = 2**levels
         self.code_channels = planes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, initialise
 
 
 def _convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -72,6 +72,7 @@ class DeepZUNet(Generator):
         )
         self.up = nn.ModuleList(_Up(width) for width in widths[:-1])
         self.last_layer = _convolution(base, 1)
+        initialise(self)
 
         self.size_multiple = 2 ** (levels - 1)
         # Two convolutions a level on the way down, two and a transposed one on the way up, and

@@ -1,0 +1,29 @@
+"""Surfaces in depth on which an image is refocused, their files, and the sign of z.
+
+A surface turns into digital propagation matrices (DPM): for each pixel of the image the distance
+
+    DPM(y, x) = z_target(y, x) - z_input
+
+in µm, float32, positive in the direction of increasing plane index of a focal stack. Refocusing
+plane k of a stack with the z step dz onto ``Flat(dz)`` therefore aims at plane k + 1. Positions in
+the image are in µm from the centre of the first pixel, y down the rows and x along them.
+"""
+
+from napari_deepz.surfaces.base import Surface, SurfaceWarning, out_of_range_mask
+from napari_deepz.surfaces.files import load_surface, save_surface
+from napari_deepz.surfaces.image import FromImage
+from napari_deepz.surfaces.points import FromPoints
+from napari_deepz.surfaces.shapes import Curved, Flat, Tilted
+
+__all__ = [
+    "Curved",
+    "Flat",
+    "FromImage",
+    "FromPoints",
+    "Surface",
+    "SurfaceWarning",
+    "Tilted",
+    "load_surface",
+    "out_of_range_mask",
+    "save_surface",
+]

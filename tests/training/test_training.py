@@ -1,0 +1,219 @@
+"""Training: samples are what they say, a killed run goes on exactly, the result is a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_deepz.generators.package import load_model
+from napari_deepz.intensity import fit_intensity
+from napari_deepz.jobs import Cancelled
+from napari_deepz.training.config import TrainConfig, read_config
+from napari_deepz.training.dataset import FocalStack, PatchSampler
+from napari_deepz.training.loop import learning_rate, masked_error, train
+from tests.conftest import tiny_spec
+
+CONFIG = """
+output = "run"
+[model]
+name = "tiny"
+version = "1"
+architecture = "{architecture}"
+parameters = {parameters}
+objective = "20x/0.75 dry"
+na = 0.75
+pixel_size_um = 0.325
+axial_range_um = [-2.0, 2.0]
+normalisation = "signed-sqrt"
+licence = "BSD-3-Clause"
+citation = "none"
+[schedule]
+steps = {steps}
+batch = 2
+patch_px = 32
+warmup_steps = 2
+validate_every = 2
+checkpoint_every = 2
+"""
+ENCODE_ONCE = {
+    "architecture": "encode-once",
+    "parameters": "{ base = 4, levels = 2, planes = 9 }",
+}
+DEEPZ = {"architecture": "deepz-unet", "parameters": "{ base = 4, levels = 2 }"}
+
+
+def config(folder: Path, steps: int = 6, **changes: str) -> TrainConfig:
+    path = folder / "config.toml"
+    path.write_text(CONFIG.format(steps=steps, **(ENCODE_ONCE | changes)))
+    return read_config(path)
+
+
+def blurred_stacks(count: int = 2) -> list[FocalStack]:
+    """Spots that grow away from the middle plane, 0.5 µm apart."""
+    rng = np.random.default_rng(0)
+    z_um = np.arange(-4, 5) * 0.5
+    y, x = np.mgrid[:48, :48]
+    stacks = []
+    for _ in range(count):
+        stack = np.zeros((9, 48, 48))
+        for cy, cx in rng.uniform(4, 44, (6, 2)):
+            for plane, z in enumerate(z_um):
+                width = 1.2 + abs(z)
+                spot = np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 2 / width**2)
+                stack[plane] += 1000 / width**2 * spot
+        measured = rng.poisson(stack + 20).astype(np.uint16)
+        stacks.append(FocalStack(measured, (stack + 20).astype(np.float32), 0.5))
+    return stacks
+
+
+def weights(package: Path) -> dict[str, torch.Tensor]:
+    return load_model(package).network.state_dict()
+
+
+def sampler(stacks: list[FocalStack], **changes) -> PatchSampler:
+    options = {
+        "normalisation": "signed-sqrt",
+        "middle_um": 0.5,
+        "patch_px": 32,
+        "plane_z_um": (-2.0, -1.0, 0.0, 1.0, 2.0),
+        "planes_per_sample": None,
+    }
+    return PatchSampler(stacks, **(options | changes))
+
+
+def test_batches_repeat_with_their_seed_and_step():
+    data = sampler(blurred_stacks())
+    first, again = data.batch(3, 7, 4), data.batch(3, 7, 4)
+    torch.testing.assert_close(first.image, again.image, rtol=0, atol=0)
+    torch.testing.assert_close(first.target, again.target, rtol=0, atol=0)
+    assert not torch.equal(first.image, data.batch(3, 8, 4).image)
+
+
+def test_the_target_at_distance_zero_is_the_input_and_missing_planes_are_masked():
+    stack = blurred_stacks(1)[0]
+    clean = FocalStack(stack.target, stack.target, 0.5)
+    batch = sampler([clean]).batch(0, 0, 16)
+    torch.testing.assert_close(batch.target[:, 2], batch.image[:, 0])
+    assert batch.known.shape == (16, 5, 1, 1)
+    assert set(batch.known[:, 1:4].unique().tolist()) == {1.0}
+    # Inputs half a µm off the middle lack the plane 2 µm further that way.
+    assert 0 < batch.known[:, [0, 4]].mean() < 1
+
+
+def test_targets_lie_in_the_direction_of_increasing_plane_index():
+    planes = np.arange(9)[:, None, None] * np.ones((9, 40, 40))
+    planes += np.random.default_rng(0).normal(0, 0.01, planes.shape)
+    batch = sampler([FocalStack(planes, planes, 0.5)], middle_um=0).batch(0, 0, 2)
+    fitted = fit_intensity("signed-sqrt", planes[4])
+    for row in batch.target:
+        restored = fitted.invert(row.numpy()).mean((1, 2))
+        np.testing.assert_allclose(restored, [0, 2, 4, 6, 8], atol=0.1)
+
+
+def test_loss_counts_known_planes_only():
+    predicted = torch.zeros(1, 2, 4, 4)
+    target = torch.stack([torch.full((4, 4), 3.0), torch.full((4, 4), 100.0)])[None]
+    known = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
+    assert masked_error(predicted, target, known).item() == 3.0
+
+
+def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path):
+    settings = config(tmp_path, steps=100)
+    rates = [learning_rate(settings, step) for step in range(101)]
+    assert rates[0] == pytest.approx(1e-3)
+    assert max(rates) == pytest.approx(2e-3, rel=0.02)
+    assert rates[-1] == 0
+
+
+@pytest.mark.parametrize("network", [ENCODE_ONCE, DEEPZ], ids=["encode-once", "deepz-unet"])
+def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
+    stacks = blurred_stacks()
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = train(config(tmp_path / "whole", **network), stacks, stacks[:1])
+    killed = config(tmp_path / "killed", **network)
+    steps = iter(range(100))
+    with pytest.raises(Cancelled):
+        train(killed, stacks, stacks[:1], should_stop=lambda: next(steps) == 2)
+    package = train(killed, stacks, stacks[:1], resume=True)
+    expected = weights(whole)
+    for name, tensor in weights(package).items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+    logs = [
+        [
+            json.loads(line)["correlation"]
+            for line in (run / "run/log.jsonl").read_text().splitlines()
+        ]
+        for run in (tmp_path / "whole", tmp_path / "killed")
+    ]
+    assert logs[0] == logs[1]
+    assert len(logs[0]) == 3
+
+
+@pytest.mark.slow
+def test_training_learns_and_the_card_tells_how(tmp_path: Path):
+    stacks = blurred_stacks(6)
+    larger = "{ base = 8, levels = 2, planes = 9 }"
+    package = train(config(tmp_path, steps=150, parameters=larger), stacks[:5], stacks[5:])
+    scores = load_model(package).spec.training["validation_correlation"]
+    assert scores["2"]["refocused"] > scores["2"]["unrefocused"] + 0.05
+    training = load_model(package).spec.training
+    assert training["schedule"]["steps"] == 150
+    assert training["data"] == "simulated focal stacks"
+
+
+def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
+    stacks = blurred_stacks()
+    train(config(tmp_path, steps=2), stacks, stacks[:1])
+    with pytest.raises(ValueError, match="already holds a training run; add --resume"):
+        train(config(tmp_path, steps=2), stacks, stacks[:1])
+    with pytest.raises(ValueError, match="made with another configuration"):
+        train(config(tmp_path, steps=4), stacks, stacks[:1], resume=True)
+
+
+def test_nothing_to_resume(tmp_path: Path):
+    with pytest.raises(ValueError, match="no checkpoint in"):
+        train(config(tmp_path), blurred_stacks(), [], resume=True)
+
+
+def test_stacks_smaller_than_a_patch():
+    with pytest.raises(ValueError, match="48 x 48 pixels is smaller than the patches of 64"):
+        sampler(blurred_stacks(1), patch_px=64)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("output = [", "is not valid TOML"),
+        ("output = 'x'", "setting 'model' in .* is not valid: Field required"),
+        (CONFIG.format(steps=0, **ENCODE_ONCE), "setting 'schedule.steps'"),
+        (CONFIG.format(steps=3, **ENCODE_ONCE) + "stepps = 3", "setting 'schedule.stepps'"),
+    ],
+)
+def test_broken_configurations_say_so(tmp_path: Path, text: str, sentence: str):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=sentence):
+        read_config(path)
+
+
+def test_missing_configuration(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"nothing\.toml cannot be read"):
+        read_config(tmp_path / "nothing.toml")
+
+
+def test_the_bundled_models_configuration_is_valid():
+    path = Path(__file__).parents[2] / "training/widefield-20x-0.75.toml"
+    settings = read_config(path)
+    assert settings.model.name == "widefield-20x-0.75"
+    assert settings.model.build().plane_z_um[0] == -10.0
+
+
+def test_specs_survive_the_way_through_toml(tmp_path: Path):
+    spec = config(tmp_path).model
+    assert spec.parameters == {"base": 4, "levels": 2, "planes": 9}
+    assert spec.architecture == tiny_spec().architecture
