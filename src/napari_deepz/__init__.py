@@ -1,5 +1,55 @@
-"""Refocus fluorescence images after the fact with Deep-Z."""
+"""Refocus fluorescence images after the fact with Deep-Z.
 
+>>> import napari_deepz as dz
+>>> image = dz.read_image("worm.tif")
+>>> stack = dz.refocus(
+...     image.plane(), dz.Flat(-10, 10, 0.5), dz.load_model(), pixel_size_um=image.pixel_size_um
+... )  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_deepz.analysis.evaluation import evaluate
+    from napari_deepz.engine.refocus import iter_refocus, refocus
+    from napari_deepz.generators.package import load_model
+    from napari_deepz.io.reading import read_image
+    from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
 
 __version__ = version("napari-deepz")
+
+__all__ = [
+    "Curved",
+    "Flat",
+    "FromImage",
+    "FromPoints",
+    "Tilted",
+    "evaluate",
+    "iter_refocus",
+    "load_model",
+    "read_image",
+    "refocus",
+]
+
+_HOMES = {
+    "evaluate": "analysis.evaluation",
+    "iter_refocus": "engine.refocus",
+    "load_model": "generators.package",
+    "read_image": "io.reading",
+    "refocus": "engine.refocus",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that importing the package is quick."""
+    if name not in __all__:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'surfaces')}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,206 @@
+"""Virtual slices against the planes that the microscope really took."""
+
+from __future__ import annotations
+
+import csv
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
+from napari_deepz.engine.refocus import iter_refocus
+from napari_deepz.generators.package import Model
+from napari_deepz.jobs import Progress, StopCondition
+from napari_deepz.surfaces import Flat
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How close an image comes to a measured plane.
+
+    Parameters
+    ----------
+    rmse : float
+        Root mean square error, in the stack's intensity units.
+    psnr : float
+        Peak signal-to-noise ratio in dB; the peak is the stack's intensity range.
+    ssim : float
+        Structural similarity, with the same range.
+    correlation : float
+        Pearson's; NaN where an image is constant.
+    """
+
+    rmse: float
+    psnr: float
+    ssim: float
+    correlation: float
+
+
+@dataclass(frozen=True)
+class DepthScores:
+    """One plane of the stack, and how well it was met.
+
+    Parameters
+    ----------
+    plane : int
+        Its index.
+    z_um : float
+        Its distance from the input plane.
+    in_range : bool
+        Whether the model was trained for that distance.
+    refocused, unrefocused : Scores
+        Of the virtual slice, and of the input plane itself: the baseline.
+    """
+
+    plane: int
+    z_um: float
+    in_range: bool
+    refocused: Scores
+    unrefocused: Scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of every plane but the input plane.
+
+    Parameters
+    ----------
+    depths : tuple of DepthScores
+        In the order of the planes.
+    input_plane : int
+        Where the input image came from.
+    data_range : float
+        The intensity range that PSNR and SSIM refer to: from the 0.1st to the 99.9th percentile
+        of the stack.
+    model_name, device : str
+        What refocused, and on what.
+    notes : tuple of str
+        What was noticed, a sentence each.
+    """
+
+    depths: tuple[DepthScores, ...]
+    input_plane: int
+    data_range: float
+    model_name: str
+    device: str
+    notes: tuple[str, ...]
+
+    def write_csv(self, path: Path) -> None:
+        """Save the scores, a line per plane and a pair of columns per measure."""
+        names = [field.name for field in fields(Scores)]
+        header = [f"{name}_{which}" for name in names for which in ("refocused", "unrefocused")]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["plane", "z_um", "in_range", *header])
+            for depth in self.depths:
+                pairs = [
+                    f"{getattr(scores, name):.6g}"
+                    for name in names
+                    for scores in (depth.refocused, depth.unrefocused)
+                ]
+                writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *pairs])
+
+
+def evaluate(
+    stack: NDArray[np.generic],
+    input_plane: int,
+    model: Model,
+    *,
+    pixel_size_um: float | None,
+    z_step_um: float,
+    device: str | None = None,
+    should_stop: StopCondition | None = None,
+    on_plane: Callable[[Progress], None] | None = None,
+) -> Evaluation:
+    """Refocus one plane of a measured stack onto all the others and compare.
+
+    Parameters
+    ----------
+    stack : ndarray
+        (Z, Y, X), measured.
+    input_plane : int
+        Index of the plane to refocus.
+    model : Model
+        The generator.
+    pixel_size_um, device, should_stop
+        As in `engine.refocus.iter_refocus`.
+    z_step_um : float
+        Distance of the planes.
+    on_plane : callable, optional
+        Told the progress after each plane.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ValueError
+        If the array is not a stack, has no contrast, or has no such plane.
+    Cancelled
+        When `should_stop` says so.
+    """
+    if stack.ndim != 3 or len(stack) < 2:
+        raise ValueError("Evaluation needs a focal stack: (Z, Y, X) with at least two planes.")
+    if not 0 <= input_plane < len(stack):
+        raise ValueError(
+            f"The stack has planes 0 to {len(stack) - 1}; there is no input plane {input_plane}."
+        )
+    if not (math.isfinite(z_step_um) and z_step_um > 0):
+        raise ValueError(f"The z step is {z_step_um} µm; give a positive number of micrometres.")
+    low, high = np.percentile(stack.astype(np.float32), [0.1, 99.9])
+    data_range = float(high - low)
+    if not data_range > 0:
+        raise ValueError("The stack has no contrast to compare.")
+    unrefocused = stack[input_plane].astype(np.float32)
+    wanted = [plane for plane in range(len(stack)) if plane != input_plane]
+    z_um = [(plane - input_plane) * z_step_um for plane in wanted]
+    lowest, highest = model.spec.axial_range_um
+    progress = Progress(len(wanted))
+    depths = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The notes say the same and are kept.
+        planes = iter_refocus(
+            stack[input_plane],
+            [Flat(z) for z in z_um],
+            model,
+            pixel_size_um=pixel_size_um,
+            device=device,
+            should_stop=should_stop,
+        )
+    for plane, z, refocused in zip(wanted, z_um, planes, strict=True):
+        truth = stack[plane].astype(np.float32)
+        depths.append(
+            DepthScores(
+                plane=plane,
+                z_um=z,
+                in_range=lowest - 1e-3 <= z <= highest + 1e-3,
+                refocused=_scores(refocused.data, truth, data_range),
+                unrefocused=_scores(unrefocused, truth, data_range),
+            )
+        )
+        progress.advance()
+        if on_plane is not None:
+            on_plane(progress)
+    return Evaluation(
+        depths=tuple(depths),
+        input_plane=input_plane,
+        data_range=data_range,
+        model_name=model.spec.name,
+        device=refocused.device,
+        notes=refocused.notes,
+    )
+
+
+def _scores(image: NDArray[np.float32], truth: NDArray[np.float32], data_range: float) -> Scores:
+    return Scores(
+        rmse=rmse(image, truth),
+        psnr=psnr(image, truth, data_range=data_range),
+        ssim=ssim(image, truth, data_range=data_range),
+        correlation=correlation(image, truth),
+    )

@@ -1,0 +1,115 @@
+"""Pictures of results, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from napari_deepz.analysis.evaluation import Evaluation
+
+_MEASURES = {
+    "rmse": "RMSE (intensity units)",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "correlation": "correlation",
+}
+
+
+def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Draw the four measures over depth, refocused and unrefocused, as a PNG."""
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    z_um = [depth.z_um for depth in evaluation.depths]
+    outside = [depth.z_um for depth in evaluation.depths if not depth.in_range]
+    for axes, (name, label) in zip(figure.subplots(2, 2).flat, _MEASURES.items(), strict=True):
+        for which, colour in (("refocused", "tab:blue"), ("unrefocused", "tab:gray")):
+            values = [getattr(getattr(depth, which), name) for depth in evaluation.depths]
+            axes.plot(z_um, values, marker=".", color=colour, label=which)
+        axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        for side in ([z for z in outside if z < 0], [z for z in outside if z > 0]):
+            if side:
+                axes.axvspan(min(side), max(side), color="tab:red", alpha=0.12)
+        axes.set_xlabel("distance from the input plane (µm)")
+        axes.set_ylabel(label)
+    figure.axes[0].legend()
+    beyond = "; red: outside the model's range" if outside else ""
+    figure.suptitle(
+        f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}", fontsize=11
+    )
+    figure.savefig(path, dpi=110)
+
+
+def plot_overview(
+    image: NDArray[np.generic],
+    virtual: NDArray[np.float32],
+    measured: NDArray[np.generic],
+    z_um: Sequence[float],
+    tilted: NDArray[np.float32],
+    tilted_truth: NDArray[np.float32],
+    *,
+    pixel_size_um: float,
+    title: str,
+    path: Path,
+) -> None:
+    """Draw input, virtual slices, a section in depth and the tilted plane beside the truth.
+
+    Parameters
+    ----------
+    image : ndarray
+        (Y, X) input.
+    virtual, measured : ndarray
+        (Z, Y, X) virtual slices, and the stack's own planes at the same distances.
+    z_um : sequence of float
+        Distance of each plane from the input.
+    tilted, tilted_truth : ndarray
+        (Y, X) image refocused onto the tilted plane, and the same cut through the stack.
+    pixel_size_um : float
+        Of all of them.
+    title, path
+        Headline, and where the PNG goes.
+    """
+    low, high = np.percentile(measured.astype(np.float32), [1, 99.8])
+    shown = [len(z_um) // 8, len(z_um) // 3, len(z_um) - 1 - len(z_um) // 8]
+    row = int(np.argmax(measured.max(axis=(0, 2))))
+    figure = Figure(figsize=(13, 7.2), layout="constrained")
+    grid = figure.add_gridspec(4, 5, height_ratios=[1, 0.32, 1, 0.32])
+
+    def show(axes: Axes, pixels: NDArray[np.generic], label: str) -> None:
+        scaled = np.sqrt(np.clip((pixels - low) / (high - low), 0, 1))
+        axes.imshow(scaled, cmap="magma", vmin=0, vmax=1)
+        axes.set_title(label, fontsize=9)
+        axes.set_axis_off()
+
+    def section(axes: Axes, stack: NDArray[np.generic], label: str) -> None:
+        width_um = stack.shape[2] * pixel_size_um
+        scaled = np.sqrt(np.clip((stack[:, row] - low) / (high - low), 0, 1))
+        axes.imshow(
+            scaled,
+            cmap="magma",
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, width_um, float(z_um[-1]), float(z_um[0])),
+        )
+        axes.set_title(label, fontsize=9)
+        axes.set_xlabel("x (µm)", fontsize=8)
+        axes.set_ylabel("z (µm)", fontsize=8)
+        axes.tick_params(labelsize=7)
+
+    inferred = "inferred from the input alone"
+    show(figure.add_subplot(grid[0:3, 0]), image, "input image (0 µm)")
+    for column, plane in enumerate(shown, start=1):
+        label = f"{z_um[plane]:+g} µm"
+        show(figure.add_subplot(grid[0, column]), virtual[plane], f"{label}, {inferred}")
+        show(figure.add_subplot(grid[2, column]), measured[plane], f"{label}, stack's own plane")
+    show(figure.add_subplot(grid[0, 4]), tilted, f"tilted plane, {inferred}")
+    show(figure.add_subplot(grid[2, 4]), tilted_truth, "tilted cut through the stack")
+    section(figure.add_subplot(grid[1, 1:]), virtual, f"xz section, {inferred}")
+    section(figure.add_subplot(grid[3, 1:]), measured, "xz section of the stack")
+    figure.suptitle(title, fontsize=11)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,327 @@
+"""Everything about a run that can be decided before the first pixel is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from napari_deepz.engine.inputs import SMALLEST_PX, check_shape
+from napari_deepz.generators.package import Model
+from napari_deepz.surfaces import Surface, out_of_range_mask
+from napari_deepz.tiling import RAMP_PX, Tile, ceil_to_multiple, tile_image
+
+Strategy = Literal["hold codes", "encode again", "spool to memory", "spool to disk"]
+
+PIXEL_SIZE_TOLERANCE = 0.02
+"""Relative difference from the model's pixel size above which the image is resampled."""
+
+_GIB = 1 << 30
+_FLOAT_BYTES = 4
+_WINDOW_PX = 1152
+_SMALLEST_DEFAULT_TILE_PX = 256
+_SMALLEST_TILE_PX = 64
+_MOST_RESAMPLED_PIXELS = 1 << 28
+
+
+class ResourceError(ValueError):
+    """This machine has too little memory or disk space for a run."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a run may keep at once, in bytes.
+
+    Attributes
+    ----------
+    code_bytes : int
+        Encoded tiles held in memory.
+    memory_bytes : int
+        Finished tiles and non-uniform DPMs held in memory.
+    scratch_bytes : int
+        Size of the scratch file.
+    """
+
+    code_bytes: int = _GIB
+    memory_bytes: int = _GIB
+    scratch_bytes: int = 32 * _GIB
+
+    def with_free_scratch(self, free_bytes: int) -> Budget:
+        """Lower the scratch file's limit to what is free on the disk."""
+        return replace(self, scratch_bytes=min(self.scratch_bytes, free_bytes))
+
+
+@dataclass(frozen=True)
+class PlannedPlane:
+    """One plane of a run.
+
+    Attributes
+    ----------
+    index : int
+        Position in the run, from 0.
+    surface : Surface
+        The surface that it lies on.
+    dpm_index : int
+        Which of the surface's DPMs.
+    z_um : float or None
+        Axial distance from the input image where it is the same for all pixels.
+    """
+
+    index: int
+    surface: Surface
+    dpm_index: int
+    z_um: float | None
+
+
+Pass = tuple[PlannedPlane, ...]
+
+
+@dataclass(frozen=True)
+class RefocusPlan:
+    """How a run will be carried out.
+
+    Attributes
+    ----------
+    image_shape : tuple of int
+        (Y, X) of the image and of every plane.
+    working_shape : tuple of int
+        (Y, X) on the model's pixel grid; differs from `image_shape` where it is resampled.
+    pixel_size_um : float
+        Of the image; the model's where the caller did not know.
+    planes : tuple of PlannedPlane
+        In the order in which they come out.
+    tiles : tuple of Tile
+        On the model's pixel grid.
+    strategy : str
+        "hold codes": encode every tile once and keep the codes, then decode plane after plane.
+        "encode again": the same, but encode every tile anew for every plane; for generators that
+        do all their work in `decode`. "spool to memory", "spool to disk": for the planes of a
+        pass, encode and decode tile after tile and keep the outputs, then assemble the planes;
+        for images whose codes do not fit in memory.
+    passes : tuple of tuple of PlannedPlane
+        Planes that are finished together; a single pass unless they do not all fit.
+    notes : tuple of str
+        What the user must know, a sentence each.
+    """
+
+    image_shape: tuple[int, int]
+    working_shape: tuple[int, int]
+    pixel_size_um: float
+    planes: tuple[PlannedPlane, ...]
+    tiles: tuple[Tile, ...]
+    strategy: Strategy
+    passes: tuple[Pass, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the model works on another pixel grid than the image's."""
+        return self.image_shape != self.working_shape
+
+    @property
+    def smaller_tile_px(self) -> int | None:
+        """Half of the present tile size, or None where tiles get no smaller."""
+        half = max(tile.core_px for tile in self.tiles) // 2
+        return half if half >= _SMALLEST_TILE_PX else None
+
+
+def plan_refocus(
+    image_shape: tuple[int, ...],
+    surfaces: Sequence[Surface],
+    model: Model,
+    *,
+    pixel_size_um: float | None = None,
+    tile_px: int | None = None,
+    budget: Budget | None = None,
+) -> RefocusPlan:
+    """Decide grid, tiles and memory strategy of a run, and what to tell the user about it.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        (Y, X).
+    surfaces : sequence of Surface
+        In the order in which their planes shall come out.
+    model : Model
+        The generator and what it was trained on.
+    pixel_size_um : float, optional
+        Of the image; the model's is assumed where it is None.
+    tile_px : int, optional
+        Largest side of a tile without its halo; chosen from the generator's halo where None.
+    budget : Budget, optional
+        Limits of memory and scratch space; `Budget()` where None.
+
+    Returns
+    -------
+    RefocusPlan
+        A pure function of the arguments.
+
+    Raises
+    ------
+    ValueError
+        If the image or its pixel size cannot be worked with.
+    ResourceError
+        If not even one plane fits into the budget.
+    """
+    shape = check_shape(image_shape)
+    budget = budget or Budget()
+    pixel_um = model.spec.pixel_size_um if pixel_size_um is None else float(pixel_size_um)
+    working_shape = _working_shape(shape, pixel_um, model)
+    notes = _pixel_notes(shape, working_shape, pixel_size_um, model)
+    notes += [
+        note for surface in surfaces for note in _range_notes(surface, shape, pixel_um, model)
+    ]
+    tiles = _tiles(working_shape, model, tile_px)
+    planes = tuple(_planes(surfaces))
+    strategy, passes = _strategy(planes, tiles, working_shape, model, budget)
+    return RefocusPlan(
+        image_shape=shape,
+        working_shape=working_shape,
+        pixel_size_um=pixel_um,
+        planes=planes,
+        tiles=tiles,
+        strategy=strategy,
+        passes=passes,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tuple[int, int]:
+    if not (math.isfinite(pixel_um) and pixel_um > 0):
+        raise ValueError(f"The pixel size must be a positive number of µm, not {pixel_um:g}.")
+    ratio = pixel_um / model.spec.pixel_size_um
+    if abs(ratio - 1) <= PIXEL_SIZE_TOLERANCE:
+        return shape
+    height, width = round(shape[0] * ratio), round(shape[1] * ratio)
+    if min(height, width) < SMALLEST_PX or height * width > _MOST_RESAMPLED_PIXELS:
+        problem = "too small" if min(height, width) < SMALLEST_PX else "too large"
+        raise ValueError(
+            f"The image has {pixel_um:g} µm pixels and the model '{model.spec.name}' works at "
+            f"{model.spec.pixel_size_um:g} µm, where the image would be {height} × {width} pixels, "
+            f"{problem} to refocus; check the pixel size or choose another model."
+        )
+    return height, width
+
+
+def _pixel_notes(
+    shape: tuple[int, int],
+    working_shape: tuple[int, int],
+    pixel_size_um: float | None,
+    model: Model,
+) -> list[str]:
+    name, model_um = model.spec.name, model.spec.pixel_size_um
+    if pixel_size_um is None:
+        return [
+            f"The image's pixel size is not known, so that of the model '{name}', {model_um:g} µm, "
+            "was assumed."
+        ]
+    if working_shape == shape:
+        return []
+    return [
+        f"The image has {pixel_size_um:g} µm pixels and the model '{name}' works at {model_um:g} "
+        f"µm, so the image was resampled from {shape[0]} × {shape[1]} to {working_shape[0]} × "
+        f"{working_shape[1]} pixels and every plane back."
+    ]
+
+
+def _range_notes(
+    surface: Surface, shape: tuple[int, int], pixel_um: float, model: Model
+) -> Iterator[str]:
+    axial_range_um = lowest, highest = model.spec.axial_range_um
+    beyond = (
+        f"beyond the axial range of the model '{model.spec.name}', {lowest:g} to {highest:g} µm"
+    )
+    if surface.uniform_z_um is not None:
+        outside = out_of_range_mask(np.array(surface.uniform_z_um), axial_range_um)
+        if outside is not None:
+            count = int(np.count_nonzero(outside))
+            lies = "planes lies" if count == 1 else "planes lie"
+            which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
+            yield f"{which} {beyond} ({surface.describe()}); do not trust what is shown there."
+        return
+    nearest, farthest = surface.range_um(shape, pixel_um)
+    if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
+        yield (
+            f"The surface reaches from {nearest:.4g} to {farthest:.4g} µm, {beyond} "
+            f"({surface.describe()}); do not trust what is shown there."
+        )
+
+
+def _tiles(shape: tuple[int, int], model: Model, tile_px: int | None) -> tuple[Tile, ...]:
+    network = model.network
+    if tile_px is None:
+        tile_px = _WINDOW_PX
+        if max(shape) > _WINDOW_PX:
+            margin_px = ceil_to_multiple(network.halo_px + RAMP_PX // 2, network.size_multiple)
+            tile_px = max(_SMALLEST_DEFAULT_TILE_PX, _WINDOW_PX - 2 * margin_px)
+    elif tile_px < 1:
+        raise ValueError(f"The tile size must be a positive number of pixels, not {tile_px}.")
+    return tile_image(
+        shape, tile_px=tile_px, halo_px=network.halo_px, size_multiple=network.size_multiple
+    )
+
+
+def _planes(surfaces: Sequence[Surface]) -> Iterator[PlannedPlane]:
+    index = 0
+    for surface in surfaces:
+        for dpm_index in range(len(surface)):
+            z_um = surface.uniform_z_um
+            yield PlannedPlane(index, surface, dpm_index, z_um[dpm_index] if z_um else None)
+            index += 1
+
+
+def _strategy(
+    planes: Pass,
+    tiles: Sequence[Tile],
+    shape: tuple[int, int],
+    model: Model,
+    budget: Budget,
+) -> tuple[Strategy, tuple[Pass, ...]]:
+    if model.network.code_channels == 1:
+        return "encode again", (planes,)
+    window_pixels = sum(prod(tile.window_shape) for tile in tiles)
+    if model.network.code_channels * _FLOAT_BYTES * window_pixels <= budget.code_bytes:
+        return "hold codes", (planes,)
+    plane_bytes = _FLOAT_BYTES * sum(prod(tile.output_shape) for tile in tiles)
+    dpm_bytes = (_FLOAT_BYTES + 1) * prod(shape)  # with its mask
+    options: list[tuple[Strategy, tuple[Pass, ...]]] = []
+    if plane_bytes <= budget.memory_bytes:
+        passes = _passes(planes, budget, plane_bytes + dpm_bytes, plane_bytes, 0)
+        options.append(("spool to memory", passes))
+    if plane_bytes <= budget.scratch_bytes:
+        passes = _passes(planes, budget, dpm_bytes, 0, plane_bytes)
+        options.append(("spool to disk", passes))
+    if not options:
+        raise ResourceError(
+            f"Refocusing this image of {shape[0]} × {shape[1]} pixels needs "
+            f"{plane_bytes / 1e9:.2g} GB of temporary disk space, of which only "
+            f"{budget.scratch_bytes / 1e9:.2g} GB can be used; free some space, or set TMPDIR to a "
+            "folder on a larger disk."
+        )
+    return min(options, key=lambda option: len(option[1]))
+
+
+def _passes(
+    planes: Pass,
+    budget: Budget,
+    non_uniform_memory_bytes: int,
+    uniform_memory_bytes: int,
+    scratch_bytes: int,
+) -> tuple[Pass, ...]:
+    """Group planes so that each group keeps within the budget; at least one plane in each."""
+    passes: list[list[PlannedPlane]] = [[]]
+    memory = scratch = 0
+    for plane in planes:
+        needed = non_uniform_memory_bytes if plane.z_um is None else uniform_memory_bytes
+        full = memory + needed > budget.memory_bytes
+        if passes[-1] and (full or scratch + scratch_bytes > budget.scratch_bytes):
+            passes.append([])
+            memory = scratch = 0
+        passes[-1].append(plane)
+        memory += needed
+        scratch += scratch_bytes
+    return tuple(map(tuple, passes))

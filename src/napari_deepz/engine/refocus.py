@@ -1,0 +1,175 @@
+"""Refocus one 2D image onto surfaces: all planes at once, or one after the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from napari_deepz.engine.devices import choose_device
+from napari_deepz.engine.inputs import Surfaces, check_image, check_surfaces
+from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
+from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
+from napari_deepz.engine.scratch import free_scratch_bytes
+from napari_deepz.generators.package import Model
+from napari_deepz.jobs import StopCondition
+from napari_deepz.surfaces import Surface
+
+__all__ = [
+    "Budget",
+    "RefocusWarning",
+    "RefocusedPlane",
+    "RefocusedStack",
+    "ResourceError",
+    "iter_refocus",
+    "refocus",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class RefocusedStack:
+    """All virtual images of a run; the attributes are those of its planes.
+
+    Attributes
+    ----------
+    data : ndarray
+        (n, Y, X) float32, in the input's intensity units.
+    z_um, surfaces, out_of_range : tuple
+        One entry per plane.
+    notes : tuple of str
+        What was noticed in the run, a sentence each.
+    device : str
+        What computed it.
+    """
+
+    data: NDArray[np.float32]
+    z_um: tuple[float | None, ...]
+    surfaces: tuple[Surface, ...]
+    out_of_range: tuple[NDArray[np.bool_] | None, ...]
+    notes: tuple[str, ...]
+    device: str
+
+
+def iter_refocus(
+    image: ArrayLike,
+    surfaces: Surfaces,
+    model: Model,
+    *,
+    pixel_size_um: float | None = None,
+    device: str | torch.device | None = None,
+    should_stop: StopCondition | None = None,
+    tile_px: int | None = None,
+    budget: Budget | None = None,
+) -> Generator[RefocusedPlane, None, None]:
+    """Yield refocused planes one by one, as soon as each is ready.
+
+    The arguments are checked and the image is read before the first plane is asked for.
+
+    Parameters
+    ----------
+    image : array-like
+        (Y, X), bool, integer or float; NumPy, dask or zarr. It must not change during the run.
+    surfaces : Surface, array-like or iterable of them
+        Where to refocus; an array is a digital propagation matrix, (Y, X) in µm.
+    model : Model
+        From `load_model`. It is not changed, and may be used by several threads at once.
+    pixel_size_um : float, optional
+        Of the image; the model's is assumed where it is None. Where they differ by more than
+        2 %, the image is resampled on the way in and every plane on the way out.
+    device : str or torch.device, optional
+        As for `choose_device`.
+    should_stop : callable, optional
+        Asked between tiles and between the layers of the network.
+    tile_px : int, optional
+        Largest side of a tile without its halo; by default images up to 1152 × 1152 pixels are
+        not tiled.
+    budget : Budget, optional
+        Limits of memory and scratch space.
+
+    Yields
+    ------
+    RefocusedPlane
+        In the order of `surfaces`.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be worked with; the message is a sentence for the user.
+    ResourceError
+        If memory or disk space does not suffice.
+    Cancelled
+        When `should_stop()` is true.
+
+    Warns
+    -----
+    RefocusWarning
+        Once for each thing that the user must know; the planes' notes say the same.
+    """
+    chosen = choose_device(device)
+    targets = check_surfaces(surfaces)
+    checked = check_image(image)
+    limits = (budget or Budget()).with_free_scratch(free_scratch_bytes())
+
+    def plan(tile_px: int | None) -> RefocusPlan:
+        return plan_refocus(
+            checked.pixels.shape,
+            targets,
+            model,
+            pixel_size_um=pixel_size_um,
+            tile_px=tile_px,
+            budget=limits,
+        )
+
+    run = RefocusRun(checked, model, chosen, should_stop or (lambda: False), plan, tile_px)
+    for note in run.notes:
+        warnings.warn(note, RefocusWarning, stacklevel=2)
+    return run.planes()
+
+
+def refocus(
+    image: ArrayLike,
+    surfaces: Surfaces,
+    model: Model,
+    *,
+    pixel_size_um: float | None = None,
+    device: str | torch.device | None = None,
+    should_stop: StopCondition | None = None,
+    tile_px: int | None = None,
+    budget: Budget | None = None,
+) -> RefocusedStack:
+    """Refocus an image onto all planes at once; parameters and errors as for `iter_refocus`.
+
+    Returns
+    -------
+    RefocusedStack
+        All planes, in the order of `surfaces`.
+    """
+    targets = check_surfaces(surfaces)
+    count = sum(len(target) for target in targets)
+    planes: list[RefocusedPlane] = []
+    for plane in iter_refocus(
+        image,
+        targets,
+        model,
+        pixel_size_um=pixel_size_um,
+        device=device,
+        should_stop=should_stop,
+        tile_px=tile_px,
+        budget=budget,
+    ):
+        if not planes:
+            data = np.empty((count, *plane.data.shape), dtype=np.float32)
+        data[plane.index] = plane.data
+        planes.append(replace(plane, data=data[plane.index]))
+    return RefocusedStack(
+        data=data,
+        z_um=tuple(plane.z_um for plane in planes),
+        surfaces=tuple(plane.surface for plane in planes),
+        out_of_range=tuple(plane.out_of_range for plane in planes),
+        notes=planes[-1].notes,
+        device=planes[-1].device,
+    )

@@ -1,0 +1,256 @@
+"""The work of one run, from a checked image to planes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_deepz.engine.devices import (
+    describe_device,
+    free_device_memory,
+    is_out_of_memory,
+    network_on,
+)
+from napari_deepz.engine.inputs import CheckedImage
+from napari_deepz.engine.planning import PlannedPlane, RefocusPlan, ResourceError
+from napari_deepz.engine.resampling import LINEAR, resample
+from napari_deepz.engine.scratch import MemoryStore, ScratchFile, TileStore
+from napari_deepz.engine.tile_compute import TileCompute
+from napari_deepz.generators.base import Generator as Network
+from napari_deepz.generators.package import Model
+from napari_deepz.intensity import fit_intensity
+from napari_deepz.jobs import Cancelled, StopCondition
+from napari_deepz.surfaces import Surface, out_of_range_mask
+
+Pixels = NDArray[np.float32]
+
+
+class RefocusWarning(UserWarning):
+    """Something about a run that the user must know to judge its result."""
+
+
+@dataclass(frozen=True, eq=False)
+class RefocusedPlane:
+    """One virtual image.
+
+    Attributes
+    ----------
+    data : ndarray
+        (Y, X) float32 of the input's shape, in the input's intensity units.
+    index : int
+        Position in the run, from 0.
+    z_um : float or None
+        Axial distance from the input image where it is the same for all pixels.
+    surface : Surface
+        The surface that the plane lies on.
+    out_of_range : ndarray or None
+        (Y, X) bool, true where the surface leaves the model's axial range; None where it never
+        does.
+    device : str
+        What computed it, such as "CPU, 2 threads".
+    notes : tuple of str
+        What has been noticed in the run so far, a sentence each.
+    """
+
+    data: Pixels
+    index: int
+    z_um: float | None
+    surface: Surface
+    out_of_range: NDArray[np.bool_] | None
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Field:
+    """The DPM of a plane on the model's grid (one number where uniform), and its mask."""
+
+    dpm_um: Pixels | float
+    out_of_range: NDArray[np.bool_] | None
+
+
+class RefocusRun:
+    """One run: its plan, which gets smaller tiles when memory runs out, and its notes.
+
+    Parameters
+    ----------
+    image : CheckedImage
+        What is refocused.
+    model : Model
+        With what.
+    device : torch.device
+        Where.
+    should_stop : callable
+        Asked between tiles and between the layers of the network.
+    make_plan : callable
+        Plan for a tile size; None for the default.
+    tile_px : int or None
+        Tile size to start with.
+    """
+
+    def __init__(
+        self,
+        image: CheckedImage,
+        model: Model,
+        device: torch.device,
+        should_stop: StopCondition,
+        make_plan: Callable[[int | None], RefocusPlan],
+        tile_px: int | None,
+    ) -> None:
+        self.image = image
+        self.model = model
+        self.device = device
+        self.device_name = describe_device(device)
+        self.should_stop = should_stop
+        self.make_plan = make_plan
+        self.plan = make_plan(tile_px)
+        self.notes = list(dict.fromkeys((*image.notes, *self.plan.notes)))
+
+    def planes(self) -> Generator[RefocusedPlane, None, None]:
+        """Yield every plane; goes on with smaller tiles when memory runs out."""
+        if self.image.constant is not None:
+            yield from self._constant_planes(self.image.constant)
+            return
+        pixels = resample(self.image.pixels, self.plan.working_shape)
+        intensity = fit_intensity(self.model.spec.normalisation, pixels)
+        network = self._network()
+        done = 0
+        while done < len(self.plan.planes):
+            alone = len(self.plan.tiles) == 1
+            # Codes of several tiles wait in main memory, so that smaller tiles always help.
+            waiting_room = self.device if alone else torch.device("cpu")
+            compute = TileCompute(network, self.device, intensity, pixels, waiting_room)
+            spool = self.plan.strategy.startswith("spool")
+            planes = self._spooled(compute, done) if spool else self._streamed(compute, done)
+            try:
+                with closing(planes):
+                    for plane in planes:
+                        yield plane
+                        done += 1
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                return
+            # Outside the except clause, where the traceback no longer keeps tensors alive.
+            free_device_memory(self.device)
+            self._shrink_tiles()
+
+    def _network(self) -> Network:
+        try:
+            network = network_on(self.model.network, self.device)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise self._too_little_memory() from error
+            raise
+        # The copy is this run's own, so asking between its layers disturbs nobody else.
+        for layer in network.modules():
+            layer.register_forward_pre_hook(lambda *_: self._check_stop())
+        return network
+
+    def _shrink_tiles(self) -> None:
+        tile_px = self.plan.smaller_tile_px
+        if tile_px is None:
+            raise self._too_little_memory()
+        self.plan = self.make_plan(tile_px)
+        note = f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels."
+        self.notes.append(note)
+        warnings.warn(note, RefocusWarning, stacklevel=3)
+
+    def _too_little_memory(self) -> ResourceError:
+        return ResourceError(
+            f"{self.device_name} has too little memory for the model '{self.model.spec.name}', "
+            "even in the smallest tiles; close other programs that use it, or choose the device "
+            "'cpu'."
+        )
+
+    def _constant_planes(self, value: float) -> Generator[RefocusedPlane, None, None]:
+        for target in self.plan.planes:
+            self._check_stop()
+            data = np.full(self.plan.image_shape, value, dtype=np.float32)
+            yield self._finished(target, self._field(target).out_of_range, data)
+
+    def _streamed(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
+        tiles = self.plan.tiles
+        codes = []
+        if self.plan.strategy == "hold codes":
+            for tile in tiles:
+                self._check_stop()
+                codes.append(compute.encode(tile))
+        for target in self.plan.planes[first:]:
+            field = self._field(target)
+            canvas = self._canvas()
+            for number, tile in enumerate(tiles):
+                self._check_stop()
+                code = codes[number] if codes else compute.encode(tile)
+                tile.add_to(canvas, compute.decode(code, tile, field.dpm_um))
+            yield self._finished(target, field.out_of_range, canvas)
+
+    def _spooled(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
+        tiles = self.plan.tiles
+        for together in self.plan.passes:
+            targets = [target for target in together if target.index >= first]
+            if not targets:
+                continue
+            fields = [self._field(target) for target in targets]
+            with self._store() as store:
+                for number in range(len(tiles)):
+                    self._fill(store, number, compute, fields)
+                for row, target in enumerate(targets):
+                    self._check_stop()
+                    canvas = self._canvas()
+                    for number, tile in enumerate(tiles):
+                        tile.add_to(canvas, store.read(row, number))
+                    yield self._finished(target, fields[row].out_of_range, canvas)
+
+    def _fill(
+        self, store: TileStore, number: int, compute: TileCompute, fields: list[_Field]
+    ) -> None:
+        tile = self.plan.tiles[number]
+        self._check_stop()
+        code = compute.encode(tile)
+        for row, field in enumerate(fields):
+            self._check_stop()
+            store.write(row, number, compute.decode(code, tile, field.dpm_um))
+
+    def _store(self) -> TileStore:
+        if self.plan.strategy == "spool to memory":
+            return MemoryStore()
+        return ScratchFile([tile.output_shape for tile in self.plan.tiles])
+
+    def _canvas(self) -> Pixels:
+        return np.zeros(self.plan.working_shape, dtype=np.float32)
+
+    def _field(self, target: PlannedPlane) -> _Field:
+        shape, axial_range_um = self.plan.image_shape, self.model.spec.axial_range_um
+        if target.z_um is not None:
+            outside = out_of_range_mask(np.array([[target.z_um]]), axial_range_um)
+            return _Field(
+                target.z_um, None if outside is None else np.broadcast_to(np.True_, shape)
+            )
+        dpm_um = target.surface.dpm(shape, self.plan.pixel_size_um, target.dpm_index)
+        outside = out_of_range_mask(dpm_um, axial_range_um)
+        return _Field(resample(dpm_um, self.plan.working_shape, order=LINEAR), outside)
+
+    def _finished(
+        self, target: PlannedPlane, out_of_range: NDArray[np.bool_] | None, canvas: Pixels
+    ) -> RefocusedPlane:
+        return RefocusedPlane(
+            data=resample(canvas, self.plan.image_shape),
+            index=target.index,
+            z_um=target.z_um,
+            surface=target.surface,
+            out_of_range=out_of_range,
+            device=self.device_name,
+            notes=tuple(self.notes),
+        )
+
+    def _check_stop(self) -> None:
+        if self.should_stop():
+            raise Cancelled("The refocusing was cancelled.")

@@ -1,0 +1,150 @@
+"""Reading images from files: pixels, axes and physical sizes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from napari_deepz.images import ImageFileError, ImageSeries
+from napari_deepz.io.colour import grey_from_colour
+from napari_deepz.io.ome_tiff import tiff_provenance
+from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
+from napari_deepz.io.tiff import read_tiff
+from napari_deepz.io.units import pixel_um_from_resolution, square_pixel_um
+from napari_deepz.provenance import Provenance
+
+_TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+_FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".ome")
+
+# https://www.w3.org/TR/png-3/#11IHDR
+_PNG_BIT_DEPTH_AT = 24
+_PNG_COLOUR_TYPE_AT = 25
+_PNG_GREY = 0
+
+
+def read_image(path: str | os.PathLike[str]) -> ImageSeries:
+    """Read TIFF, OME-TIFF, an ImageJ hyperstack, OME-Zarr (0.4, 0.5, level 0) or PNG.
+
+    Sizes that the file does not tell, or tells in dots per inch for a printer, stay None. Pages of
+    a TIFF without a description are planes (Z). Colour images are accepted where they hold one
+    intensity only: three equal colours, or one colour and two black ones.
+
+    Parameters
+    ----------
+    path : path
+        An image file, or the folder of an OME-Zarr image.
+
+    Returns
+    -------
+    ImageSeries
+        Axes in the order (T, C, Z, Y, X), those of length 1 (except Y and X) dropped. TIFF and
+        OME-Zarr pixels are loaded plane by plane when asked for.
+
+    Warns
+    -----
+    ImageReadWarning
+        If the file holds several images: the first is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ImageFileError
+        If the file cannot be used as an image; the message says why.
+    """
+    path = _existing(path)
+    try:
+        if path.is_dir():
+            return read_ome_zarr(path, _stem(path))
+        if path.suffix.lower() in _TIFF_SUFFIXES:
+            return read_tiff(path, _stem(path))
+        if path.suffix.lower() == ".png":
+            return _read_png(path, _stem(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImageFileError(f"'{path.name}' cannot be read: {reason}.") from error
+    raise ImageFileError(
+        f"'{path.name}' is not of a kind that can be read: use TIFF, OME-TIFF, OME-Zarr or PNG."
+    )
+
+
+def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
+    """Read how a stack written by `write_stack` was made.
+
+    Parameters
+    ----------
+    path : path
+        An OME-TIFF file or the folder of an OME-Zarr image.
+
+    Returns
+    -------
+    Provenance or None
+        None when the file carries no record of this package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file or the record in it is damaged.
+    """
+    path = _existing(path)
+    if path.is_dir():
+        return zarr_provenance(path)
+    return tiff_provenance(path) if path.suffix.lower() in _TIFF_SUFFIXES else None
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file '{path}': check the name and the folder.")
+    return path.absolute()
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    while Path(name).suffix.lower() in _FORMAT_SUFFIXES:
+        name = Path(name).stem
+    return name
+
+
+def _read_png(path: Path, name: str) -> ImageSeries:
+    try:
+        with path.open("rb") as file:
+            header = file.read(_PNG_COLOUR_TYPE_AT + 1)
+        with Image.open(path, formats=["PNG"]) as image:
+            if header[_PNG_BIT_DEPTH_AT] == 16 and header[_PNG_COLOUR_TYPE_AT] != _PNG_GREY:
+                raise ImageFileError(
+                    f"'{path.name}' is a colour PNG of 16 bits, of which only 8 could be read: "
+                    "save it as a grey PNG or as TIFF."
+                )
+            pixels = _png_pixels(image, path.name)
+            dots_per_inch: tuple[Any, Any] = image.info.get("dpi", (None, None))
+    except ImageFileError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageFileError(
+            f"'{path.name}' is too large to be read safely as PNG: save it as TIFF."
+        ) from error
+    except Exception as error:  # a damaged PNG makes Pillow raise nearly anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ImageFileError(
+            f"'{path.name}' is not a PNG image, is damaged or was cut short: copy or export it "
+            "again."
+        ) from error
+    x_um, y_um = (pixel_um_from_resolution(dots, "inch") for dots in dots_per_inch)
+    return ImageSeries(pixels, "YX", square_pixel_um(path.name, x_um, y_um), None, name=name)
+
+
+def _png_pixels(image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    if image.mode == "I":
+        return np.asarray(image).astype(np.uint16)
+    pixels = np.asarray(image)
+    return pixels if pixels.ndim == 2 else grey_from_colour(pixels, name)

@@ -1,0 +1,181 @@
+"""Writing stacks: streamed plane by plane, and either complete or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from napari_deepz.io.layout import StackLayout
+from napari_deepz.io.ome_tiff import write_ome_tiff
+from napari_deepz.io.ome_zarr import write_ome_zarr, zarr_package
+from napari_deepz.provenance import Provenance
+
+_SUFFIXES = (".tif", ".tiff", ".zarr")
+
+# Room for tables, metadata and half-filled blocks of the file system.
+_MARGIN_BYTES = 2**20
+_MARGIN_BYTES_PER_PLANE = 2**12
+
+_Plane = np.ndarray[Any, np.dtype[Any]]
+
+
+def write_stack(
+    path: str | os.PathLike[str],
+    planes: Iterable[_Plane],
+    *,
+    count: int,
+    shape: tuple[int, int],
+    dtype: DTypeLike = "float32",
+    pixel_size_um: float | None,
+    z_step_um: float | None,
+    z_start_um: float | None,
+    name: str,
+    provenance: Provenance,
+) -> None:
+    """Write a stack (Z, Y, X) as OME-TIFF or OME-Zarr 0.5 while its planes are being made.
+
+    No more than two planes are held at a time. The stack grows under a temporary name in the same
+    folder and gets its own name when it is complete: after a failure or a cancellation nothing is
+    left of it, and a file that had the name before is still there, unchanged.
+
+    Parameters
+    ----------
+    path : path
+        Ends with .ome.tif, .tif (or .tiff), .ome.zarr or .zarr; an existing image is replaced.
+    planes : iterable of ndarray
+        `count` planes (Y, X); whatever it raises, `jobs.Cancelled` included, is passed on.
+    count : int
+        Number of planes.
+    shape : tuple of int
+        (Y, X) of every plane.
+    dtype : dtype, optional
+        Type to store: 8, 16, 32 bit integers or 32, 64 bit floats. Planes of another type are
+        converted where no value can overflow or lose its fraction.
+    pixel_size_um : float or None
+        Pixel size in µm; None when unknown.
+    z_step_um : float or None
+        Distance between planes in µm; None when unknown or uneven.
+    z_start_um : float or None
+        Axial position of the first plane in µm; None when unknown or not flat.
+    name : str
+        Name of the image and its channel.
+    provenance : Provenance
+        Saved with the pixels; `read_provenance` reads it back.
+
+    Raises
+    ------
+    ValueError
+        If a setting cannot be used, zarr is missing, or the planes are too few, too many, of
+        another shape, or of a type that does not fit into `dtype`.
+    OSError
+        If the folder does not exist, the disk has not enough room, or writing fails.
+    """
+    path = Path(path)
+    layout = StackLayout(
+        count=count,
+        shape=(int(shape[0]), int(shape[1])),
+        dtype=np.dtype(dtype).newbyteorder("="),
+        pixel_size_um=pixel_size_um,
+        z_step_um=z_step_um,
+        z_start_um=z_start_um,
+        name=name,
+    )
+    _require_usable(path)
+    _require_room(path, layout)
+    write = write_ome_zarr if _is_zarr(path) else write_ome_tiff
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        write(temporary, _checked(planes, layout, path.name), layout, provenance)
+        _put_in_place(temporary, path)
+    except OSError as error:
+        raise OSError(
+            f"'{path.name}' could not be written, nothing is left of it: {error.strerror or error}."
+        ) from error
+    finally:
+        _remove(temporary)
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr"
+
+
+def _require_usable(path: Path) -> None:
+    if path.suffix.lower() not in _SUFFIXES:
+        raise ValueError(
+            f"'{path.name}' is not a name that a stack can be written to: let it end with "
+            ".ome.tif or .ome.zarr."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder '{path.parent}' to write '{path.name}' into.")
+    if not _is_zarr(path):
+        if path.is_dir():
+            raise ValueError(f"'{path}' is a folder: choose another name for the file.")
+        return
+    zarr_package()
+    if path.exists() and not any((path / mark).is_file() for mark in ("zarr.json", ".zgroup")):
+        raise ValueError(f"'{path}' exists and is not a zarr image: choose another name.")
+
+
+def _require_room(path: Path, layout: StackLayout) -> None:
+    needed = layout.nbytes + _MARGIN_BYTES + layout.count * _MARGIN_BYTES_PER_PLANE
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise OSError(
+            f"'{path.name}' needs {needed / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free in "
+            f"'{path.parent}': make room or choose another folder."
+        )
+
+
+def _checked(planes: Iterable[_Plane], layout: StackLayout, name: str) -> Iterator[_Plane]:
+    """Pass on exactly the planes that were announced, converted to the type to be stored."""
+    source = iter(planes)
+    for index in range(layout.count):
+        try:
+            plane = np.asarray(next(source))
+        except StopIteration:
+            raise ValueError(
+                f"'{name}' was not written: only {index} of its {layout.count} planes were made."
+            ) from None
+        if plane.shape != layout.shape:
+            raise ValueError(
+                f"'{name}' was not written: plane {index} has the shape {plane.shape} in place of "
+                f"{layout.shape}."
+            )
+        allowed: Literal["same_kind", "safe"] = "same_kind" if layout.dtype.kind == "f" else "safe"
+        if not np.can_cast(plane.dtype, layout.dtype, allowed):
+            raise ValueError(
+                f"'{name}' was not written: pixels of type {plane.dtype} do not fit into "
+                f"{layout.dtype} without loss."
+            )
+        yield plane.astype(layout.dtype, copy=False)
+        del plane
+    if next(source, None) is not None:
+        raise ValueError(f"'{name}' was not written: more than {layout.count} planes were made.")
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    if not path.is_dir():
+        os.replace(temporary, path)
+        return
+    former = path.with_name(f".{uuid.uuid4().hex}.part")
+    path.rename(former)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        former.rename(path)
+        raise
+    _remove(former)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

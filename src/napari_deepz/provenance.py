@@ -1,0 +1,125 @@
+"""Where a stack comes from: enough to make it again and never to mistake it for a measurement."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    """File names that are not valid Unicode reach Python with surrogates, which no file holds."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+_Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
+
+
+class Provenance(BaseModel):
+    """Saved with every stack that this package writes.
+
+    Parameters
+    ----------
+    kind : {"inferred", "simulated", "measured"}
+        Whether a network, a simulation or a microscope made the pixels.
+    software, version : str, optional
+        The program that wrote the stack: this package unless given.
+    created : str, optional
+        ISO 8601 time, UTC; now unless given.
+    input_name : str or None, optional
+        Name of the image that was refocused.
+    model_name, model_version, model_sha256 : str or None, optional
+        The generator and the checksum of its weights.
+    surfaces : list of dict or None, optional
+        The surfaces refocused onto, in the form in which they are saved as JSON.
+    axial_range_um : tuple of float or None, optional
+        Lowest and highest axial distance in the stack, in µm.
+    pixel_size_um : float or None, optional
+        Pixel size of the input in µm.
+    device : str or None, optional
+        What the computation ran on.
+    command : str or None, optional
+        The command that repeats it.
+    notes : tuple of str, optional
+        Warnings given while the stack was made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    kind: Literal["inferred", "simulated", "measured"]
+    software: _Text = "napari-deepz"
+    version: _Text = Field(default_factory=lambda: metadata.version("napari-deepz"))
+    created: _Text = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    input_name: _Text | None = None
+    model_name: _Text | None = None
+    model_version: _Text | None = None
+    model_sha256: _Text | None = None
+    surfaces: list[dict[str, Any]] | None = None
+    axial_range_um: tuple[float, float] | None = None
+    pixel_size_um: float | None = None
+    device: _Text | None = None
+    command: _Text | None = None
+    notes: tuple[_Text, ...] = ()
+
+    def to_json(self) -> str:
+        """One line of ASCII JSON, safe inside XML and any text encoding."""
+        return json.dumps(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Provenance:
+        """Read what `to_json` wrote; entries that this version does not know are ignored.
+
+        Raises
+        ------
+        ValueError
+            If the text is not a provenance record.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise ValueError(
+                "The record of how this stack was made cannot be read: it is damaged, or a newer "
+                "version of napari-deepz wrote it."
+            ) from error
+
+    def describe(self) -> str:
+        """Say it in a few sentences for people who open the file in other software."""
+        sentences = [_HEADLINES[self.kind]]
+        if self.model_name:
+            label = " ".join(filter(None, (self.model_name, self.model_version)))
+            sentences.append(f"Model {label}.")
+        if self.input_name:
+            sentences.append(f"Input image {self.input_name}.")
+        if self.surfaces:
+            sentences.append(f"Surface {'; '.join(map(_describe_surface, self.surfaces))}.")
+        if self.axial_range_um:
+            low_um, high_um = self.axial_range_um
+            sentences.append(f"Axial range {low_um:g} to {high_um:g} µm.")
+        sentences += [f"Note: {note}" for note in self.notes]
+        sentences.append(f"Written by {self.software} {self.version}, {self.created}.")
+        if self.command:
+            sentences.append(f"Repeat with: {self.command}")
+        return " ".join(sentences)
+
+
+_HEADLINES = {
+    "inferred": "INFERRED by a neural network from a single image, not measured.",
+    "simulated": "SIMULATED, not measured.",
+    "measured": "Measured.",
+}
+
+_LONGEST_VALUE = 40
+
+
+def _describe_surface(surface: dict[str, Any]) -> str:
+    details = []
+    for key, value in surface.items():
+        if key == "kind" or value is None:
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        details.append(f"{key} {text if len(text) <= _LONGEST_VALUE else '(see the full record)'}")
+    kind = str(surface.get("kind", "of unknown kind"))
+    return f"{kind} ({', '.join(details)})" if details else kind

@@ -1,0 +1,100 @@
+"""Simulated focal stacks as files, each with its truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from napari_deepz.io.writing import write_stack
+from napari_deepz.jobs import Cancelled, StopCondition
+from napari_deepz.provenance import Provenance
+from napari_deepz.training.phantoms import KINDS, Kind
+from napari_deepz.training.simulation import SimulatedStack, StackSettings, simulate
+
+
+def write_simulated(
+    folder: Path,
+    *,
+    count: int,
+    seed: int,
+    kinds: Sequence[str] | None = None,
+    size_px: int = 256,
+    half_range_um: float = 10.0,
+    z_step_um: float = 0.5,
+    tilt_span_um: float | None = None,
+    command: str | None = None,
+    should_stop: StopCondition | None = None,
+) -> Iterator[Path]:
+    """Simulate stacks and write each as ``NNNN_kind.ome.tif`` with ``NNNN_kind.json`` beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    count, seed, kinds, tilt_span_um
+        As in `simulation.simulate`.
+    size_px, half_range_um, z_step_um
+        As in `simulation.StackSettings`.
+    command : str, optional
+        Saved as what repeats the simulation.
+    should_stop : callable, optional
+        Asked before each stack.
+
+    Yields
+    ------
+    Path
+        Each stack, when it is written.
+
+    Raises
+    ------
+    ValueError
+        If a kind is not known or a length is not positive.
+    Cancelled
+        If stopped.
+    """
+    unknown = sorted(set(kinds or ()) - set(KINDS))
+    if unknown:
+        raise ValueError(f"There is no phantom '{unknown[0]}'; choose from {', '.join(KINDS)}.")
+    if not (0 < z_step_um <= half_range_um <= 50):
+        raise ValueError(
+            f"A focus range of {half_range_um:g} µm in steps of {z_step_um:g} µm cannot be "
+            "simulated; give a positive step and a range of at least one step and at most 50 µm."
+        )
+    settings = StackSettings(size_px=size_px, half_range_um=half_range_um, z_step_um=z_step_um)
+    chosen = cast("tuple[Kind, ...]", tuple(kinds or KINDS))
+    folder.mkdir(parents=True, exist_ok=True)
+    stacks = simulate(count, seed, settings, kinds=chosen, tilt_span_um=tilt_span_um)
+    for number in range(count):
+        if should_stop is not None and should_stop():
+            raise Cancelled
+        stack = next(stacks)
+        path = folder / f"{number:04d}_{stack.kind}.ome.tif"
+        _write(path, stack, settings, command)
+        yield path
+
+
+def _write(path: Path, stack: SimulatedStack, settings: StackSettings, command: str | None) -> None:
+    pixel_size_um = settings.optics.pixel_size_um
+    write_stack(
+        path,
+        stack.measured,
+        count=len(stack.measured),
+        shape=(settings.size_px, settings.size_px),
+        dtype="uint16",
+        pixel_size_um=pixel_size_um,
+        z_step_um=settings.z_step_um,
+        z_start_um=float(stack.z_um[0]),
+        name=f"{stack.kind} (simulated)",
+        provenance=Provenance(kind="simulated", pixel_size_um=pixel_size_um, command=command),
+    )
+    truth = {
+        "kind": stack.kind,
+        "optics": asdict(settings.optics),
+        "aberrations_waves": asdict(stack.aberrations),
+        "centres_z_um_y_px_x_px": stack.centres.round(4).tolist(),
+    }
+    beside = path.with_name(path.name.removesuffix(".ome.tif") + ".json")
+    beside.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")

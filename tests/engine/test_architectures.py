@@ -1,0 +1,67 @@
+"""Tiled equals untiled for the real generators."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_deepz.engine.refocus import refocus
+from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.surfaces import Flat, Tilted
+from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
+
+MAKERS = {
+    "paper": lambda: DeepZUNet(base=4, levels=6),
+    "encode once": lambda: EncodeOnce(base=4, levels=4),
+}
+
+
+def random_model(name):
+    torch.manual_seed(1)
+    network = MAKERS[name]()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 1e4
+            parameter.normal_(0, (2 / fan_in) ** 0.5)
+    return model_of(network, normalisation="signed-sqrt")
+
+
+def spots(shape):
+    rng = np.random.default_rng(2)
+    image = rng.normal(200, 10, shape)
+    rows, columns = rng.integers(0, shape[0], 400), rng.integers(0, shape[1], 400)
+    image[rows, columns] += rng.uniform(500, 5000, 400)
+    return image.astype(np.float32)
+
+
+def error_of_tiling(model, image, tile_px):
+    surfaces = [Flat(3.2), Tilted(0.8, -0.4)]
+    settings = {"pixel_size_um": PIXEL_SIZE_UM, "device": "cpu"}
+    whole = refocus(image, surfaces, model, **settings).data
+    tiled = refocus(image, surfaces, model, tile_px=tile_px, **settings).data
+    return np.abs(tiled - whole).max() / np.ptp(whole)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_tiled_equals_untiled(name):
+    assert error_of_tiling(random_model(name), spots((1024, 1024)), 512) < 1e-5
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_tiled_equals_untiled_at_odd_sizes(name):
+    assert error_of_tiling(random_model(name), spots((301, 777)), 400) < 1e-5
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_without_its_halo_a_generator_would_show_seams(name):
+    model = random_model(name)
+    model.network.halo_px = 0
+    assert error_of_tiling(model, spots((512, 256)), 256) > 1e-3
+
+
+@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("shape", [(32, 32), (33, 100)])
+def test_the_smallest_images_are_refocused(name, shape):
+    stack = refocus(spots(shape), Flat(-2, 2, 2), random_model(name), pixel_size_um=PIXEL_SIZE_UM)
+    assert stack.data.shape == (3, *shape)
+    assert np.isfinite(stack.data).all()

@@ -1,0 +1,145 @@
+"""A run that ends early, for whatever reason, leaves nothing behind."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
+from napari_deepz.jobs import Cancelled
+from napari_deepz.surfaces import Flat
+from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
+
+IMAGE = np.random.default_rng(0).integers(0, 4000, (256, 256)).astype(np.uint16)
+ON_DISK = Budget(code_bytes=0, memory_bytes=0)
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Counts open files and names in the temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def count():
+        names = list(tmp_path.iterdir())
+        if sys.platform != "linux":
+            return len(names)
+        links = [os.readlink(entry) for entry in _descriptors()]
+        return len(names) + sum(link.startswith(str(tmp_path)) for link in links)
+
+    return count
+
+
+def _descriptors():
+    return [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+
+
+def planes(network=None, **settings):
+    return iter_refocus(
+        IMAGE,
+        Flat(-2, 2, 1),
+        model_of(network or AddDistance()),
+        pixel_size_um=PIXEL_SIZE_UM,
+        **{"budget": ON_DISK, "tile_px": 64} | settings,
+    )
+
+
+def stop_at_call(number):
+    calls = []
+
+    def should_stop():
+        calls.append(None)
+        return len(calls) >= number
+
+    return should_stop
+
+
+def test_the_scratch_file_is_gone_after_the_last_plane(scratch):
+    running = planes()
+    next(running)
+    assert scratch() == 1
+    assert len(list(running)) == 4
+    assert scratch() == 0
+
+
+def test_the_scratch_file_is_gone_when_the_caller_closes_the_generator(scratch):
+    running = planes()
+    next(running)
+    running.close()
+    assert scratch() == 0
+
+
+def test_the_scratch_file_is_gone_when_the_caller_fails(scratch):
+    running = planes()
+    next(running)
+    with pytest.raises(KeyError):
+        running.throw(KeyError("the layer was deleted"))
+    assert scratch() == 0
+
+
+def test_the_scratch_file_is_gone_when_the_generator_fails(scratch):
+    class Failing(AddDistance):
+        def decode(self, code, dpm_um):
+            if self.log.count("decode") == 12:
+                assert scratch() == 1
+                raise FloatingPointError("bad weights")
+            return super().decode(code, dpm_um)
+
+    with pytest.raises(FloatingPointError):
+        list(planes(Failing()))
+    assert scratch() == 0
+
+
+@pytest.mark.parametrize("call", [1, 2, 40, 100])
+def test_the_scratch_file_is_gone_after_cancelling(scratch, call):
+    with pytest.raises(Cancelled):
+        list(planes(should_stop=stop_at_call(call)))
+    assert scratch() == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"budget": Budget()}, {"budget": Budget(code_bytes=0)}, {"tile_px": 256}],
+)
+def test_cancelling_takes_effect_before_the_next_tile(settings):
+    network = AddDistance()
+    wanted = []
+    running = planes(network, should_stop=lambda: bool(wanted), **settings)
+    next(running)
+    wanted.append(True)
+    so_far = list(network.log)
+    with pytest.raises(Cancelled):
+        next(running)
+    assert network.log == so_far
+
+
+def test_finished_planes_stay_valid_after_cancelling():
+    done = []
+    with pytest.raises(Cancelled):
+        done.extend(planes(budget=Budget(), should_stop=lambda: len(done) == 2))
+    assert [plane.z_um for plane in done] == [-2, -1]
+    step = done[1].data - done[0].data
+    np.testing.assert_allclose(step, step.mean(), rtol=1e-4)
+
+
+def test_a_constant_image_can_be_cancelled():
+    with pytest.warns(UserWarning, match="same value"), pytest.raises(Cancelled):
+        refocus(
+            np.ones((64, 64)),
+            Flat(1),
+            model_of(AddDistance()),
+            pixel_size_um=PIXEL_SIZE_UM,
+            should_stop=lambda: True,
+        )
+
+
+def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model):
+    layers = []
+    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))
+    tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
+    with pytest.raises(Cancelled):
+        refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, should_stop=lambda: bool(layers))
+    assert layers == ["first"]
+    hook.remove()

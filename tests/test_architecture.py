@@ -1,0 +1,102 @@
+"""The arrows of docs/architecture.md, checked on the import statements themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_deepz
+
+ROOT = Path(napari_deepz.__file__).parent
+VALUES = {"images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs", "samples"}
+ALLOWED = {
+    **dict.fromkeys(VALUES, VALUES),
+    "generators": VALUES,
+    "engine": VALUES | {"generators"},
+    "io": VALUES,
+    "analysis": VALUES | {"generators", "engine"},
+    "training": VALUES | {"generators", "engine", "analysis", "io"},
+    "demo": VALUES | {"generators", "engine", "analysis", "io"},
+    "console": VALUES | {"engine", "analysis"},
+    "cli": VALUES | {"generators", "engine", "analysis", "training", "io", "demo", "console"},
+    "__main__": {"cli"},
+    "widgets": VALUES | {"generators", "engine", "analysis", "io"},
+}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+FOREIGN = {"napari", "qtpy", "PyQt6", "magicgui", "superqt", "vispy", "tensorflow"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of all modules that a file imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downward(path: Path):
+    own = room(path)
+    assert own in ALLOWED, f"{own} has no place in docs/architecture.md"
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("napari_deepz.")}
+    assert ours - {own, "__version__"} <= ALLOWED[own]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_widgets_import_napari_and_qt(path: Path):
+    if room(path) != "widgets":
+        assert not {name.split(".")[0] for name in imported(path)} & FOREIGN
+
+
+def test_headless_modules_leave_napari_and_qt_alone():
+    headless = [
+        ".".join(("napari_deepz", *path.relative_to(ROOT).with_suffix("").parts))
+        for path in MODULES
+        if room(path) not in ("widgets", "__main__")
+    ]
+    code = (
+        f"import sys, importlib\nfor name in {headless!r}: importlib.import_module(name)\n"
+        f"print(sorted({FOREIGN!r} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_importing_the_package_is_light():
+    code = "import sys, napari_deepz; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "False"]
+
+
+def test_public_names_are_there():
+    for name in napari_deepz.__all__:
+        assert getattr(napari_deepz, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'refocuss'"):
+        _ = napari_deepz.refocuss
+
+
+def test_the_manifest_is_visible_at_the_top_level():
+    link = Path(__file__).parents[1] / "napari.yaml"
+    assert link.read_text() == (ROOT / "napari.yaml").read_text()
+
+
+def test_source_files_are_short():
+    long = {path.name: n for path in MODULES if (n := len(path.read_text().splitlines())) > 400}
+    assert not long
