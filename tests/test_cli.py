@@ -1,0 +1,305 @@
+"""The command line as a person uses it: real processes, real files, one-sentence errors."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_deepz import Curved, Flat, Tilted, load_model, read_image, refocus
+from napari_deepz.cli import main
+from napari_deepz.generators.package import ModelError
+from napari_deepz.io.reading import read_provenance
+from napari_deepz.samples import TILTED_BEADS
+from napari_deepz.surfaces import save_surface
+from tests.conftest import shared_file, write_tiny_model
+
+
+@dataclass
+class Said:
+    code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture
+def deepz(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the program's own entry point in a folder, as the shell would."""
+
+    def run(*arguments: object, cwd: Path, check: bool = True) -> Said:
+        monkeypatch.setattr(sys, "argv", ["napari-deepz", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = Said(code, *capsys.readouterr())
+        if check:
+            assert said.code == 0, said.stderr
+        return said
+
+    return run
+
+
+@pytest.fixture
+def image(tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / "my worm µ.ome.tif"
+    tifffile.imwrite(
+        path,
+        rng.poisson(rng.gamma(2, 40, (48, 64))).astype(np.uint16),
+        metadata={"axes": "YX", "PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325},
+    )
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_tiny_model(tmp_path / "tiny")
+
+
+def test_flat_range_gives_the_same_pixels_as_python(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+):
+    said = deepz("refocus", image, "out.ome.tif", "--z", "-2:2:0.5", "--model", model, cwd=tmp_path)
+    series = read_image(image)
+    expected = refocus(series.plane(), Flat(-2, 2, 0.5), load_model(model), pixel_size_um=0.325)
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as tif:
+        np.testing.assert_array_equal(tif.asarray(), expected.data)
+    written = read_image(tmp_path / "out.ome.tif")
+    assert (written.pixel_size_um, written.z_step_um) == (0.325, 0.5)
+    assert "CPU" in said.stdout
+    record = read_provenance(tmp_path / "out.ome.tif")
+    assert record is not None
+    assert record.kind == "inferred"
+    assert record.model_name == "tiny"
+    assert record.input_name == image.name
+
+
+def test_the_recorded_command_repeats_the_run(deepz: Run, image: Path, model: Path, tmp_path: Path):
+    deepz("refocus", image, "one.ome.tif", "--tilt-x", "-3", "--model", model, cwd=tmp_path)
+    first = tifffile.imread(tmp_path / "one.ome.tif")
+    record = read_provenance(tmp_path / "one.ome.tif")
+    assert record is not None
+    (tmp_path / "one.ome.tif").unlink()
+    program = f"{sys.executable} -m napari_deepz"
+    again = record.command.replace("napari-deepz", program, 1)
+    subprocess.run(again, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "one.ome.tif"), first)
+
+
+def test_tilt_surface_file_and_python_agree(deepz: Run, image: Path, model: Path, tmp_path: Path):
+    save_surface(Tilted(4, -2, 1), tmp_path / "tilt.json")
+    depths = Tilted(4, -2, 1).dpm((48, 64), 0.325)
+    tifffile.imwrite(tmp_path / "depths.tif", depths)
+    options = {
+        "a.ome.tif": ("--tilt-x", "4", "--tilt-y", "-2", "--offset", "1"),
+        "b.ome.tif": ("--surface", "tilt.json"),
+        "c.ome.tif": ("--surface", "depths.tif"),
+    }
+    for name, where in options.items():
+        deepz("refocus", image, name, *where, "--model", model, cwd=tmp_path)
+    series = read_image(image)
+    expected = refocus(series.plane(), Tilted(4, -2, 1), load_model(model), pixel_size_um=0.325)
+    for name in options:
+        np.testing.assert_array_equal(
+            np.squeeze(tifffile.imread(tmp_path / name)), expected.data[0]
+        )
+
+
+def test_a_downward_range_is_written_upward(deepz: Run, image: Path, model: Path, tmp_path: Path):
+    deepz("refocus", image, "down.tif", "--z", "1:-1:-0.5", "--model", model, cwd=tmp_path)
+    deepz("refocus", image, "up.tif", "--z", "-1:1:0.5", "--model", model, cwd=tmp_path)
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "down.tif"), tifffile.imread(tmp_path / "up.tif")
+    )
+
+
+def test_leaving_the_models_range_is_said_and_recorded(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+):
+    save_surface(Curved(form="paraboloid", radius_um=3, offset_um=0), tmp_path / "steep.json")
+    said = deepz(
+        "refocus", image, "out.tif", "--surface", "steep.json", "--model", model, cwd=tmp_path
+    )
+    assert "Note:" in said.stdout
+    assert "-10" in said.stdout
+    record = read_provenance(tmp_path / "out.tif")
+    assert record is not None
+    assert any("10" in note for note in record.notes)
+
+
+def test_pixel_size_option_and_unknown_pixel_size(deepz: Run, model: Path, tmp_path: Path, rng):
+    pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "plain.png")
+    said = deepz("refocus", "plain.png", "a.tif", "--z", "1", "--model", model, cwd=tmp_path)
+    assert "pixel size" in said.stdout
+    said = deepz(
+        *("refocus", "plain.png", "b.tif", "--z", "1", "--model", model),
+        *("--pixel-size", "0.65"),
+        cwd=tmp_path,
+    )
+    assert "resampled" in said.stdout
+    assert read_image(tmp_path / "b.tif").pixel_size_um == pytest.approx(0.65)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.tif", "o.tif", "--z", "1"], "nothing.tif"),
+        (["{image}", "o.tif"], "Say where to refocus in one way"),
+        (["{image}", "o.tif", "--z", "1", "--tilt-x", "2"], "Say where to refocus in one way"),
+        (["{image}", "o.tif", "--z", "1:2"], "the step is missing"),
+        (["{image}", "o.tif", "--z", "0:10:-1"], "step"),
+        (["{image}", "o.tif", "--z", "1", "--offset", "2"], "--offset belongs to"),
+        (["{image}", "o.tif", "--z", "1", "--model", "tinny"], "no model or model package"),
+        (["{image}", "o.tif", "--z", "1", "--plane", "3"], "3"),
+        (["{image}", "o.xyz", "--z", "1"], "o.xyz"),
+        (["{image}", "{image}", "--z", "1"], "replace the image itself"),
+        (["{image}", "no/folder/o.tif", "--z", "1"], "folder"),
+        (["{image}", "o.tif", "--z", "1", "--device", "tpu"], "tpu"),
+        (["{image}", "o.tif", "--z", "1", "--pixel-size", "-1"], "pixel size"),
+        (["{image}", "o.tif", "--surface", "none.json"], "none.json"),
+        (["{text}", "o.tif", "--z", "1"], "notes.tif"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    deepz: Run, image: Path, model: Path, tmp_path: Path, arguments: list[str], sentence: str
+):
+    (tmp_path / "notes.tif").write_text("not a picture")
+    filled = [a.format(image=image, text="notes.tif") for a in arguments]
+    if "--model" not in filled:
+        filled += ["--model", str(model)]
+    before = sorted(tmp_path.iterdir())
+    result = deepz("refocus", *filled, cwd=tmp_path, check=False)
+    assert result.code == 1
+    assert result.stderr.startswith("Error: ")
+    assert sentence.lower() in result.stderr.lower()
+    assert result.stderr.strip().count("\n") == 0
+    assert "Traceback" not in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_debug_lets_the_error_through(deepz: Run, tmp_path: Path):
+    with pytest.raises(ModelError):
+        deepz("--debug", "models", "show", "tinny", cwd=tmp_path)
+
+
+def test_a_stack_asks_which_plane(deepz: Run, model: Path, tmp_path: Path):
+    result = deepz(
+        "refocus", TILTED_BEADS, "o.tif", "--z", "1", "--model", model, cwd=tmp_path, check=False
+    )
+    assert "has 21 planes; say which one to refocus with --plane, from 0 to 20" in result.stderr
+
+
+def test_interrupt_leaves_no_file(model: Path, tmp_path: Path, rng: np.random.Generator):
+    tifffile.imwrite(tmp_path / "big.tif", rng.integers(0, 999, (900, 900), dtype=np.uint16))
+    arguments = ["refocus", "big.tif", "o.tif", "--z", "-10:10:0.02", "--model", str(model)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_deepz", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".*.part")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped." in said
+    assert {path.name for path in tmp_path.iterdir()} == {"big.tif", "tiny"}
+
+
+def test_evaluate_writes_table_and_plot(deepz: Run, model: Path, tmp_path: Path):
+    said = deepz(
+        *("evaluate", TILTED_BEADS, "--input-plane", "10", "--model", model, "--output", "here"),
+        cwd=tmp_path,
+    )
+    assert "unref." in said.stdout
+    lines = (tmp_path / "here/evaluation.csv").read_text().splitlines()
+    assert len(lines) == 21
+    with Image.open(tmp_path / "here/evaluation.png") as picture:
+        assert picture.width > 500
+
+
+def test_evaluate_needs_a_z_step(deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator):
+    tifffile.imwrite(tmp_path / "s.tif", rng.integers(0, 99, (5, 40, 40), dtype=np.uint16))
+    arguments = ["evaluate", "s.tif", "--input-plane", "2", "--model", model]
+    result = deepz(*arguments, cwd=tmp_path, check=False)
+    assert "give it in µm with --z-step" in result.stderr
+    deepz(*arguments, "--z-step", "0.5", cwd=tmp_path)
+    assert (tmp_path / "s-evaluation/evaluation.csv").exists()
+
+
+def test_models_list_and_show(
+    deepz: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path))
+    listed = deepz("models", "list", cwd=tmp_path).stdout
+    assert "tiny" in listed
+    assert "20x/0.75 dry" in listed
+    shown = deepz("models", "show", "tiny", cwd=tmp_path).stdout
+    assert load_model(model).sha256 in shown
+    assert "encode-once" in shown
+
+
+@pytest.mark.slow
+def test_simulate_writes_stacks_with_their_truth(deepz: Run, tmp_path: Path):
+    pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
+    options = ("--size", "48", "--half-range", "3", "--count", "2", "--seed", "4")
+    deepz("simulate", "a", *options, "--kind", "beads", cwd=tmp_path)
+    deepz("simulate", "b", *options, "--kind", "beads", cwd=tmp_path)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == [
+        "0000_beads.json",
+        "0000_beads.ome.tif",
+        "0001_beads.json",
+        "0001_beads.ome.tif",
+    ]
+    series = read_image(tmp_path / "a/0000_beads.ome.tif")
+    assert series.data.shape == (13, 48, 48)
+    assert (series.pixel_size_um, series.z_step_um) == (0.325, 0.5)
+    assert read_provenance(tmp_path / "a/0000_beads.ome.tif").kind == "simulated"
+    truth = json.loads((tmp_path / "a/0000_beads.json").read_text())
+    assert all(len(centre) == 3 for centre in truth["centres_z_um_y_px_x_px"])
+    for name in names:
+        if name.endswith(".tif"):
+            first, again = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
+            np.testing.assert_array_equal(first, again)
+
+
+def test_simulate_knows_its_phantoms(deepz: Run, tmp_path: Path):
+    result = deepz("simulate", "out", "--kind", "cats", cwd=tmp_path, check=False)
+    assert "no phantom 'cats'; choose from beads" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_real_image_from_another_objective_is_flagged(deepz: Run, model: Path, tmp_path: Path):
+    plane = shared_file("data/celegans_embryo_cy3_plane20.png")
+    said = deepz(
+        *("refocus", plane, "o.ome.tif", "--z", "-2:2:2", "--model", model),
+        *("--pixel-size", "0.0645"),
+        cwd=tmp_path,
+    )
+    assert "0.0645 µm pixels" in said.stdout
+    written = read_image(tmp_path / "o.ome.tif")
+    assert written.data.shape == (3, 712, 672)
+    assert written.pixel_size_um == pytest.approx(0.0645)
+    assert written.z_step_um == pytest.approx(2)
