@@ -73,43 +73,38 @@ def plot_overview(
         Headline, and where the PNG goes.
     """
     low, high = np.percentile(measured.astype(np.float32), [1, 99.8])
-    shown = [len(z_um) // 8, len(z_um) // 3, len(z_um) - 1 - len(z_um) // 8]
-    row = int(np.argmax(measured.max(axis=(0, 2))))
-    figure = Figure(figsize=(13, 7.2), layout="constrained")
-    grid = figure.add_gridspec(4, 5, height_ratios=[1, 0.32, 1, 0.32])
+    peak = np.percentile(measured.max(axis=1).astype(np.float32), 99.5)
+    shown = [len(z_um) // 10, len(z_um) * 3 // 10, len(z_um) * 7 // 10, len(z_um) * 9 // 10]
+    figure = Figure(figsize=(14, 8), layout="constrained")
+    halves = figure.add_gridspec(2, 2, width_ratios=[1, 3.6])
 
     def show(axes: Axes, pixels: NDArray[np.generic], label: str) -> None:
         scaled = np.sqrt(np.clip((pixels - low) / (high - low), 0, 1))
         axes.imshow(scaled, cmap="magma", vmin=0, vmax=1)
-        axes.set_title(label, fontsize=9)
+        axes.set_title(label, fontsize=10)
         axes.set_axis_off()
 
-    def section(axes: Axes, stack: NDArray[np.generic], label: str) -> None:
+    def section(axes: Axes, stack: NDArray[np.generic]) -> None:
         width_um = stack.shape[2] * pixel_size_um
-        scaled = np.sqrt(np.clip((stack[:, row] - low) / (high - low), 0, 1))
-        axes.imshow(
-            scaled,
-            cmap="magma",
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            interpolation="nearest",
-            extent=(0, width_um, float(z_um[-1]), float(z_um[0])),
-        )
-        axes.set_title(label, fontsize=9)
+        scaled = np.clip((stack.max(axis=1) - low) / (peak - low), 0, 1)
+        extent = (0, width_um, float(z_um[-1]), float(z_um[0]))
+        axes.imshow(scaled, cmap="magma", vmin=0, vmax=1, aspect="auto", extent=extent)
+        axes.set_title("xz view, brightest along y", fontsize=10)
         axes.set_xlabel("x (µm)", fontsize=8)
         axes.set_ylabel("z (µm)", fontsize=8)
         axes.tick_params(labelsize=7)
 
-    inferred = "inferred from the input alone"
-    show(figure.add_subplot(grid[0:3, 0]), image, "input image (0 µm)")
-    for column, plane in enumerate(shown, start=1):
-        label = f"{z_um[plane]:+g} µm"
-        show(figure.add_subplot(grid[0, column]), virtual[plane], f"{label}, {inferred}")
-        show(figure.add_subplot(grid[2, column]), measured[plane], f"{label}, stack's own plane")
-    show(figure.add_subplot(grid[0, 4]), tilted, f"tilted plane, {inferred}")
-    show(figure.add_subplot(grid[2, 4]), tilted_truth, "tilted cut through the stack")
-    section(figure.add_subplot(grid[1, 1:]), virtual, f"xz section, {inferred}")
-    section(figure.add_subplot(grid[3, 1:]), measured, "xz section of the stack")
-    figure.suptitle(title, fontsize=11)
+    show(figure.add_subfigure(halves[:, 0]).add_subplot(), image, "input image (0 µm)")
+    for place, heading, stack, on_plane in (
+        (halves[0, 1], "INFERRED from the input image alone", virtual, tilted),
+        (halves[1, 1], "the stack's own planes", measured, tilted_truth),
+    ):
+        row = figure.add_subfigure(place)
+        row.suptitle(heading, fontsize=11, fontweight="bold")
+        grid = row.add_gridspec(2, len(shown) + 1, height_ratios=[1, 0.5])
+        for column, plane in enumerate(shown):
+            show(row.add_subplot(grid[0, column]), stack[plane], f"{z_um[plane]:+g} µm")
+        show(row.add_subplot(grid[0, len(shown)]), on_plane, "on the tilted plane")
+        section(row.add_subplot(grid[1, :]), stack)
+    figure.suptitle(title, fontsize=12)
     figure.savefig(path, dpi=110)

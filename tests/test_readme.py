@@ -1,0 +1,77 @@
+"""Every command and every line of Python in the README runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_deepz.io.reading import read_image
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_commands_and_python_run_in_an_empty_folder(tmp_path: Path):
+    pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
+    commands = [
+        line
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith("napari-deepz ")
+    ]
+    assert len(commands) == 6
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands:
+        subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, check=True, capture_output=True
+        )
+    virtual = read_image(tmp_path / "virtual.ome.tif")
+    assert virtual.data.shape == (41, 128, 128)
+    assert (virtual.pixel_size_um, virtual.z_step_um) == (0.325, 0.5)
+    assert read_image(tmp_path / "tilted.ome.tif").data.shape == (128, 128)
+    assert (tmp_path / "scores/evaluation.png").exists()
+
+    (script,) = blocks("python")
+    said = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert said.startswith("(41, 128, 128) -10.0 10.0 ")
+
+
+def test_make_targets_of_the_readme_exist():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE)
+    assert named == ["demo", "test"]
+    assert set(named) <= set(targets)
+
+
+def test_extras_of_the_readme_exist():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for extra in ("all", "zarr", "train"):
+        assert f"`{extra}`" in TEXT
+        assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
+
+
+def test_files_of_the_readme_exist():
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    for link in links:
+        if not link.startswith("http"):
+            assert (ROOT / link).exists(), link
+    pictures = re.findall(r"/main/(docs/images/[\w.-]+)\)", TEXT)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).exists(), picture
