@@ -6,6 +6,7 @@ import itertools
 import json
 import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,6 @@ from napari_deepz.console import (
     progress_bar,
     score_table,
     stop_on_interrupt,
-    tracked,
     warnings_as_notes,
 )
 
@@ -137,7 +137,11 @@ def refocus(
     pixels = series.plane(**where)
     chosen = choose_device(device)
     console.print(f"{loaded.spec.name} on {describe_device(chosen)}: {wanted.describe()}")
-    with stop_on_interrupt() as should_stop, warnings_as_notes() as notes:
+    with (
+        stop_on_interrupt() as should_stop,
+        warnings_as_notes() as notes,
+        progress_bar() as on_progress,
+    ):
         planes = iter_refocus(
             pixels,
             wanted,
@@ -145,27 +149,29 @@ def refocus(
             pixel_size_um=pixel_size_um,
             device=chosen,
             should_stop=should_stop,
+            on_progress=on_progress,
         )
         z_um = wanted.uniform_z_um
-        write_stack(
-            output,
-            (plane.data for plane in tracked(planes, len(wanted))),
-            count=len(wanted),
-            shape=pixels.shape,
-            pixel_size_um=pixel_size_um if pixel_size_um is not None else loaded.spec.pixel_size_um,
-            z_step_um=_even_step(z_um),
-            z_start_um=z_um[0] if z_um else None,
-            name=f"{series.name} (virtual)",
-            provenance=describe_run(
-                loaded,
-                [wanted],
+        with closing(planes) as refocused:
+            write_stack(
+                output,
+                (plane.data for plane in refocused),
+                count=len(wanted),
+                shape=pixels.shape,
                 pixel_size_um=pixel_size_um,
-                device=describe_device(chosen),
-                notes=notes,
-                input_name=image.name,
-                command=shlex.join(["napari-deepz", *sys.argv[1:]]),
-            ),
-        )
+                z_step_um=_even_step(z_um),
+                z_start_um=z_um[0] if z_um else None,
+                name=f"{series.name} (virtual)",
+                provenance=describe_run(
+                    loaded,
+                    [wanted],
+                    pixel_size_um=pixel_size_um,
+                    device=describe_device(chosen),
+                    notes=notes,
+                    input_name=image.name,
+                    command=shlex.join(["napari-deepz", *sys.argv[1:]]),
+                ),
+            )
     print_path("Written:", output)
 
 
@@ -243,8 +249,7 @@ def evaluate(
     z_step_um = z_step if z_step is not None else series.z_step_um
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
-    with stop_on_interrupt() as should_stop, progress_bar() as bar:
-        task = bar.add_task("evaluating", total=None)
+    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
         result = evaluate_stack(
             series.stack(c=_index(series, "C", channel, "--channel")),
             input_plane,
@@ -253,7 +258,7 @@ def evaluate(
             z_step_um=z_step_um,
             device=device,
             should_stop=should_stop,
-            on_plane=lambda done: bar.update(task, total=done.total, completed=done.done),
+            on_progress=on_progress,
         )
     for note in result.notes:
         print_note(note)

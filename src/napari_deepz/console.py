@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import DepthScores
-    from napari_deepz.engine.refocus import RefocusedPlane
     from napari_deepz.jobs import Progress
 
 console = Console()
@@ -81,20 +80,14 @@ def warnings_as_notes() -> Iterator[list[str]]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressBar]:
+def progress_bar() -> Iterator[Callable[[Progress], None]]:
     """A bar with the time left, on standard error, gone when it is done."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ProgressBar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield bar
-
-
-def tracked(planes: Generator[RefocusedPlane], count: int) -> Iterator[RefocusedPlane]:
-    """Pass planes on and show how many there have been; the engine is closed at the end."""
-    with closing(planes), progress_bar() as bar:
-        task = bar.add_task("refocusing", total=count)
-        for plane in planes:
-            yield plane
-            bar.advance(task)
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    terminal = Console(stderr=True)
+    hidden = not terminal.is_terminal
+    with ProgressBar(*columns, console=terminal, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda progress: bar.update(task, total=progress.total, completed=progress.done)
 
 
 @contextmanager

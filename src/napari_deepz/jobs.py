@@ -21,16 +21,20 @@ class Progress:
     ----------
     total : int
         Number of steps in the job.
+    done : int
+        Steps that were finished before, in an earlier run of the job.
     clock : callable, optional
         Seconds as a float; `time.monotonic` unless a test replaces it.
     """
 
     total: int
+    done: int = 0
     clock: Callable[[], float] = time.monotonic
-    done: int = field(default=0, init=False)
+    first: int = field(init=False)
     started_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.first = self.done
         self.started_s = self.clock()
 
     def advance(self, steps: int = 1) -> None:
@@ -45,9 +49,8 @@ class Progress:
     @property
     def remaining_s(self) -> float | None:
         """Estimated seconds to the end; None before the first step is done."""
-        if self.done == 0:
-            return None
-        return self.elapsed_s / self.done * (self.total - self.done)
+        steps = self.done - self.first
+        return self.elapsed_s / steps * (self.total - self.done) if steps else None
 
     def describe(self) -> str:
         """One line, such as '12 of 41, 3 s left'."""

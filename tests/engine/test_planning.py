@@ -126,7 +126,8 @@ def test_other_pixel_sizes_are_resampled_and_said():
     assert one.working_shape == (50, 100)
     assert one.notes == (
         "The image has 0.25 µm pixels and the model 'known' works at 0.5 µm, so the image was "
-        "resampled from 100 × 200 to 50 × 100 pixels and every plane back.",
+        "resampled from 100 × 200 to 50 × 100 pixels and every plane back; the model knows the "
+        "objective 20x/0.75 dry only, do not trust it with another.",
     )
 
 

@@ -135,6 +135,22 @@ def test_where_tiles_wait_does_not_change_a_pixel(place):
     np.testing.assert_allclose(found, run(image, MIXED, BoxBlur()).data, rtol=1e-4, atol=0.01)
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_progress_counts_every_tile_of_every_plane(place):
+    seen = []
+    run(
+        grey((230, 170)),
+        MIXED,
+        BoxBlur(),
+        tile_px=64,
+        budget=PLACES[place],
+        on_progress=lambda progress: seen.append((progress.done, progress.total)),
+    )
+    tiles = seen[0][1] // 7
+    assert tiles > 4
+    assert seen == [(step, 7 * tiles) for step in range(1, 7 * tiles + 1)]
+
+
 def test_each_tile_is_encoded_once_unless_passes_are_needed():
     image, surfaces = grey((256, 256)), Flat(-2, 2, 1)
 

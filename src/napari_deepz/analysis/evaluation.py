@@ -115,7 +115,7 @@ def evaluate(
     z_step_um: float,
     device: str | None = None,
     should_stop: StopCondition | None = None,
-    on_plane: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Refocus one plane of a measured stack onto all the others and compare.
 
@@ -127,12 +127,10 @@ def evaluate(
         Index of the plane to refocus.
     model : Model
         The generator.
-    pixel_size_um, device, should_stop
+    pixel_size_um, device, should_stop, on_progress
         As in `engine.refocus.iter_refocus`.
     z_step_um : float
         Distance of the planes.
-    on_plane : callable, optional
-        Told the progress after each plane.
 
     Returns
     -------
@@ -161,7 +159,6 @@ def evaluate(
     wanted = [plane for plane in range(len(stack)) if plane != input_plane]
     z_um = [(plane - input_plane) * z_step_um for plane in wanted]
     lowest, highest = model.spec.axial_range_um
-    progress = Progress(len(wanted))
     depths = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # The notes say the same and are kept.
@@ -172,6 +169,7 @@ def evaluate(
             pixel_size_um=pixel_size_um,
             device=device,
             should_stop=should_stop,
+            on_progress=on_progress,
         )
     for plane, z, refocused in zip(wanted, z_um, planes, strict=True):
         truth = stack[plane].astype(np.float32)
@@ -184,9 +182,6 @@ def evaluate(
                 unrefocused=_scores(unrefocused, truth, data_range),
             )
         )
-        progress.advance()
-        if on_plane is not None:
-            on_plane(progress)
     return Evaluation(
         depths=tuple(depths),
         input_plane=input_plane,

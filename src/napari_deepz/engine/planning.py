@@ -224,7 +224,8 @@ def _pixel_notes(
     return [
         f"The image has {pixel_size_um:g} µm pixels and the model '{name}' works at {model_um:g} "
         f"µm, so the image was resampled from {shape[0]} × {shape[1]} to {working_shape[0]} × "
-        f"{working_shape[1]} pixels and every plane back."
+        f"{working_shape[1]} pixels and every plane back; the model knows the objective "
+        f"{model.spec.objective} only, do not trust it with another."
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, pla
 from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
 from napari_deepz.engine.scratch import free_scratch_bytes
 from napari_deepz.generators.package import Model
-from napari_deepz.jobs import StopCondition
+from napari_deepz.jobs import Progress, StopCondition
 from napari_deepz.surfaces import Surface
 
 __all__ = [
@@ -64,6 +64,7 @@ def iter_refocus(
     should_stop: StopCondition | None = None,
     tile_px: int | None = None,
     budget: Budget | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Generator[RefocusedPlane, None, None]:
     """Yield refocused planes one by one, as soon as each is ready.
 
@@ -89,6 +90,9 @@ def iter_refocus(
         not tiled.
     budget : Budget, optional
         Limits of memory and scratch space.
+    on_progress : callable, optional
+        Told the progress after each tile of each plane: a large image has many of them before
+        its first plane is ready. Called in the thread that asks for the planes.
 
     Yields
     ------
@@ -124,7 +128,15 @@ def iter_refocus(
             budget=limits,
         )
 
-    run = RefocusRun(checked, model, chosen, should_stop or (lambda: False), plan, tile_px)
+    run = RefocusRun(
+        checked,
+        model,
+        chosen,
+        should_stop or (lambda: False),
+        plan,
+        tile_px,
+        on_progress or (lambda _: None),
+    )
     for note in run.notes:
         warnings.warn(note, RefocusWarning, stacklevel=2)
     return run.planes()
@@ -140,6 +152,7 @@ def refocus(
     should_stop: StopCondition | None = None,
     tile_px: int | None = None,
     budget: Budget | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> RefocusedStack:
     """Refocus an image onto all planes at once; parameters and errors as for `iter_refocus`.
 
@@ -160,6 +173,7 @@ def refocus(
         should_stop=should_stop,
         tile_px=tile_px,
         budget=budget,
+        on_progress=on_progress,
     ):
         if not planes:
             data = np.empty((count, *plane.data.shape), dtype=np.float32)

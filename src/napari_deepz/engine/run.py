@@ -25,7 +25,7 @@ from napari_deepz.engine.tile_compute import TileCompute
 from napari_deepz.generators.base import Generator as Network
 from napari_deepz.generators.package import Model
 from napari_deepz.intensity import fit_intensity
-from napari_deepz.jobs import Cancelled, StopCondition
+from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.surfaces import Surface, out_of_range_mask
 
 Pixels = NDArray[np.float32]
@@ -92,6 +92,8 @@ class RefocusRun:
         Plan for a tile size; None for the default.
     tile_px : int or None
         Tile size to start with.
+    on_progress : callable
+        Told the progress, counted in tiles of planes, after each.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class RefocusRun:
         should_stop: StopCondition,
         make_plan: Callable[[int | None], RefocusPlan],
         tile_px: int | None,
+        on_progress: Callable[[Progress], None],
     ) -> None:
         self.image = image
         self.model = model
@@ -110,6 +113,7 @@ class RefocusRun:
         self.should_stop = should_stop
         self.make_plan = make_plan
         self.plan = make_plan(tile_px)
+        self.on_progress = on_progress
         self.notes = list(dict.fromkeys((*image.notes, *self.plan.notes)))
 
     def planes(self) -> Generator[RefocusedPlane, None, None]:
@@ -121,6 +125,7 @@ class RefocusRun:
         intensity = fit_intensity(self.model.spec.normalisation, pixels)
         network = self._network()
         done = 0
+        self._progress = Progress(len(self.plan.tiles) * len(self.plan.planes))
         while done < len(self.plan.planes):
             alone = len(self.plan.tiles) == 1
             # Codes of several tiles wait in main memory, so that smaller tiles always help.
@@ -141,6 +146,8 @@ class RefocusRun:
             # Outside the except clause, where the traceback no longer keeps tensors alive.
             free_device_memory(self.device)
             self._shrink_tiles()
+            tiles = len(self.plan.tiles)
+            self._progress = Progress(tiles * len(self.plan.planes), done=tiles * done)
 
     def _network(self) -> Network:
         try:
@@ -190,6 +197,7 @@ class RefocusRun:
                 self._check_stop()
                 code = codes[number] if codes else compute.encode(tile)
                 tile.add_to(canvas, compute.decode(code, tile, field.dpm_um))
+                self._advance()
             yield self._finished(target, field.out_of_range, canvas)
 
     def _spooled(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
@@ -218,6 +226,11 @@ class RefocusRun:
         for row, field in enumerate(fields):
             self._check_stop()
             store.write(row, number, compute.decode(code, tile, field.dpm_um))
+            self._advance()
+
+    def _advance(self) -> None:
+        self._progress.advance()
+        self.on_progress(self._progress)
 
     def _store(self) -> TileStore:
         if self.plan.strategy == "spool to memory":

@@ -93,8 +93,7 @@ def train(
             "choose another output folder."
         )
     sampler = _sampler(config, stacks, state.network)
-    progress = Progress(schedule.steps)
-    progress.advance(state.step)
+    progress = Progress(schedule.steps, done=state.step)
     log = _Log(config.output / LOG, state.step, report, progress)
     began, losses = time.monotonic() - state.seconds, []
     while state.step < schedule.steps:
