@@ -166,6 +166,23 @@ def test_training_learns_and_the_card_tells_how(tmp_path: Path):
     assert training["data"] == "simulated focal stacks"
 
 
+def test_fine_tuning_starts_from_another_models_weights(tmp_path: Path):
+    stacks = blurred_stacks()
+    (tmp_path / "first").mkdir()
+    first = train(config(tmp_path / "first"), stacks, stacks[:1])
+    settings = config(tmp_path, steps=1).model_copy(update={"start_from": str(first)})
+    schedule = settings.schedule.model_copy(update={"learning_rate": 1e-9})
+    package = train(settings.model_copy(update={"schedule": schedule}), stacks, stacks[:1])
+    for name, tensor in weights(first).items():
+        torch.testing.assert_close(weights(package)[name], tensor, rtol=0, atol=1e-6)
+    assert load_model(package).spec.training["started_from"] == str(first)
+    other = config(tmp_path, **DEEPZ).model_copy(
+        update={"start_from": str(first), "output": tmp_path / "other"}
+    )
+    with pytest.raises(ValueError, match="'tiny' cannot be started from"):
+        train(other, stacks, stacks[:1])
+
+
 def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
     stacks = blurred_stacks()
     train(config(tmp_path, steps=2), stacks, stacks[:1])

@@ -60,9 +60,25 @@ class ScheduleConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A training run: the model to make, the data to learn from, and how."""
+    """A training run: the model to make, the data to learn from, and how.
+
+    Parameters
+    ----------
+    model : ModelSpec
+        The model to make.
+    start_from : str or None
+        Name or package of a model of the same architecture to start from, instead of from
+        random weights.
+    data, schedule
+        What to learn from, and how.
+    output : Path
+        Folder for checkpoint, log and model package.
+    half_precision_weights : bool
+        Store the weights as float16.
+    """
 
     model: ModelSpec
+    start_from: str | None = None
     data: DataConfig = DataConfig()
     schedule: ScheduleConfig
     output: Path

@@ -19,7 +19,7 @@ from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.engine.devices import choose_device
 from napari_deepz.generators.base import Generator
-from napari_deepz.generators.package import save_model
+from napari_deepz.generators.package import Model, load_model, save_model
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.training.config import TrainConfig
@@ -161,10 +161,23 @@ def validate(
 
 def _start(config: TrainConfig, device: torch.device) -> TrainingState:
     torch.manual_seed(config.schedule.seed)
-    network = config.model.build().to(device).train()
+    network = config.model.build()
+    if config.start_from is not None:
+        _copy_weights(load_model(config.start_from), network)
+    network = network.to(device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), config.schedule.learning_rate)
     return TrainingState(network, optimiser)
+
+
+def _copy_weights(source: Model, network: Generator) -> None:
+    try:
+        network.load_state_dict(source.network.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"The model '{source.spec.name}' cannot be started from: its architecture or size is "
+            "not that of the model to be trained."
+        ) from error
 
 
 def _sampler(config: TrainConfig, stacks: list[FocalStack], network: Generator) -> PatchSampler:
@@ -285,6 +298,7 @@ def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, A
     training = {
         "software": f"napari-deepz {__version__}, PyTorch {torch.__version__}",
         "machine": platform.machine(),
+        "started_from": config.start_from,
         "data": "measured focal stacks" if config.data.stacks else "simulated focal stacks",
         "data_settings": data,
         "schedule": config.schedule.model_dump(mode="json"),
