@@ -144,6 +144,20 @@ def test_leaving_the_models_range_is_said_and_recorded(
     assert any("10" in note for note in record.notes)
 
 
+def test_a_surface_that_is_not_quite_what_was_asked_for_is_said(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+):
+    points = [[0, 0, 0], [2, 2, 1], [4, 4, 2]]
+    (tmp_path / "line.json").write_text(json.dumps({"kind": "points", "points_um": points}))
+    said = deepz(
+        "refocus", image, "out.tif", "--surface", "line.json", "--model", model, cwd=tmp_path
+    )
+    assert "Note:" in said.stdout
+    record = read_provenance(tmp_path / "out.tif")
+    assert record is not None
+    assert any("line" in note for note in record.notes)
+
+
 def test_pixel_size_option_and_unknown_pixel_size(deepz: Run, model: Path, tmp_path: Path, rng):
     pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "plain.png")

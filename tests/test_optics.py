@@ -8,11 +8,6 @@ from napari_deepz.optics import Optics
 DRY = Optics(na=0.75, wavelength_um=0.52, pixel_size_um=0.325)
 
 
-def test_depth_of_field_and_cutoff():
-    assert DRY.depth_of_field_um == pytest.approx(0.52 / 0.5625)
-    assert DRY.cutoff_per_um == pytest.approx(2.885, abs=1e-3)
-
-
 def test_no_aberration_without_depth_or_without_mismatch():
     assert DRY.depth_aberration_waves(0) == pytest.approx((0, 0), abs=1e-12)
     water = Optics(0.75, 0.52, 0.325, n_immersion=1.33, n_sample=1.33)

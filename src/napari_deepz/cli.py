@@ -24,6 +24,7 @@ from napari_deepz.console import (
     stop_on_interrupt,
     warnings_as_notes,
 )
+from napari_deepz.generators import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_deepz.images import ImageSeries
@@ -38,7 +39,6 @@ app = typer.Typer(
 models = typer.Typer(help="Models at hand.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
-DEFAULT_MODEL = "widefield-20x-0.75"
 ModelName = Annotated[str, typer.Option(metavar="NAME|PATH", help="Model to use.")]
 PixelSize = Annotated[
     float | None, typer.Option(help="Pixel size in µm, instead of the one in the file.")
@@ -123,10 +123,11 @@ def refocus(
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.writing import write_stack
 
-    wanted = _surface(z, surface, tilt_x, tilt_y, offset)
     if output.resolve() == image.resolve():
         raise ValueError("The result would replace the image itself; choose another output name.")
-    series = read_image(image)
+    with warnings_as_notes() as first_notes:
+        wanted = _surface(z, surface, tilt_x, tilt_y, offset)
+        series = read_image(image)
     where = {
         "t": _index(series, "T", time, "--time"),
         "c": _index(series, "C", channel, "--channel"),
@@ -167,7 +168,7 @@ def refocus(
                     [wanted],
                     pixel_size_um=pixel_size_um,
                     device=describe_device(chosen),
-                    notes=notes,
+                    notes=[*first_notes, *notes],
                     input_name=image.name,
                     command=shlex.join(["napari-deepz", *sys.argv[1:]]),
                 ),
@@ -245,7 +246,8 @@ def evaluate(
     from napari_deepz.generators.package import load_model
     from napari_deepz.io.reading import read_image
 
-    series = read_image(stack)
+    with warnings_as_notes():
+        series = read_image(stack)
     z_step_um = z_step if z_step is not None else series.z_step_um
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")

@@ -1,4 +1,4 @@
-"""The microscope in numbers: what limits resolution and depth of field."""
+"""The microscope in numbers, and the aberration that depth in the sample brings."""
 
 from __future__ import annotations
 
@@ -44,16 +44,6 @@ class Optics:
             )
         if self.wavelength_um <= 0 or self.pixel_size_um <= 0:
             raise ValueError("Wavelength and pixel size must be positive numbers of µm.")
-
-    @property
-    def depth_of_field_um(self) -> float:
-        """Wave-optical depth of field, n λ / NA² (Born & Wolf, Principles of Optics, 8.8)."""
-        return self.n_immersion * self.wavelength_um / self.na**2
-
-    @property
-    def cutoff_per_um(self) -> float:
-        """Highest lateral frequency that an incoherent image holds, 2 NA / λ, in cycles per µm."""
-        return 2 * self.na / self.wavelength_um
 
     def depth_aberration_waves(self, depth_um: float) -> tuple[float, float]:
         """Spherical aberration of a source below the cover glass, by the Gibson-Lanni model.

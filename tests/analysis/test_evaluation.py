@@ -81,6 +81,13 @@ def test_evaluation_can_be_stopped(stack: np.ndarray, tiny_model: Model):
         evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=1, should_stop=lambda: True)
 
 
+def test_broken_pixels(stack: np.ndarray, tiny_model: Model):
+    broken = stack.astype(np.float32)
+    broken[1, 3, 3] = np.nan
+    with pytest.raises(ValueError, match="not finite numbers"):
+        evaluate(broken, 3, tiny_model, pixel_size_um=0.325, z_step_um=1)
+
+
 @pytest.mark.parametrize(
     ("shape", "plane", "z_step_um", "sentence"),
     [

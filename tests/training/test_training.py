@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from napari_deepz.generators.package import load_model
@@ -15,6 +17,7 @@ from napari_deepz.jobs import Cancelled
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
 from napari_deepz.training.loop import learning_rate, masked_error, train
+from napari_deepz.training.run import run_training
 from tests.conftest import tiny_spec
 
 CONFIG = """
@@ -114,6 +117,13 @@ def test_targets_lie_in_the_direction_of_increasing_plane_index():
         np.testing.assert_allclose(restored, [0, 2, 4, 6, 8], atol=0.1)
 
 
+def test_distances_between_the_planes_of_a_stack_are_masked():
+    stack = blurred_stacks(1)[0]
+    coarse = FocalStack(stack.measured[::2], stack.target[::2], 1.0)
+    batch = sampler([coarse], middle_um=0, plane_z_um=(-1.0, -0.5, 0.0, 0.5, 1.0)).batch(0, 0, 3)
+    assert batch.known[0].ravel().tolist() == [1, 0, 1, 0, 1]
+
+
 def test_loss_counts_known_planes_only():
     predicted = torch.zeros(1, 2, 4, 4)
     target = torch.stack([torch.full((4, 4), 3.0), torch.full((4, 4), 100.0)])[None]
@@ -152,6 +162,42 @@ def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
     ]
     assert logs[0] == logs[1]
     assert len(logs[0]) == 3
+
+
+def write_measured(path: Path, stack: FocalStack, pixel_size_um: float = 0.325) -> None:
+    sizes = {"PhysicalSizeX": pixel_size_um, "PhysicalSizeY": pixel_size_um, "PhysicalSizeZ": 0.5}
+    tifffile.imwrite(path, stack.measured, metadata={"axes": "ZYX", **sizes})
+
+
+MEASURED = """
+[data]
+stacks = ["learn_*.ome.tif"]
+validation_stacks = ["look.ome.tif"]
+"""
+
+
+def measured_config(folder: Path) -> TrainConfig:
+    path = folder / "config.toml"
+    path.write_text(CONFIG.format(steps=2, **ENCODE_ONCE) + MEASURED)
+    return read_config(path)
+
+
+def test_measured_stacks_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "psf_generator", None)
+    for name, stack in zip(("learn_1", "learn_2", "look"), blurred_stacks(3), strict=True):
+        write_measured(tmp_path / f"{name}.ome.tif", stack)
+    package = run_training(measured_config(tmp_path), tmp_path)
+    assert load_model(package).spec.training["data"] == "measured focal stacks"
+
+
+def test_measured_stacks_must_fit_the_model(tmp_path: Path):
+    for name in ("learn_1", "look"):
+        write_measured(tmp_path / f"{name}.ome.tif", blurred_stacks(1)[0], pixel_size_um=0.1)
+    with pytest.raises(ValueError, match=r"learn_1.* is 0\.1 µm, but the model is to work"):
+        run_training(measured_config(tmp_path), tmp_path)
+    (tmp_path / "learn_1.ome.tif").unlink()
+    with pytest.raises(ValueError, match=r"No focal stack in .* matches learn"):
+        run_training(measured_config(tmp_path), tmp_path)
 
 
 @pytest.mark.slow
@@ -208,6 +254,7 @@ def test_stacks_smaller_than_a_patch():
         ("output = [", "is not valid TOML"),
         ("output = 'x'", "setting 'model' in .* is not valid: Field required"),
         (CONFIG.format(steps=0, **ENCODE_ONCE), "setting 'schedule.steps'"),
+        (CONFIG.format(steps=3, **ENCODE_ONCE) + "[data]\nstacks = ['a.tif']", "validation_stacks"),
         (CONFIG.format(steps=3, **ENCODE_ONCE) + "stepps = 3", "setting 'schedule.stepps'"),
     ],
 )

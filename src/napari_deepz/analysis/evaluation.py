@@ -149,6 +149,8 @@ def evaluate(
         raise ValueError(
             f"The stack has planes 0 to {len(stack) - 1}; there is no input plane {input_plane}."
         )
+    if not np.isfinite(stack).all():
+        raise ValueError("The stack has pixels that are not finite numbers; it cannot be compared.")
     if not (math.isfinite(z_step_um) and z_step_um > 0):
         raise ValueError(f"The z step is {z_step_um} µm; give a positive number of micrometres.")
     low, high = np.percentile(stack.astype(np.float32), [0.1, 99.9])

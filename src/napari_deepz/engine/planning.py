@@ -244,10 +244,10 @@ def _range_notes(
             which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
             yield f"{which} {beyond} ({surface.describe()}); do not trust what is shown there."
         return
-    nearest, farthest = surface.range_um(shape, pixel_um)
+    nearest, farthest = (round(z_um, 3) for z_um in surface.range_um(shape, pixel_um))
     if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
         yield (
-            f"The surface reaches from {nearest:.4g} to {farthest:.4g} µm, {beyond} "
+            f"The surface reaches from {nearest:g} to {farthest:g} µm, {beyond} "
             f"({surface.describe()}); do not trust what is shown there."
         )
 

@@ -17,12 +17,12 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialise_weights
 from torch import Tensor
 
+from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.spec import ModelSpec
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
-DEFAULT_MODEL = "widefield-20x-0.75"
 MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
 
 _ZOO = Path(__file__).with_name("zoo")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.training.phantoms import KINDS, Kind
@@ -20,9 +21,10 @@ class DataConfig(_Section):
 
     Parameters
     ----------
-    stacks : tuple of Path
-        Measured focal stacks, relative to the configuration file; patterns such as
-        ``data/*.ome.tif`` are allowed.
+    stacks, validation_stacks : tuple of str
+        Measured focal stacks to learn from and to look at only, relative to the configuration
+        file; patterns such as ``data/*.ome.tif`` are allowed. Keep fields of view apart: planes
+        of one stack are nearly equal.
     count, seed, pupils, kinds
         Of the simulated stacks: see `simulation.simulate`.
     middle_um : float
@@ -32,6 +34,7 @@ class DataConfig(_Section):
     """
 
     stacks: tuple[str, ...] = ()
+    validation_stacks: tuple[str, ...] = ()
     count: int = Field(240, ge=1)
     seed: int = 1
     pupils: int = Field(40, ge=1)
@@ -39,6 +42,12 @@ class DataConfig(_Section):
     middle_um: float = Field(3.0, ge=0)
     validation_count: int = Field(10, ge=1)
     validation_seed: int = 2
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.stacks) != bool(self.validation_stacks):
+            raise ValueError("give both stacks and validation_stacks, or neither")
+        return self
 
 
 class ScheduleConfig(_Section):

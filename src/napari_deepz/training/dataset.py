@@ -13,6 +13,9 @@ from torch import Tensor
 from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.training.simulation import SimulatedStack
 
+_OFF_PLANE = 0.1
+"""Share of a z step by which a plane may miss the distance that it is a target for."""
+
 
 @dataclass(frozen=True, eq=False)
 class FocalStack:
@@ -49,7 +52,7 @@ class Batch:
     target : Tensor
         (N, P, Y, X) float32 planes at the wanted distances.
     known : Tensor
-        (N, P, 1, 1) float32, one where the stack has that plane.
+        (N, P, 1, 1) float32, one where the stack has a plane at that distance.
     z_um : Tensor
         (N, P) float32 distances from the input plane.
     """
@@ -137,8 +140,10 @@ class PatchSampler:
         if self._planes_per_sample is not None:
             z_um = rng.choice(z_um, self._planes_per_sample, replace=False)
         window = self._window(rng, index)
-        planes = plane + np.rint(z_um / stack.z_step_um).astype(int)
+        steps = z_um / stack.z_step_um
+        planes = plane + np.rint(steps).astype(int)
         known = (planes >= 0) & (planes < len(stack.target))
+        known &= np.abs(steps - np.rint(steps)) < _OFF_PLANE
         target = intensity.apply(stack.target[np.clip(planes, 0, len(stack.target) - 1), *window])
         image = intensity.apply(stack.measured[plane, *window])
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))

@@ -88,7 +88,12 @@ def _write(path: Path, stack: SimulatedStack, settings: StackSettings, command: 
         z_step_um=settings.z_step_um,
         z_start_um=float(stack.z_um[0]),
         name=f"{stack.kind} (simulated)",
-        provenance=Provenance(kind="simulated", pixel_size_um=pixel_size_um, command=command),
+        provenance=Provenance(
+            kind="simulated",
+            axial_range_um=(float(stack.z_um[0]), float(stack.z_um[-1])),
+            pixel_size_um=pixel_size_um,
+            command=command,
+        ),
     )
     truth = {
         "kind": stack.kind,

@@ -20,6 +20,7 @@ from napari_deepz.analysis.metrics import correlation
 from napari_deepz.engine.devices import choose_device
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.package import Model, load_model, save_model
+from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.training.config import TrainConfig
@@ -27,7 +28,8 @@ from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
-VALIDATION_Z_UM = (-10.0, -6.0, -2.0, 2.0, 6.0, 10.0)
+VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
+"""Shares of the axial range at which a run is validated."""
 
 Report = Callable[[dict[str, Any], Progress], None]
 
@@ -107,9 +109,7 @@ def train(
                 "step": state.step,
                 "seconds": round(state.seconds, 1),
                 "loss": round(float(np.mean(losses)), 5),
-                "correlation": validate(
-                    state.network, validation, config.model.normalisation, chosen
-                ),
+                "correlation": validate(state.network, validation, config.model, chosen),
             }
             losses.clear()
             log.write(entry)
@@ -122,7 +122,7 @@ def train(
 
 
 def validate(
-    network: Generator, stacks: list[FocalStack], normalisation: str, device: torch.device
+    network: Generator, stacks: list[FocalStack], spec: ModelSpec, device: torch.device
 ) -> dict[str, dict[str, float]]:
     """Correlation with the truth, per distance, from the middle plane of each stack.
 
@@ -130,15 +130,17 @@ def validate(
     Distances that no stack has are left out.
     """
     network.eval()
+    low, high = spec.axial_range_um
+    depths_um = [round(share * (high if share > 0 else -low), 3) for share in VALIDATION_DEPTHS]
     scores: dict[str, list[tuple[float, float]]] = {}
     for stack in stacks:
         middle = len(stack.measured) // 2
-        intensity = fit_intensity(normalisation, stack.measured[middle])
+        intensity = fit_intensity(spec.normalisation, stack.measured[middle])
         height, width = (size - size % network.size_multiple for size in stack.measured.shape[1:])
         image = intensity.apply(stack.measured[middle, :height, :width])
         with torch.inference_mode():
             code = network.encode(torch.from_numpy(image)[None, None].to(device))
-        for z_um in VALIDATION_Z_UM:
+        for z_um in depths_um:
             plane = middle + round(z_um / stack.z_step_um)
             if not 0 <= plane < len(stack.target):
                 continue

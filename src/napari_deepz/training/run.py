@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
+from napari_deepz.engine.planning import PIXEL_SIZE_TOLERANCE
+from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
 from napari_deepz.jobs import StopCondition
 from napari_deepz.optics import Optics
@@ -12,6 +17,8 @@ from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.loop import Report, train
 from napari_deepz.training.simulation import StackSettings, simulate
+
+_EMISSION_UM = 0.52
 
 Counted = Callable[[int, int], None]
 
@@ -44,20 +51,15 @@ def run_training(
     Path
         The model package.
     """
-    optics = Optics(
-        na=config.model.na,
-        wavelength_um=config.model.emission_wavelength_um or 0.52,
-        pixel_size_um=config.model.pixel_size_um,
-    )
-    settings = StackSettings(optics=optics)
     data = config.data
-    validation = [
-        FocalStack.from_simulation(stack)
-        for stack in simulate(data.validation_count, data.validation_seed, settings)
-    ]
     if data.stacks:
-        stacks = [_measured(path) for path in _files(folder, data.stacks)]
+        spec = config.model
+        stacks = [_measured(path, spec) for path in _files(folder, data.stacks)]
+        validation = [_measured(path, spec) for path in _files(folder, data.validation_stacks)]
     else:
+        settings = _stack_settings(config.model)
+        simulated = simulate(data.validation_count, data.validation_seed, settings)
+        validation = [FocalStack.from_simulation(stack) for stack in simulated]
         stacks = []
         for stack in simulate(
             data.count, data.seed, settings, kinds=data.kinds, pupils=data.pupils
@@ -76,17 +78,41 @@ def run_training(
     )
 
 
+def _stack_settings(spec: ModelSpec) -> StackSettings:
+    """Simulated stacks for a model: a little deeper than its axial range."""
+    optics = Optics(
+        na=spec.na,
+        wavelength_um=spec.emission_wavelength_um or _EMISSION_UM,
+        pixel_size_um=spec.pixel_size_um,
+    )
+    reach_um = max(abs(z_um) for z_um in spec.axial_range_um)
+    return StackSettings(optics=optics, half_range_um=math.ceil(reach_um) + 1.0)
+
+
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     """Files of all patterns, in a stable order."""
+    if any(Path(pattern).is_absolute() for pattern in patterns):
+        raise ValueError("Name focal stacks relative to the training configuration.")
     files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     if not files:
         raise ValueError(f"No focal stack in {folder} matches {', '.join(patterns)}.")
     return files
 
 
-def _measured(path: Path) -> FocalStack:
+def _measured(path: Path, spec: ModelSpec) -> FocalStack:
     series = read_image(path)
     if series.size("Z") < 2 or series.z_step_um is None:
         raise ValueError(f"{path} is not a focal stack with a z step; training needs both.")
+    if series.size("T") > 1 or series.size("C") > 1:
+        raise ValueError(f"{path} has several channels or time points; save the wanted one alone.")
+    pixel_um = series.pixel_size_um
+    if pixel_um is None or abs(pixel_um / spec.pixel_size_um - 1) > PIXEL_SIZE_TOLERANCE:
+        size = "unknown" if pixel_um is None else f"{pixel_um:g} µm"
+        raise ValueError(
+            f"The pixel size of {path} is {size}, but the model is to work at "
+            f"{spec.pixel_size_um:g} µm; resample the stack or change the model."
+        )
     stack = series.stack()
+    if not np.isfinite(stack).all():
+        raise ValueError(f"{path} has pixels that are not finite numbers.")
     return FocalStack(stack, stack, series.z_step_um)
