@@ -16,8 +16,8 @@ SAMPLES = {
 
 for target, options in SAMPLES.items():
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "napari_deepz", "simulate", folder, "--z-step", "1"]
-        subprocess.run([*command, *options], check=True)
+        command = [sys.executable, "-m", "napari_deepz", "simulate", ".", "--z-step", "1"]
+        subprocess.run([*command, *options], cwd=folder, check=True)
         (source,) = Path(folder).glob("*.ome.tif")
         with tifffile.TiffFile(source) as stack:
             pixels, description = stack.asarray(), stack.ome_metadata

@@ -89,6 +89,17 @@ def test_untrained_encode_once_returns_the_unrefocused_image():
     torch.testing.assert_close(refocused, image)
 
 
+def test_flat_and_curved_distances_are_interpolated_alike():
+    network = EncodeOnce(base=2, levels=1, z_min_um=-2, z_max_um=2, planes=5)
+    code = torch.rand(2, 5, 6, 6)
+    for z_um in (-2.0, -0.3, 1.0, 1.9, 2.0, 7.0):
+        dpm = torch.full((2, 1, 6, 6), z_um)
+        flat = network.decode(code, dpm)
+        dpm[0, 0, 0, 0] = -1
+        torch.testing.assert_close(network.decode(code, dpm)[1], flat[1])
+        assert flat.shape == (2, 1, 6, 6)
+
+
 def test_decode_interpolates_per_pixel_and_holds_the_ends():
     network = EncodeOnce(base=2, levels=1, z_min_um=-2, z_max_um=2, planes=5)
     assert network.plane_z_um == (-2, -1, 0, 1, 2)

@@ -129,6 +129,7 @@ def test_loss_counts_known_planes_only():
     target = torch.stack([torch.full((4, 4), 3.0), torch.full((4, 4), 100.0)])[None]
     known = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
     assert masked_error(predicted, target, known).item() == 3.0
+    assert masked_error(predicted, target, known, focus_weight=2).item() == 3.0 * 7
 
 
 def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path):

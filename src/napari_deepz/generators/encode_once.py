@@ -89,6 +89,10 @@ class EncodeOnce(Generator):
     def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
         """Interpolate the encoded planes at every pixel's own distance."""
         position = ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
+        lowest, highest = (float(end) for end in torch.aminmax(position))
+        if lowest == highest:
+            plane = min(int(lowest), self.planes - 2)
+            return torch.lerp(code[:, plane, None], code[:, plane + 1, None], lowest - plane)
         below = position.floor().clamp(max=self.planes - 2)
         lower = code.gather(1, below.long())
         upper = code.gather(1, below.long() + 1)

@@ -54,6 +54,7 @@ class ScheduleConfig(_Section):
     """How the generator learns.
 
     The learning rate rises over `warmup_steps` and then falls linearly to zero at `steps`.
+    `focus_weight` is explained at `loop.masked_error`.
     """
 
     steps: int = Field(ge=1)
@@ -63,6 +64,7 @@ class ScheduleConfig(_Section):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_steps: int = Field(200, ge=1)
     clip_norm: float = Field(1.0, gt=0)
+    focus_weight: float = Field(0.0, ge=0)
     bfloat16: bool = False
     validate_every: int = Field(1000, ge=1)
     checkpoint_every: int = Field(500, ge=1)

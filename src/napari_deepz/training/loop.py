@@ -209,7 +209,12 @@ def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch
     image = batch.image.to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.schedule.bfloat16):
         predicted = _predict(state.network, image, batch.z_um.to(device))
-    loss = masked_error(predicted.float(), batch.target.to(device), batch.known.to(device))
+    loss = masked_error(
+        predicted.float(),
+        batch.target.to(device),
+        batch.known.to(device),
+        config.schedule.focus_weight,
+    )
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.schedule.clip_norm)
@@ -229,8 +234,10 @@ def _predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
     )
 
 
-def masked_error(predicted: Tensor, target: Tensor, known: Tensor) -> Tensor:
-    """Mean absolute error over the planes that the stack has.
+def masked_error(
+    predicted: Tensor, target: Tensor, known: Tensor, focus_weight: float = 0.0
+) -> Tensor:
+    """Mean absolute error over the planes that the stack has, heavier where the target is bright.
 
     Parameters
     ----------
@@ -238,8 +245,12 @@ def masked_error(predicted: Tensor, target: Tensor, known: Tensor) -> Tensor:
         (N, P, Y, X).
     known : Tensor
         (N, P, 1, 1), one or zero.
+    focus_weight : float
+        Errors count ``1 + focus_weight * abs(target)`` fold: what is in focus is bright, but
+        covers few of a stack's pixels.
     """
-    per_plane = (predicted - target).abs().mean(dim=(2, 3), keepdim=True)
+    error = (predicted - target).abs() * (1 + focus_weight * target.abs())
+    per_plane = error.mean(dim=(2, 3), keepdim=True)
     return (per_plane * known).sum() / known.sum().clamp(min=1)
 
 

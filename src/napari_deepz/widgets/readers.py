@@ -1,0 +1,55 @@
+"""Opening images in napari with their sizes, which its own readers lose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.widgets.layers import CHANNEL, layer_arguments
+
+LayerData = tuple[Any, dict[str, Any], str]
+Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
+
+
+def get_reader(path: str | Sequence[str]) -> Reader | None:
+    """Offer to read a TIFF, OME-TIFF or OME-Zarr; several files as one stack are left to others."""
+    return read_layers if isinstance(path, str) else None
+
+
+def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Read an image as one layer per channel, with scale, units, axis labels and depth.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be used as an image; the message says why.
+    """
+    path = Path(path)
+    series = read_image(path)
+    provenance = read_provenance(path)
+    z_start_um = 0.0
+    if provenance is not None and provenance.axial_range_um is not None:
+        z_start_um = provenance.axial_range_um[0]
+    arguments = layer_arguments(series, z_start_um=z_start_um)
+    metadata = {} if provenance is None else {"provenance": provenance.to_json()}
+    arguments["metadata"] = metadata
+    if "C" not in series.axes:
+        return [(series.data, arguments, "image")]
+    axis = series.axes.index("C")
+    for key in ("axis_labels", "scale", "units", "translate"):
+        arguments[key] = arguments[key][:axis] + arguments[key][axis + 1 :]
+    return [
+        (
+            series.data[(slice(None),) * axis + (channel,)],
+            arguments
+            | {
+                "name": f"{series.name}, channel {channel + 1}",
+                "metadata": metadata | {CHANNEL: channel},
+            },
+            "image",
+        )
+        for channel in range(series.size("C"))
+    ]

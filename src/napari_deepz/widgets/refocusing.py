@@ -1,0 +1,307 @@
+"""The dock `Virtual refocusing`: one measured image in, virtual planes out, as they are made."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+try:
+    import torch  # noqa: F401
+except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
+    raise ImportError(
+        "PyTorch, which refocusing needs, cannot be loaded: install it again (on Windows also "
+        "Microsoft's Visual C++ Redistributable), restart napari and open this dock first."
+    ) from error
+
+from magicgui.widgets import ComboBox
+from napari.utils.notifications import notification_manager, show_error, show_warning
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from napari_deepz.engine.devices import choose_device, describe_device
+from napari_deepz.engine.refocus import RefocusWarning
+from napari_deepz.provenance import Provenance
+from napari_deepz.surfaces import Surface, SurfaceWarning
+from napari_deepz.widgets.exporting import ask_export
+from napari_deepz.widgets.forms import Rows, group, wrapped_text
+from napari_deepz.widgets.image_form import ImageForm
+from napari_deepz.widgets.layers import View
+from napari_deepz.widgets.model_form import ModelForm
+from napari_deepz.widgets.results import ResultLayer, place, results_in, shown_depth_um
+from napari_deepz.widgets.run_panel import RunPanel
+from napari_deepz.widgets.session import (
+    Phase,
+    RunState,
+    cautions_for,
+    image_facts,
+    make_request,
+    model_facts,
+    result_facts,
+)
+from napari_deepz.widgets.surface_form import SurfaceForm
+from napari_deepz.widgets.work import Advance, PlaneDone, export_planes, refocus_planes
+from napari_deepz.widgets.workers import Job, Work
+
+BESIDE, OVER = "Beside the image", "Over the image"
+
+_REVIEW_AFTER_MS = 150
+_REFRESH_EVERY_MS = 100
+_REFRESH_3D_EVERY_MS = 250
+_NO_IMAGE = (
+    "Open an image (File > Open Files…) or a sample (File > Open Sample > Deep-Z virtual "
+    "refocusing)."
+)
+_NO_MODEL = "No model is at hand: use Open model… to choose a model package."
+
+
+class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
+    """The dock: settings, what to know about them, and the run.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Whose layers are refocused and which gets the results.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._device = describe_device(choose_device())
+        self.state = RunState(message=f"Computes on {self._device}.")
+        self._job: Job | None = None
+        self._what, self._total, self._started_s = "", 0, 0.0
+        self._result: ResultLayer | None = None
+
+        self.image = ImageForm(self.viewer)
+        self.model = ModelForm()
+        self.surface = SurfaceForm(lambda: self.viewer.layers)
+        self.placement = ComboBox(
+            label="Show it",
+            choices=[BESIDE, OVER],
+            tooltip="Where results lie; also moves those that are there.",
+        )
+        self.image_facts, self.model_facts, self.result_facts, self.cautions, self.shown = (
+            wrapped_text() for _ in range(5)
+        )
+        self.panel = RunPanel(self.state)
+        self._lay_out()
+
+        self._review_timer = _timer(self, self.review)
+        self._refresh_timer = _timer(self, self._refresh)
+        self.image.choice.changed.connect(self._suggest_pixel_size)
+        for form in (self.image, self.model, self.surface):
+            form.changed.connect(self._review_soon)
+        self.placement.changed.connect(self._place_results)
+        self.panel.refocus_clicked.connect(self.refocus)
+        self.panel.cancel_clicked.connect(self.cancel)
+        self.panel.export_clicked.connect(self.export)
+        self.panel.restore_clicked.connect(self.restore_defaults)
+        self.viewer.dims.events.point.connect(self._review_soon)
+        self.viewer.layers.events.removed.connect(self._on_removed)
+        self.surface.restore(self.model.spec)
+        self.reset_choices()
+        self.review()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        layout.addWidget(group("Measured image", self.image.widget, self.image_facts))
+        layout.addWidget(group("Model", self.model.widget, self.model_facts))
+        layout.addWidget(group("Refocus onto", self.surface.widget, self.result_facts))
+        layout.addWidget(self.cautions)
+        layout.addWidget(group("Result", Rows(self.placement), self.shown, self.panel))
+        layout.addStretch()
+        self.setWidget(inner)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """As wide as the forms and a scroll bar, but as low as can be."""
+        width = self.widget().minimumSizeHint().width()
+        width += self.verticalScrollBar().sizeHint().width()
+        return QSize(width, super().minimumSizeHint().height())
+
+    def event(self, event: QEvent) -> bool:
+        """Cancel the run of a dock that is taken out of its window."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+        return bool(super().event(event))
+
+    def reset_choices(self, _: Any = None) -> None:
+        """Look again which layers there are; napari calls this when they change."""
+        self.image.reset_choices()
+        self.surface.reset_choices()
+        self._review_soon()
+
+    def restore_defaults(self) -> None:
+        """Set every setting back."""
+        self.model.restore()
+        self.surface.restore(self.model.spec)
+        self.placement.value = BESIDE
+
+    def review(self) -> None:
+        """Show what there is to know about the present settings."""
+        if self.state.phase is not Phase.IDLE:
+            return
+        spec = self.model.spec
+        image_text = _NO_IMAGE if self.image.layer is None else ""
+        result_text, cautions = "", []
+        if self.image.layer is not None and spec is not None:
+            try:
+                plane = self.image.plane()
+                image_text = image_facts(plane)
+                surface, notes = self._surface()
+                pixel_size_um = plane.pixel_size_um or self.image.pixel_size.value
+                cautions = [*notes, *cautions_for(surface, plane, pixel_size_um, spec)]
+                result_text = result_facts(surface, plane.shape)
+            except ValueError as error:
+                cautions = [str(error)]
+        self.image_facts.setText(image_text)
+        self.model_facts.setText(model_facts(spec) if spec is not None else _NO_MODEL)
+        self.model_facts.setToolTip(spec.description if spec is not None else "")
+        self.result_facts.setText(result_text)
+        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
+        self.cautions.setVisible(bool(cautions))
+        results = results_in(self.viewer)
+        shown_um = shown_depth_um(results[-1], View.of(self.viewer)) if results else None
+        self.shown.setText("" if shown_um is None else f"Shown: z = {shown_um:g} µm")
+        self.panel.allow(
+            refocus=self.image.layer is not None and spec is not None, export=bool(results)
+        )
+
+    def refocus(self) -> None:
+        """Start a run with the present settings."""
+        layer, package = self.image.layer, self.model.package
+        if self.state.phase is not Phase.IDLE or layer is None or package is None:
+            return
+        try:
+            plane = self.image.plane()
+            surface, notes = self._surface()
+            request = make_request(
+                plane,
+                surface,
+                package,
+                typed_pixel_size_um=self.image.pixel_size.value,
+                notes=notes,
+            )
+            self.image.write_pixel_size()
+            beside = self.placement.value == BESIDE
+            result = ResultLayer(self.viewer, layer, self.image.frame(), request, beside=beside)
+        except ValueError as error:
+            show_error(str(error))
+            return
+        except MemoryError:
+            show_error(f"There is no memory for {result_facts(surface, plane.shape)}.")
+            return
+        for note in notes:
+            show_warning(note)
+        self.viewer.reset_view()
+        self._result = result
+        work = partial(refocus_planes, request, result.canvas)
+        self._start(work, "Refocusing", total=len(surface))
+
+    def _surface(self) -> tuple[Surface, tuple[str, ...]]:
+        """The surface that is wanted, and what is noticed about it."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SurfaceWarning)
+            surface = self.surface.surface(self.image.surface_from)
+        return surface, tuple(str(warning.message) for warning in caught)
+
+    def cancel(self) -> None:
+        """Stop the job that is running, if any."""
+        if self._job is not None:
+            self._job.cancel()
+            self.state.cancel()
+
+    def export(self) -> None:
+        """Ask where to save the selected result, or else the newest, and save it."""
+        results = results_in(self.viewer)
+        if self.state.phase is not Phase.IDLE or not results:
+            return
+        active = self.viewer.layers.selection.active
+        request = ask_export(self, active if active in results else results[-1])
+        if request is not None:
+            self._start(partial(export_planes, request), "Exporting", total=len(request.planes))
+
+    def _start(self, work: Work, what: str, *, total: int) -> None:
+        self._what, self._total, self._started_s = what, total, time.monotonic()
+        self._job = Job(work, self)
+        self._job.received.connect(self._on_received)
+        self._job.warned.connect(self._on_warned)
+        self._job.finished.connect(self._on_finished)
+        self._job.aborted.connect(self._on_aborted)
+        self._job.errored.connect(self._on_errored)
+        self.state.start(f"{what}…")
+        self._job.start()
+
+    def _on_received(self, item: object) -> None:
+        if isinstance(item, Advance):
+            self.state.advance(item.fraction, f"{self._what}: {item.text}")
+        elif isinstance(item, Provenance) and self._result is not None:
+            self._device = item.device or self._device
+            self._result.describe(item)
+        elif isinstance(item, PlaneDone) and self._result is not None:
+            self._result.take(item)
+            self._refresh_soon()
+
+    def _on_warned(self, warning: Warning) -> None:
+        if isinstance(warning, RefocusWarning | SurfaceWarning):
+            show_warning(str(warning))
+
+    def _on_finished(self) -> None:
+        where = f" on {self._device}" if self._result is not None else ""
+        seconds = time.monotonic() - self._started_s
+        self._end(f"{self._what} took {seconds:.1f} s{where}.")
+
+    def _on_aborted(self) -> None:
+        self._end(f"{self._what} was cancelled.")
+
+    def _on_errored(self, error: Exception) -> None:
+        self._end(f"{self._what} failed.")
+        if isinstance(error, ValueError | OSError):
+            show_error(str(error))
+        else:
+            notification_manager.receive_error(type(error), error, error.__traceback__)
+
+    def _end(self, message: str) -> None:
+        self._refresh_timer.stop()
+        if self._result is not None:
+            kept = self._result.finish()
+            message += f" {kept} of {self._total} planes are there." if kept < self._total else ""
+        self._job = self._result = None
+        self.state.end(message)
+        self.review()
+
+    def _refresh_soon(self) -> None:
+        if not self._refresh_timer.isActive():
+            in_3d = self.viewer.dims.ndisplay == 3
+            self._refresh_timer.start(_REFRESH_3D_EVERY_MS if in_3d else _REFRESH_EVERY_MS)
+
+    def _refresh(self) -> None:
+        if self._result is not None:
+            self._result.refresh()
+
+    def _review_soon(self, _: Any = None) -> None:
+        self._review_timer.start(_REVIEW_AFTER_MS)
+
+    def _on_removed(self, _: Any) -> None:
+        if self._result is not None and self._result.is_lost:
+            self.cancel()
+
+    def _suggest_pixel_size(self, _: Any) -> None:
+        self.image.suggest_pixel_size(self.model.spec.pixel_size_um if self.model.spec else None)
+
+    def _place_results(self, _: Any) -> None:
+        for layer in results_in(self.viewer):
+            place(layer, beside=self.placement.value == BESIDE)
+        self.viewer.reset_view()
+
+
+def _timer(parent: QWidget, on_timeout: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.timeout.connect(on_timeout)
+    return timer

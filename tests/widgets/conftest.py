@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QThreadPool
+
+from napari_deepz.generators.package import Model, load_model
+from napari_deepz.widgets import work
+from napari_deepz.widgets.refocusing import VirtualRefocusing
+from napari_deepz.widgets.session import Phase
+from tests.conftest import write_tiny_model
+
+PIXEL_UM = 0.325
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model in the folder of the user's models."""
+    return load_model(write_tiny_model(Path(os.environ["NAPARI_DEEPZ_MODELS"]) / "tiny"))
+
+
+@pytest.fixture
+def pixels(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(100, 4000, (64, 80), dtype=np.uint16)
+
+
+@pytest.fixture
+def make_viewer(make_napari_viewer_proxy: Any) -> Callable[[], Any]:
+    return lambda: make_napari_viewer_proxy(strict_qt="raise")
+
+
+@pytest.fixture
+def open_dock(
+    make_viewer: Callable[[], Any], model: Model, qtbot: Any
+) -> Iterator[Callable[..., VirtualRefocusing]]:
+    """Open the dock as a user does, with a tiny model; no work may be left at the end."""
+
+    def open_it(viewer: Any = None) -> VirtualRefocusing:
+        viewer = viewer or make_viewer()
+        _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", "Virtual refocusing")
+        dock.model.add(model.source)
+        return dock
+
+    yield open_it
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=5000)
+
+
+@pytest.fixture
+def dock(open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray) -> VirtualRefocusing:
+    """The dock with one image of known pixel size and a range of nine planes."""
+    dock = open_dock()
+    add_image(dock, pixels)
+    set_range(dock, -4, 4, 1)
+    dock.review()
+    return dock
+
+
+def add_image(dock: VirtualRefocusing, data: Any, name: str = "cells", **changes: Any) -> Any:
+    ndim = data.ndim
+    settings = {
+        "units": ("um",) * ndim,
+        "axis_labels": ("t", "z", "y", "x")[-ndim:],
+        "scale": (*(1.0,) * (ndim - 2), PIXEL_UM, PIXEL_UM),
+    }
+    return dock.viewer.add_image(data, name=name, **(settings | changes))
+
+
+def set_range(dock: VirtualRefocusing, start: float, stop: float, step: float) -> None:
+    dock.surface.start.value = start
+    dock.surface.stop.value = stop
+    dock.surface.step.value = step
+
+
+def run(dock: VirtualRefocusing, qtbot: Any) -> Any:
+    """Press Refocus, wait for the end, return the newest layer."""
+    dock.panel.refocus.click()
+    wait_idle(dock, qtbot)
+    return dock.viewer.layers[-1]
+
+
+def wait_idle(dock: VirtualRefocusing, qtbot: Any) -> None:
+    qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=30_000)
+
+
+def notifications_since(count: int) -> list[tuple[str, str]]:
+    return [
+        (str(record.severity), str(record.message))
+        for record in notification_manager.records[count:]
+    ]
+
+
+@pytest.fixture
+def notified() -> Callable[[], list[tuple[str, str]]]:
+    """Severity and text of what napari has told the user during the test."""
+    count = len(notification_manager.records)
+    return lambda: notifications_since(count)
+
+
+class Slowly:
+    """Stands for the engine: the real planes with a pause before each, and was it closed?"""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.closed = False
+        self.given = 0
+        self.genuine = work.iter_refocus
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Iterator[Any]:
+        planes = self.genuine(*arguments, **settings)
+        try:
+            for plane in planes:
+                time.sleep(self.seconds)
+                self.given += 1
+                yield plane
+        finally:
+            planes.close()
+            self.closed = True
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> Slowly:
+    slow = Slowly(0.1)
+    monkeypatch.setattr(work, "iter_refocus", slow)
+    return slow

@@ -1,0 +1,166 @@
+"""The manifest, and files and samples opened in a real viewer."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from npe2 import PluginManager, PluginManifest
+
+from napari_deepz import samples
+from napari_deepz.io.writing import write_stack
+from napari_deepz.provenance import Provenance
+from napari_deepz.widgets import sample_data
+from napari_deepz.widgets.readers import get_reader
+from tests.widgets.conftest import run, wait_idle
+
+SAMPLES = {"worm": "Simulated worm", "tilted_beads": "Simulated tilted beads"}
+
+
+def units_of(layer):
+    return [str(unit) for unit in layer.units]
+
+
+def test_the_installed_manifest():
+    manifest = PluginManifest.from_distribution("napari-deepz")
+    assert manifest.name == metadata.metadata("napari-deepz")["Name"]
+    manifest.validate_imports()
+    contributions = manifest.contributions
+    assert [widget.display_name for widget in contributions.widgets] == ["Virtual refocusing"]
+    assert {sample.key for sample in contributions.sample_data} == set(SAMPLES)
+    assert "napari/layers/transform" in contributions.menus
+
+
+def test_the_manifest_is_visible_at_the_top_of_the_repository():
+    top = Path(__file__).parents[2] / "napari.yaml"
+    if not top.exists():
+        pytest.skip("not in a checkout of the repository")
+    package = Path(samples.__file__).parents[1] / "napari.yaml"
+    assert top.read_text() == package.read_text()
+
+
+def test_the_dock_is_in_the_layers_menu(make_viewer):
+    make_viewer()
+    items = PluginManager.instance().iter_menu("napari/layers/transform")
+    assert "napari-deepz.refocus" in {item.command for item in items}
+
+
+@pytest.fixture
+def small_stacks(monkeypatch, tmp_path, rng):
+    """Small stand-ins for the bundled samples."""
+    stack = rng.integers(100, 3000, (5, 48, 64), dtype=np.uint16)
+    for name in ("WORM", "TILTED_BEADS"):
+        path = tmp_path / f"{name}.ome.tif"
+        provenance = Provenance(kind="simulated")
+        write_stack(
+            path,
+            iter(stack),
+            count=5,
+            shape=(48, 64),
+            dtype="uint16",
+            pixel_size_um=0.325,
+            z_step_um=1.0,
+            z_start_um=-2.0,
+            name="sample",
+            provenance=provenance,
+        )
+        monkeypatch.setattr(samples, name, path)
+    return stack
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_sample_is_a_plane_and_its_focal_stack_in_micrometres(make_viewer, small_stacks, key):
+    viewer = make_viewer()
+    plane, stack = viewer.open_sample("napari-deepz", key)
+
+    assert (stack.name, plane.name) == (
+        f"{SAMPLES[key]}, focal stack",
+        f"{SAMPLES[key]}, input plane",
+    )
+    np.testing.assert_array_equal(stack.data, small_stacks)
+    np.testing.assert_array_equal(plane.data, small_stacks[2])
+    np.testing.assert_allclose(stack.scale, (1, 0.325, 0.325))
+    np.testing.assert_allclose(stack.translate, (-2, 0, 0))
+    np.testing.assert_allclose(plane.scale, (0.325, 0.325))
+    assert units_of(stack) == ["micrometer"] * 3
+    assert units_of(plane) == ["micrometer"] * 2
+    assert (stack.axis_labels, plane.axis_labels) == (("z", "y", "x"), ("y", "x"))
+    assert (stack.visible, plane.visible) == (False, True)
+
+
+@pytest.mark.parametrize("dock_first", [True, False])
+def test_a_sample_is_ready_to_be_refocused(open_dock, make_viewer, small_stacks, qtbot, dock_first):
+    if dock_first:
+        dock = open_dock()
+        dock.viewer.open_sample("napari-deepz", "worm")
+    else:
+        viewer = make_viewer()
+        viewer.open_sample("napari-deepz", "worm")
+        dock = open_dock(viewer)
+    dock.review()
+    assert dock.image.layer.name == "Simulated worm, input plane"
+    assert dock.cautions.text() == ""
+    layer = run(dock, qtbot)
+    wait_idle(dock, qtbot)
+    assert layer.data.shape == (41, 48, 64)
+    assert dock.viewer.layers.units is not None
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_the_bundled_samples(key):
+    path = {"worm": samples.WORM, "tilted_beads": samples.TILTED_BEADS}[key]
+    (plane, placing, _), (stack, _, _) = getattr(sample_data, f"open_{key}")()
+    np.testing.assert_array_equal(stack, tifffile.imread(path))
+    np.testing.assert_array_equal(plane, stack[len(stack) // 2])
+    assert placing["units"] == ("um", "um")
+
+
+def test_our_reader_keeps_what_ours_and_others_files_say(make_viewer, tmp_path, rng):
+    data = rng.integers(0, 999, (2, 3, 48, 64), dtype=np.uint16)
+    path = tmp_path / "cells.ome.tif"
+    sizes = {"PhysicalSizeX": 200, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.2}
+    axes = {"axes": "CZYX", "PhysicalSizeZ": 0.7, **sizes}
+    tifffile.imwrite(path, data, metadata=axes, photometric="minisblack")
+    viewer = make_viewer()
+    layers = viewer.open(path, plugin="napari-deepz")
+
+    assert [layer.name for layer in layers] == ["cells, channel 1", "cells, channel 2"]
+    for channel, layer in zip(data, layers, strict=True):
+        np.testing.assert_array_equal(layer.data, channel)
+        np.testing.assert_allclose(layer.scale, (0.7, 0.2, 0.2))
+        assert units_of(layer) == ["micrometer"] * 3
+        assert layer.axis_labels == ("z", "y", "x")
+
+
+def test_our_own_export_comes_back_at_its_depth(make_viewer, tmp_path):
+    path = tmp_path / "virtual.ome.tif"
+    provenance = Provenance(kind="inferred", axial_range_um=(-3, -1))
+    planes = np.zeros((3, 40, 40), np.float32)
+    write_stack(
+        path,
+        iter(planes),
+        count=3,
+        shape=(40, 40),
+        pixel_size_um=0.325,
+        z_step_um=1,
+        z_start_um=-3,
+        name="virtual",
+        provenance=provenance,
+    )
+    (layer,) = make_viewer().open(path, plugin="napari-deepz")
+    np.testing.assert_allclose(layer.translate, (-3, 0, 0))
+    assert Provenance.from_json(layer.metadata["provenance"]) == provenance
+
+
+def test_a_file_without_sizes_stays_in_pixels(make_viewer, tmp_path):
+    tifffile.imwrite(tmp_path / "plain.tif", np.zeros((40, 50), np.uint8))
+    (layer,) = make_viewer().open(tmp_path / "plain.tif", plugin="napari-deepz")
+    assert units_of(layer) == ["pixel", "pixel"]
+    np.testing.assert_allclose(layer.scale, (1, 1))
+
+
+def test_several_files_as_a_stack_are_left_to_others():
+    assert get_reader(["a.tif", "b.tif"]) is None

@@ -1,0 +1,224 @@
+"""The dock in a real viewer: runs that are cancelled, lose their layers, or fail."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QThreadPool
+
+from napari_deepz.engine.refocus import refocus
+from napari_deepz.surfaces import Flat
+from napari_deepz.widgets import work
+from napari_deepz.widgets.results import record_of
+from napari_deepz.widgets.session import Phase
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+
+TWO_SECONDS_MS = 2000
+
+
+def start(dock, qtbot, slowly):
+    """Press Refocus and wait until three planes are there."""
+    dock.panel.refocus.click()
+    qtbot.waitUntil(lambda: slowly.given >= 4, timeout=20_000)
+    return dock.viewer.layers[-1]
+
+
+def no_thread_left():
+    return QThreadPool.globalInstance().activeThreadCount() == 0
+
+
+def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
+    slowly.seconds = 0.3
+    files_before = psutil.Process().open_files()
+    layer = start(dock, qtbot, slowly)
+    asked = time.monotonic()
+    dock.panel.cancel.click()
+    assert dock.panel.cancel.text() == "Cancelling…"
+    assert not dock.panel.cancel.isEnabled()
+    wait_idle(dock, qtbot)
+    qtbot.waitUntil(no_thread_left, timeout=TWO_SECONDS_MS)
+    assert time.monotonic() - asked < 2
+    assert slowly.closed
+    assert psutil.Process().open_files() == files_before
+
+    count = len(layer.data)
+    assert 3 <= count < 9
+    expected = refocus(pixels, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
+    np.testing.assert_array_equal(layer.data, expected.data[:count])
+    np.testing.assert_allclose(layer.translate[0], -4)
+    assert layer.name == f"cells (virtual, {count} of 9 planes)"
+    record = record_of(layer)
+    assert record.z_um == tuple(range(-4, -4 + count))
+    assert record.provenance.axial_range_um == (-4, -5 + count)
+    assert f"Ended early, after {count} of 9 planes." in record.provenance.notes
+    assert f"{count} of 9 planes are there" in dock.panel.message.text()
+    assert dock.panel.cancel.text() == "Cancel"
+
+
+def test_cancelling_a_falling_range_keeps_the_upper_planes(dock, model, pixels, qtbot, slowly):
+    set_range(dock, 4, -4, 1)
+    layer = start(dock, qtbot, slowly)
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+
+    count = len(layer.data)
+    expected = refocus(pixels, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
+    np.testing.assert_array_equal(layer.data, expected.data[-count:])
+    np.testing.assert_allclose(layer.translate[0], 5 - count)
+
+
+def test_cancel_before_the_first_plane_leaves_no_layer(dock, qtbot, slowly):
+    slowly.seconds = 0.5
+    dock.panel.refocus.click()
+    assert len(dock.viewer.layers) == 2
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+    assert [layer.name for layer in dock.viewer.layers] == ["cells"]
+
+
+def test_a_second_run_after_a_cancelled_one(dock, qtbot, slowly):
+    start(dock, qtbot, slowly)
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+    slowly.seconds = 0
+    layer = run(dock, qtbot)
+    assert layer.data.shape == (9, 64, 80)
+
+
+def test_the_image_is_deleted_during_a_run(dock, model, pixels, qtbot, slowly):
+    layer = start(dock, qtbot, slowly)
+    dock.viewer.layers.remove("cells")
+    wait_idle(dock, qtbot)
+    expected = refocus(pixels, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
+    np.testing.assert_array_equal(layer.data, expected.data)
+
+
+def test_the_image_is_changed_during_a_run(dock, model, pixels, qtbot, slowly):
+    layer = start(dock, qtbot, slowly)
+    before = pixels.copy()
+    dock.viewer.layers["cells"].data[:] = 0
+    wait_idle(dock, qtbot)
+    expected = refocus(before, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
+    np.testing.assert_array_equal(layer.data, expected.data)
+
+
+def test_the_result_is_deleted_during_a_run(dock, qtbot, slowly):
+    layer = start(dock, qtbot, slowly)
+    dock.viewer.layers.remove(layer)
+    wait_idle(dock, qtbot)
+    assert slowly.closed
+    assert [layer.name for layer in dock.viewer.layers] == ["cells"]
+
+
+def test_the_viewer_is_closed_during_a_run(dock, qtbot, slowly):
+    start(dock, qtbot, slowly)
+    dock.viewer.close()
+    qtbot.waitUntil(no_thread_left, timeout=TWO_SECONDS_MS)
+    assert slowly.closed
+
+
+def test_the_dock_is_closed_during_a_run(open_dock, pixels, qtbot, slowly):
+    dock = open_dock()
+    add_image(dock, pixels)
+    set_range(dock, -4, 4, 1)
+    dock.review()
+    viewer = dock.viewer
+    layer = start(dock, qtbot, slowly)
+    viewer.window.remove_dock_widget(dock)
+    wait_idle(dock, qtbot)
+    assert slowly.closed
+    assert layer in viewer.layers
+
+    gone = weakref.ref(dock)
+    del dock
+    qtbot.wait(50)
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_dock_that_is_destroyed_stops_its_worker(dock, qtbot, slowly):
+    start(dock, qtbot, slowly)
+    dock.setParent(None)
+    dock.deleteLater()
+    qtbot.waitUntil(no_thread_left, timeout=TWO_SECONDS_MS)
+    qtbot.waitUntil(lambda: slowly.closed)
+
+
+def test_a_model_that_has_gone_is_an_error_in_a_sentence(dock, model, qtbot, notified):
+    (model.source / "weights.safetensors").unlink()
+    dock.panel.refocus.click()
+    wait_idle(dock, qtbot)
+    severity, text = notified()[-1]
+    assert severity == "error"
+    assert "weights.safetensors" in text
+    assert [layer.name for layer in dock.viewer.layers] == ["cells"]
+    assert "failed" in dock.panel.message.text()
+
+
+def test_a_run_that_breaks_keeps_what_it_has_and_tells(dock, monkeypatch, qtbot, notified):
+    genuine = work.iter_refocus
+
+    def breaking(*arguments, **settings):
+        for plane in genuine(*arguments, **settings):
+            if plane.index == 4:
+                raise RuntimeError("the graphics card is on fire")
+            yield plane
+
+    monkeypatch.setattr(work, "iter_refocus", breaking)
+    layer = run(dock, qtbot)
+    assert ("error", "the graphics card is on fire") in notified()
+    assert layer.data.shape == (4, 64, 80)
+
+
+def test_an_image_that_is_too_small_is_an_error(dock, qtbot, notified):
+    add_image(dock, np.zeros((20, 20), np.uint8), "crumb")
+    dock.image.choice.value = dock.viewer.layers["crumb"]
+    dock.panel.refocus.click()
+    wait_idle(dock, qtbot)
+    assert any(severity == "error" and "too small" in text for severity, text in notified())
+
+
+def test_settings_that_make_no_sense_are_an_error(dock, qtbot, notified):
+    dock.surface.kind.value = "Curved surface"
+    dock.surface.radius.value = 0
+    dock.review()
+    assert "radius" in dock.cautions.text()
+    dock.panel.refocus.click()
+    assert dock.state.phase is Phase.IDLE
+    assert any(severity == "error" and "radius" in text for severity, text in notified())
+
+
+def test_too_little_memory_is_an_error(dock, monkeypatch, notified):
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("napari_deepz.widgets.refocusing.ResultLayer", no_memory)
+    dock.panel.refocus.click()
+    assert dock.state.phase is Phase.IDLE
+    message = "There is no memory for flat, -4 to 4 µm in steps of 1 µm: 9 planes, 0.184 MB."
+    assert notified() == [("error", message)]
+
+
+def test_colour_images_are_an_error(dock, notified):
+    dock.viewer.add_image(np.zeros((64, 64, 3), np.uint8), name="colour", rgb=True)
+    dock.image.choice.value = dock.viewer.layers["colour"]
+    dock.panel.refocus.click()
+    assert any("colour image" in text for _, text in notified())
+
+
+@pytest.mark.parametrize("stop", [4.0, 12.0])
+def test_leaving_the_models_range_is_shown_and_told(dock, qtbot, notified, stop):
+    set_range(dock, 0, stop, 4)
+    dock.review()
+    outside = stop > 10
+    assert ("do not trust" in dock.cautions.text()) == outside
+    layer = run(dock, qtbot)
+    assert (
+        any(severity == "warning" and "trust" in text for severity, text in notified()) == outside
+    )
+    assert any("trust" in note for note in record_of(layer).provenance.notes) == outside
