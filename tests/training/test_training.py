@@ -222,7 +222,11 @@ def test_fine_tuning_starts_from_another_models_weights(tmp_path: Path):
     package = train(settings.model_copy(update={"schedule": schedule}), stacks, stacks[:1])
     for name, tensor in weights(first).items():
         torch.testing.assert_close(weights(package)[name], tensor, rtol=0, atol=1e-6)
-    assert load_model(package).spec.training["started_from"] == str(first)
+    assert load_model(package).spec.training["started_from"] == {
+        "name": "tiny",
+        "version": "1",
+        "sha256": load_model(first).sha256,
+    }
     other = config(tmp_path, **DEEPZ).model_copy(
         update={"start_from": str(first), "output": tmp_path / "other"}
     )

@@ -78,8 +78,8 @@ class TrainConfig(_Section):
     model : ModelSpec
         The model to make.
     start_from : str or None
-        Name or package of a model of the same architecture to start from, instead of from
-        random weights.
+        Name or package (relative to the configuration file) of a model of the same architecture
+        to start from, instead of from random weights.
     data, schedule
         What to learn from, and how.
     output : Path
@@ -97,7 +97,7 @@ class TrainConfig(_Section):
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read and check a configuration; `output` is taken relative to the file.
+    """Read and check a configuration; its paths are taken relative to the file.
 
     Raises
     ------
@@ -117,4 +117,9 @@ def read_config(path: Path) -> TrainConfig:
         where = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"The setting '{where}' in {path} is not valid: {said}.") from error
-    return config.model_copy(update={"output": path.parent / config.output})
+    start_from = config.start_from
+    if start_from is not None and (path.parent / start_from).exists():
+        start_from = str(path.parent / start_from)
+    return config.model_copy(
+        update={"output": path.parent / config.output, "start_from": start_from}
+    )

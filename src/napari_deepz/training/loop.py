@@ -40,6 +40,7 @@ class TrainingState:
 
     network: Generator
     optimiser: torch.optim.Optimizer
+    started_from: dict[str, str] | None = None
     step: int = 0
     seconds: float = 0.0
 
@@ -164,12 +165,18 @@ def validate(
 def _start(config: TrainConfig, device: torch.device) -> TrainingState:
     torch.manual_seed(config.schedule.seed)
     network = config.model.build()
-    if config.start_from is not None:
-        _copy_weights(load_model(config.start_from), network)
+    source = None if config.start_from is None else load_model(config.start_from)
+    if source is not None:
+        _copy_weights(source, network)
     network = network.to(device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), config.schedule.learning_rate)
-    return TrainingState(network, optimiser)
+    known = source and {
+        "name": source.spec.name,
+        "version": source.spec.version,
+        "sha256": source.sha256,
+    }
+    return TrainingState(network, optimiser, known)
 
 
 def _copy_weights(source: Model, network: Generator) -> None:
@@ -311,7 +318,7 @@ def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, A
     training = {
         "software": f"napari-deepz {__version__}, PyTorch {torch.__version__}",
         "machine": platform.machine(),
-        "started_from": config.start_from,
+        "started_from": state.started_from,
         "data": "measured focal stacks" if config.data.stacks else "simulated focal stacks",
         "data_settings": data,
         "schedule": config.schedule.model_dump(mode="json"),
