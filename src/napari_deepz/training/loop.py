@@ -171,12 +171,11 @@ def _start(config: TrainConfig, device: torch.device) -> TrainingState:
     network = network.to(device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), config.schedule.learning_rate)
-    known = source and {
-        "name": source.spec.name,
-        "version": source.spec.version,
-        "sha256": source.sha256,
-    }
-    return TrainingState(network, optimiser, known)
+    return TrainingState(network, optimiser, _identity(source) if source else None)
+
+
+def _identity(model: Model) -> dict[str, str]:
+    return {"name": model.spec.name, "version": model.spec.version, "sha256": model.sha256}
 
 
 def _copy_weights(source: Model, network: Generator) -> None:

@@ -191,8 +191,8 @@ def cautions_for(
     if abs(pixel_size_um / spec.pixel_size_um - 1) > PIXEL_SIZE_TOLERANCE:
         found.append(
             f"The image has pixels of {pixel_size_um:g} µm and the model knows "
-            f"{spec.pixel_size_um:g} µm: the image is resampled for the model, and the result back. "
-            f"The model knows the objective {spec.objective} only; do not trust it with another."
+            f"{spec.pixel_size_um:g} µm: the image is resampled for it, and the result back. The "
+            f"model knows the objective {spec.objective} only; do not trust it with another."
         )
     nearest_um, farthest_um = depth_range_um(surface, plane.shape, pixel_size_um)
     low_um, high_um = spec.axial_range_um
