@@ -21,8 +21,7 @@ ALLOWED = {
     "analysis": VALUES | {"generators", "engine"},
     "training": VALUES | {"generators", "engine", "analysis", "io"},
     "demo": VALUES | {"generators", "engine", "analysis", "io"},
-    "console": VALUES | {"engine", "analysis"},
-    "cli": VALUES | {"generators", "engine", "analysis", "training", "io", "demo", "console"},
+    "cli": VALUES | {"generators", "engine", "analysis", "training", "io", "demo"},
     "__main__": {"cli"},
     "widgets": VALUES | {"generators", "engine", "analysis", "io"},
 }

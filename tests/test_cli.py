@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_deepz import Curved, Flat, Tilted, load_model, read_image, refocus
+from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_image, refocus
 from napari_deepz.cli import main
 from napari_deepz.generators.package import ModelError
 from napari_deepz.io.reading import read_provenance
@@ -184,7 +184,7 @@ def test_pixel_size_option_and_unknown_pixel_size(deepz: Run, model: Path, tmp_p
         (["{image}", "o.tif", "--z", "1", "--model", "tinny"], "no model or model package"),
         (["{image}", "o.tif", "--z", "1", "--plane", "3"], "3"),
         (["{image}", "o.xyz", "--z", "1"], "o.xyz"),
-        (["{image}", "{image}", "--z", "1"], "replace the image itself"),
+        (["{image}", "{image}", "--z", "1"], "exists and was not made by napari-deepz"),
         (["{image}", "no/folder/o.tif", "--z", "1"], "folder"),
         (["{image}", "o.tif", "--z", "1", "--device", "tpu"], "tpu"),
         (["{image}", "o.tif", "--z", "1", "--pixel-size", "-1"], "pixel size"),
@@ -207,6 +207,52 @@ def test_mistakes_end_in_one_sentence(
     assert result.stderr.strip().count("\n") == 0
     assert "Traceback" not in result.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_only_our_own_results_are_replaced(deepz: Run, image: Path, model: Path, tmp_path: Path):
+    arguments = ("refocus", image, "out.tif", "--model", model)
+    deepz(*arguments, "--z", "1", cwd=tmp_path)
+    deepz(*arguments, "--z", "2", cwd=tmp_path)
+    assert read_provenance(tmp_path / "out.tif").axial_range_um == (2, 2)
+    tifffile.imwrite(tmp_path / "out.tif", Tilted(4, 0).dpm((48, 64), 0.325))
+    before = (tmp_path / "out.tif").read_bytes()
+    said = deepz(*arguments, "--surface", "out.tif", cwd=tmp_path, check=False)
+    assert "exists and was not made by napari-deepz" in said.stderr
+    assert (tmp_path / "out.tif").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["demo", "evaluate", "simulate"])
+def test_a_file_is_no_folder(deepz: Run, model: Path, tmp_path: Path, command: str):
+    (tmp_path / "taken").write_text("x")
+    arguments = {
+        "demo": ["demo", "--output", "taken", "--no-gui"],
+        "evaluate": ["evaluate", TILTED_BEADS, "--input-plane", "10", "--output", "taken"],
+        "simulate": ["simulate", "taken"],
+    }
+    said = deepz(*arguments[command], cwd=tmp_path, check=False)
+    assert "'taken' is a file; name a folder" in said.stderr
+
+
+def test_what_nobody_expected_is_still_a_sentence(
+    deepz: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("napari_deepz.generators.package.load_model", broken)
+    said = deepz("models", "show", "tiny", cwd=tmp_path, check=False)
+    assert said.code == 1
+    assert "something unexpected happened (ZeroDivisionError: by zero)" in said.stderr
+
+
+def test_uneven_planes_are_said(deepz: Run, image: Path, model: Path, tmp_path: Path):
+    said = deepz("refocus", image, "o.tif", "--z", "0:1:0.3", "--model", model, cwd=tmp_path)
+    assert "not evenly spaced" in said.stdout
+    assert read_image(tmp_path / "o.tif").z_step_um is None
+
+
+def test_version(deepz: Run, tmp_path: Path):
+    assert deepz("--version", cwd=tmp_path).stdout.strip() == f"napari-deepz {__version__}"
 
 
 def test_debug_lets_the_error_through(deepz: Run, tmp_path: Path):
@@ -297,6 +343,21 @@ def test_simulate_writes_stacks_with_their_truth(deepz: Run, tmp_path: Path):
         if name.endswith(".tif"):
             first, again = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
             np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--z-step", "0.001"], "more than 400 planes"),
+        (["--z-step", "-1"], "cannot be simulated"),
+        (["--tilt", "4"], "--kind tilted-beads"),
+        (["--tilt", "400", "--kind", "tilted-beads"], "within the range"),
+    ],
+)
+def test_impossible_simulations(deepz: Run, tmp_path: Path, options: list[str], sentence: str):
+    said = deepz("simulate", "out", *options, cwd=tmp_path, check=False)
+    assert said.code == 1
+    assert sentence in said.stderr
 
 
 def test_simulate_knows_its_phantoms(deepz: Run, tmp_path: Path):

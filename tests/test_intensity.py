@@ -47,6 +47,14 @@ def test_constant_image_becomes_zero(method: str):
     assert not fit_intensity(method, image).apply(image).any()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_units_do_not_matter_for_a_few_spots_on_an_empty_background(method: str):
+    image = np.zeros((100, 100))
+    image[10, 10:14] = [4, 9, 16, 25]
+    counts, unit = (fit_intensity(method, image * scale) for scale in (1000, 0.001))
+    np.testing.assert_allclose(counts.apply(image * 1000), unit.apply(image * 0.001), rtol=1e-5)
+
+
 def test_large_images_are_measured_on_a_grid(rng: np.random.Generator):
     image = rng.gamma(2, 20, (4100, 2100)).astype(np.float32)
     small = fit_intensity("signed-sqrt", image[:2000, :2000])

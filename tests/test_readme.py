@@ -71,7 +71,4 @@ def test_files_of_the_readme_exist():
     for link in links:
         if not link.startswith("http"):
             assert (ROOT / link).exists(), link
-    pictures = re.findall(r"/main/(docs/images/[\w.-]+)\)", TEXT)
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).exists(), picture
+    assert any(link.startswith("docs/images/") for link in links)

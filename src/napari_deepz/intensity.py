@@ -78,7 +78,8 @@ def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
     Returns
     -------
     Intensity
-        Its gain is one where the image has no contrast above its median.
+        Where the percentile is no higher than the median, as with a few spots on an empty
+        background, the gain is the range from the median to the maximum; one if there is none.
 
     Raises
     ------
@@ -90,10 +91,16 @@ def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
     offset = float(np.median(sample))
     if method == "signed-sqrt":
         gain = float(np.percentile(sample, 99.5)) - offset
-        return Intensity("signed-sqrt", offset, gain if gain > 0 else 1.0)
+        return Intensity("signed-sqrt", offset, gain if gain > 0 else _highest(image, offset))
     if method == "median-p99":
         foreground = sample[sample > threshold_triangle(sample)] if np.ptp(sample) > 0 else sample
         gain = float(np.percentile(foreground, 99)) if foreground.size else 0.0
-        return Intensity("median-p99", offset, gain if gain > 0 else 1.0)
+        return Intensity("median-p99", offset, gain if gain > 0 else _highest(image, offset))
     known = " or ".join(f"'{name}'" for name in METHODS)
     raise ValueError(f"The normalisation '{method}' is not known; use {known}.")
+
+
+def _highest(image: NDArray[np.generic], offset: float) -> float:
+    """Contrast of the brightest pixel, or one."""
+    contrast = float(image.max()) - offset
+    return contrast if contrast > 0 else 1.0

@@ -17,6 +17,7 @@ from napari_deepz.generators.package import (
     load_model,
     read_spec,
     save_model,
+    unusable_models,
 )
 from tests.conftest import tiny_spec, write_tiny_model
 
@@ -166,6 +167,45 @@ def test_not_a_model_at_all(tmp_path: Path, content: bytes):
     path.write_bytes(content)
     with pytest.raises(ModelError, match="neither a folder nor a readable zip"):
         load_model(path)
+
+
+def test_a_card_that_asks_for_a_huge_network_costs_no_memory(tmp_path: Path):
+    folder = write_tiny_model(tmp_path / "tiny")
+    edit_card(folder, parameters={"base": 256, "levels": 8, "planes": 41})
+    with pytest.raises(ModelError, match="do not belong to the architecture"):
+        load_model(folder)
+
+
+def test_an_unknown_compression_is_no_crash(tmp_path: Path):
+    path = zipped(write_tiny_model(tmp_path / "tiny"))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = -1
+        while (start := data.find(signature, start + 1)) >= 0:
+            data[start + offset] = 99
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="not a model package"):
+        load_model(path)
+
+
+def test_a_folder_in_the_way_does_not_hide_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path / "models"))
+    write_tiny_model(tmp_path / "models/tiny")
+    (tmp_path / "tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_model("tiny").source == tmp_path / "models/tiny"
+
+
+def test_unusable_models_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path))
+    write_tiny_model(tmp_path / "a")
+    write_tiny_model(tmp_path / "b")
+    not_json(write_tiny_model(tmp_path / "c"))
+    same, broken = unusable_models()
+    assert "rename it" in same
+    assert str(tmp_path / "c") in broken
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path / "a/model.json"))
+    assert "is not a folder" in unusable_models()[0]
 
 
 def test_reading_the_card_needs_no_weights(tmp_path: Path):

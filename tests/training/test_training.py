@@ -156,7 +156,7 @@ def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
         torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
     logs = [
         [
-            json.loads(line)["correlation"]
+            (json.loads(line)["correlation"], json.loads(line)["loss"])
             for line in (run / "run/log.jsonl").read_text().splitlines()
         ]
         for run in (tmp_path / "whole", tmp_path / "killed")
@@ -246,6 +246,26 @@ def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
 def test_nothing_to_resume(tmp_path: Path):
     with pytest.raises(ValueError, match="no checkpoint in"):
         train(config(tmp_path), blurred_stacks(), [], resume=True)
+
+
+def test_patches_must_suit_the_network(tmp_path: Path):
+    settings = config(tmp_path)
+    schedule = settings.schedule.model_copy(update={"patch_px": 34})
+    with pytest.raises(ValueError, match="multiple of 4"):
+        run_training(settings.model_copy(update={"schedule": schedule}), tmp_path)
+
+
+def test_nothing_is_simulated_for_a_run_that_cannot_start(tmp_path: Path):
+    settings = config(tmp_path)
+    with pytest.raises(ValueError, match="no checkpoint in"):
+        run_training(settings, tmp_path, resume=True, on_stack=pytest.fail)
+
+
+def test_simulating_can_be_stopped(tmp_path: Path):
+    pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
+    with pytest.raises(Cancelled):
+        run_training(config(tmp_path), tmp_path, should_stop=lambda: True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_stacks_smaller_than_a_patch():

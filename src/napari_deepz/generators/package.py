@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
 
 _ZOO = Path(__file__).with_name("zoo")
 _MAX_SPEC_BYTES = 1 << 20
+# What zipfile raises for encrypted members and for compressions that it does not know.
+_ZIP_REFUSALS = (RuntimeError, NotImplementedError)
 _MAX_WEIGHTS_BYTES = 4 << 30
 
 
@@ -65,16 +68,36 @@ def user_models_folder() -> Path:
 def list_models() -> dict[str, Path]:
     """Names and packages of all models at hand: the bundled ones, then the user's.
 
-    A package whose card cannot be read is left out; `load_model` on its path says why.
+    What cannot be used is left out; `unusable_models` says why.
     """
+    return _sorted_out()[0]
+
+
+def unusable_models() -> list[str]:
+    """Say of each package in the user's folder that cannot be used why, a sentence each."""
+    folder = user_models_folder()
+    if folder.exists() and not folder.is_dir():
+        return [f"The models folder {folder} is not a folder."]
+    return _sorted_out()[1]
+
+
+def _sorted_out() -> tuple[dict[str, Path], list[str]]:
     found: dict[str, Path] = {}
+    reasons = []
     for package in _packages_in(_ZOO, user_models_folder()):
         try:
             name = read_spec(package).name
-        except ModelError:
+        except ModelError as error:
+            reasons.append(str(error))
             continue
-        found.setdefault(name, package)
-    return found
+        if name in found:
+            reasons.append(
+                f"The model in {package} is called '{name}' as the one in {found[name]} is; "
+                "rename it, or use it by its path."
+            )
+        else:
+            found[name] = package
+    return found, reasons
 
 
 def _packages_in(*folders: Path) -> Iterator[Path]:
@@ -114,8 +137,11 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
             f"The weights of the model in {package} cannot be read; the file is damaged or was "
             "not copied whole."
         ) from error
-    network = spec.build()
-    _fill(network, weights, package)
+    with torch.device("meta"):
+        network = spec.build()  # Takes no memory, however large the card says it is.
+    _check_weights(network, weights, package)
+    network.to_empty(device="cpu")
+    network.load_state_dict(weights)
     return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), package)
 
 
@@ -127,12 +153,12 @@ def find_package(name_or_path: str | Path) -> Path:
     ModelError
         If there is none.
     """
-    path = Path(name_or_path)
-    if path.exists():
-        return path
     models = list_models()
     if str(name_or_path) in models:
         return models[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.exists():
+        return path
     known = ", ".join(models) or "none"
     raise ModelError(
         f"There is no model or model package called '{name_or_path}'; models at hand: {known}."
@@ -185,7 +211,7 @@ def _read_member(package: Path, name: str, limit_bytes: int) -> bytes:
                 raise missing
             with archive.open(inner) as stream:
                 data = stream.read(limit_bytes + 1)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, *_ZIP_REFUSALS) as error:
         raise ModelError(
             f"{package} is not a model package: it is neither a folder nor a readable zip file."
         ) from error
@@ -209,8 +235,8 @@ def _member_called(archive: zipfile.ZipFile, name: str) -> str | None:
     return min(candidates, key=lambda entry: entry.count("/")) if candidates else None
 
 
-def _fill(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
-    """Put weights into a generator after checking names, shapes and values."""
+def _check_weights(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
+    """Compare names and shapes with those of a generator, and look for broken values."""
     wanted = network.state_dict()
     if wanted.keys() != weights.keys():
         raise ModelError(
@@ -229,7 +255,6 @@ def _fill(network: Generator, weights: dict[str, Tensor], package: Path) -> None
                 f"The weights in {package} are damaged: '{name}' holds values that are not "
                 "finite numbers."
             )
-    network.load_state_dict(weights)
 
 
 def save_model(folder: Path, spec: ModelSpec, network: Generator, *, half: bool = False) -> None:

@@ -36,17 +36,19 @@ class DataConfig(_Section):
     stacks: tuple[str, ...] = ()
     validation_stacks: tuple[str, ...] = ()
     count: int = Field(240, ge=1)
-    seed: int = 1
+    seed: int = Field(1, ge=0)
     pupils: int = Field(40, ge=1)
-    kinds: tuple[Kind, ...] = KINDS
+    kinds: tuple[Kind, ...] = Field(KINDS, min_length=1)
     middle_um: float = Field(3.0, ge=0)
     validation_count: int = Field(10, ge=1)
-    validation_seed: int = 2
+    validation_seed: int = Field(2, ge=0)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if bool(self.stacks) != bool(self.validation_stacks):
             raise ValueError("give both stacks and validation_stacks, or neither")
+        if self.seed == self.validation_seed:
+            raise ValueError("seed and validation_seed must differ")
         return self
 
 
@@ -58,7 +60,7 @@ class ScheduleConfig(_Section):
     """
 
     steps: int = Field(ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     batch: int = Field(12, ge=1)
     patch_px: int = Field(96, ge=32)
     learning_rate: float = Field(2e-3, gt=0)

@@ -14,6 +14,8 @@ from napari_deepz.provenance import Provenance
 from napari_deepz.training.phantoms import KINDS, Kind
 from napari_deepz.training.simulation import SimulatedStack, StackSettings, simulate
 
+_MOST_PLANES = 400
+
 
 def write_simulated(
     folder: Path,
@@ -62,6 +64,17 @@ def write_simulated(
         raise ValueError(
             f"A focus range of {half_range_um:g} µm in steps of {z_step_um:g} µm cannot be "
             "simulated; give a positive step and a range of at least one step and at most 50 µm."
+        )
+    if 2 * half_range_um / z_step_um > _MOST_PLANES:
+        raise ValueError(
+            f"That would be more than {_MOST_PLANES} planes; choose a larger step or a smaller "
+            "range."
+        )
+    if tilt_span_um is not None and (
+        set(kinds or KINDS) != {"tilted-beads"} or abs(tilt_span_um) > 2 * half_range_um
+    ):
+        raise ValueError(
+            "A tilt needs --kind tilted-beads, and a rise within the range of the focus."
         )
     settings = StackSettings(size_px=size_px, half_range_um=half_range_um, z_step_um=z_step_um)
     chosen = cast("tuple[Kind, ...]", tuple(kinds or KINDS))

@@ -7,7 +7,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class TrainingState:
     started_from: dict[str, str] | None = None
     step: int = 0
     seconds: float = 0.0
+    losses: list[float] = field(default_factory=list)
 
 
 def train(
@@ -53,6 +54,7 @@ def train(
     resume: bool = False,
     device: str | None = None,
     report: Report | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     should_stop: StopCondition | None = None,
 ) -> Path:
     """Train a generator and write it as a model package.
@@ -69,6 +71,8 @@ def train(
         As in `engine.devices.choose_device`.
     report : callable, optional
         Told each log entry and the progress.
+    on_progress : callable, optional
+        Told the progress after each step.
     should_stop : callable, optional
         When it returns True the state is saved and `Cancelled` raised.
 
@@ -80,39 +84,37 @@ def train(
     Raises
     ------
     ValueError
-        If there is nothing to resume, or the checkpoint is of another configuration.
+        As `check_run`, or if the checkpoint is of another configuration.
     Cancelled
         If stopped.
     """
     schedule = config.schedule
+    check_run(config, resume=resume)
     chosen = choose_device(device)
     config.output.mkdir(parents=True, exist_ok=True)
     state = _start(config, chosen)
     if resume:
         _restore(config, state)
-    elif (config.output / CHECKPOINT).exists():
-        raise ValueError(
-            f"{config.output} already holds a training run; add --resume to go on with it, or "
-            "choose another output folder."
-        )
     sampler = _sampler(config, stacks, state.network)
     progress = Progress(schedule.steps, done=state.step)
     log = _Log(config.output / LOG, state.step, report, progress)
-    began, losses = time.monotonic() - state.seconds, []
+    began = time.monotonic() - state.seconds
     while state.step < schedule.steps:
         batch = sampler.batch(schedule.seed, state.step, schedule.batch)
-        losses.append(_step(config, state, batch, chosen))
+        state.losses.append(_step(config, state, batch, chosen))
         progress.advance()
+        if on_progress is not None:
+            on_progress(progress)
         state.seconds = time.monotonic() - began
         last = state.step == schedule.steps
         if last or state.step % schedule.validate_every == 0:
             entry = {
                 "step": state.step,
                 "seconds": round(state.seconds, 1),
-                "loss": round(float(np.mean(losses)), 5),
+                "loss": round(float(np.mean(state.losses)), 5),
                 "correlation": validate(state.network, validation, config.model, chosen),
             }
-            losses.clear()
+            state.losses.clear()
             log.write(entry)
         if last or state.step % schedule.checkpoint_every == 0:
             _save(config, state)
@@ -120,6 +122,32 @@ def train(
             _save(config, state)
             raise Cancelled
     return _finish(config, state, log.entries)
+
+
+def check_run(config: TrainConfig, *, resume: bool) -> None:
+    """Find out what would stop a run, before its data are collected.
+
+    Raises
+    ------
+    ValueError
+        If the output folder holds a run that is not to be resumed, or none that could be, or the
+        patches do not suit the network.
+    """
+    there = (config.output / CHECKPOINT).exists()
+    if there and not resume:
+        raise ValueError(
+            f"{config.output} already holds a training run; add --resume to go on with it, or "
+            "choose another output folder."
+        )
+    if resume and not there:
+        raise ValueError(f"There is no checkpoint in {config.output} to go on from.")
+    with torch.device("meta"):
+        multiple = config.model.build().size_multiple
+    if config.schedule.patch_px % multiple:
+        raise ValueError(
+            f"Patches of {config.schedule.patch_px} pixels do not suit this network; choose a "
+            f"patch_px that is a multiple of {multiple}."
+        )
 
 
 def validate(
@@ -274,6 +302,7 @@ def _save(config: TrainConfig, state: TrainingState) -> None:
             "optimiser": state.optimiser.state_dict(),
             "step": state.step,
             "seconds": state.seconds,
+            "losses": state.losses,
         },
         beside,
     )
@@ -282,8 +311,6 @@ def _save(config: TrainConfig, state: TrainingState) -> None:
 
 def _restore(config: TrainConfig, state: TrainingState) -> None:
     path = config.output / CHECKPOINT
-    if not path.exists():
-        raise ValueError(f"There is no checkpoint in {config.output} to go on from.")
     saved = torch.load(path, map_location="cpu", weights_only=True)
     if saved["config"] != _fingerprint(config):
         raise ValueError(
@@ -293,6 +320,7 @@ def _restore(config: TrainConfig, state: TrainingState) -> None:
     state.network.load_state_dict(saved["network"])
     state.optimiser.load_state_dict(saved["optimiser"])
     state.step, state.seconds = saved["step"], saved["seconds"]
+    state.losses = saved["losses"]
 
 
 class _Log:

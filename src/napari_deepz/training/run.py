@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 from napari_deepz.engine.planning import PIXEL_SIZE_TOLERANCE
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
-from napari_deepz.jobs import StopCondition
+from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.optics import Optics
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
-from napari_deepz.training.loop import Report, train
+from napari_deepz.training.loop import Report, check_run, train
 from napari_deepz.training.simulation import StackSettings, simulate
 
 _EMISSION_UM = 0.52
@@ -31,6 +32,7 @@ def run_training(
     device: str | None = None,
     on_stack: Counted | None = None,
     report: Report | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     should_stop: StopCondition | None = None,
 ) -> Path:
     """Collect the stacks of a configuration, train on them, and write the model package.
@@ -41,7 +43,7 @@ def run_training(
         The run.
     folder : Path
         What the patterns of measured stacks are relative to.
-    resume, device, report, should_stop
+    resume, device, report, on_progress, should_stop
         As in `loop.train`.
     on_stack : callable, optional
         Told how many stacks are ready, and of how many.
@@ -51,6 +53,7 @@ def run_training(
     Path
         The model package.
     """
+    check_run(config, resume=resume)
     data = config.data
     if data.stacks:
         spec = config.model
@@ -58,15 +61,18 @@ def run_training(
         validation = [_measured(path, spec) for path in _files(folder, data.validation_stacks)]
     else:
         settings = _stack_settings(config.model)
-        simulated = simulate(data.validation_count, data.validation_seed, settings)
-        validation = [FocalStack.from_simulation(stack) for stack in simulated]
-        stacks = []
-        for stack in simulate(
-            data.count, data.seed, settings, kinds=data.kinds, pupils=data.pupils
-        ):
-            stacks.append(FocalStack.from_simulation(stack))
+        looked_at = simulate(
+            data.validation_count, data.validation_seed, settings, kinds=data.kinds
+        )
+        learned = simulate(data.count, data.seed, settings, kinds=data.kinds, pupils=data.pupils)
+        both = []
+        for stack in itertools.chain(looked_at, learned):
+            if should_stop is not None and should_stop():
+                raise Cancelled
+            both.append(FocalStack.from_simulation(stack))
             if on_stack is not None:
-                on_stack(len(stacks), data.count)
+                on_stack(len(both), data.validation_count + data.count)
+        validation, stacks = both[: data.validation_count], both[data.validation_count :]
     return train(
         config,
         stacks,
@@ -74,6 +80,7 @@ def run_training(
         resume=resume,
         device=device,
         report=report,
+        on_progress=on_progress,
         should_stop=should_stop,
     )
 

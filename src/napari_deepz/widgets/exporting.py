@@ -7,6 +7,7 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_deepz.generators.package import list_models
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.widgets.results import ResultRecord, planes_of, record_of
 from napari_deepz.widgets.work import ExportRequest, repeat_command
@@ -31,23 +32,36 @@ def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
     )
     if not chosen:
         return None
-    path = Path(chosen)
+    return export_request(layer, record, _with_ending(Path(chosen), _KINDS.get(kind, ".ome.tif")))
+
+
+def _with_ending(path: Path, wanted: str) -> Path:
+    """Give a file name the ending of the chosen format, unless it names another one itself."""
     if path.suffix.lower() not in _ENDINGS:
-        path = path.with_name(path.name + _KINDS.get(kind, ".ome.tif"))
-    return export_request(layer, record, path)
+        return path.with_name(path.name + wanted)
+    if wanted == ".ome.zarr" and path.name.endswith(".ome.tif"):
+        return path.with_name(path.name.removesuffix(".ome.tif") + wanted)
+    return path
+
+
+def _stem(path: Path) -> str:
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", *_ENDINGS):
+        if path.name.lower().endswith(ending):
+            return path.name[: -len(ending)]
+    return path.name
 
 
 def export_request(layer: Image, record: ResultRecord, path: Path) -> ExportRequest:
     """Gather pixels, sizes and provenance of a result, with the command that repeats it."""
     surface = _shown_surface(record)
     simple = surface.kind in ("flat", "tilted")
-    surface_file = None if simple else path.with_name(f"{path.name.split('.')[0]}.surface.json")
+    surface_file = None if simple else path.with_name(f"{_stem(path)}.surface.json")
     command = repeat_command(
         source=record.request.plane.source,
         output=path,
         surface=surface,
         surface_file=surface_file,
-        model=record.provenance.model_name or str(record.request.model),
+        model=_model_argument(record.request.model),
         pixel_size_um=record.request.pixel_size_um,
     )
     return ExportRequest(
@@ -60,6 +74,12 @@ def export_request(layer: Image, record: ResultRecord, path: Path) -> ExportRequ
         surface=surface,
         surface_file=surface_file,
     )
+
+
+def _model_argument(package: Path) -> str:
+    """The name of a model that is found by it, else the path of its package."""
+    named = [name for name, found in list_models().items() if found == package]
+    return named[0] if named else str(package)
 
 
 def _shown_surface(record: ResultRecord) -> Surface:

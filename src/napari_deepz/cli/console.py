@@ -92,7 +92,7 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a request to stop; a second one ends the program at once."""
+    """Turn a first Ctrl-C or SIGTERM into a request to stop; a second one ends the program."""
     asked = False
 
     def on_signal(*_: object) -> None:
@@ -102,8 +102,10 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         asked = True
         console.print("Stopping; press Ctrl-C again to end at once.")
 
-    previous = signal.signal(signal.SIGINT, on_signal)
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(kind, on_signal) for kind in kinds]
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for kind, handler in zip(kinds, previous, strict=True):
+            signal.signal(kind, handler)

@@ -1,0 +1,70 @@
+"""The program, the options that several commands share, and what they have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_deepz.cli.console import console
+
+if TYPE_CHECKING:
+    from napari_deepz.images import ImageSeries
+
+app = typer.Typer(
+    help="Refocus fluorescence images after the fact with Deep-Z.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models = typer.Typer(help="Models at hand.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+ModelName = Annotated[str, typer.Option(metavar="NAME|PATH", help="Model to use.")]
+PixelSize = Annotated[
+    float | None, typer.Option(help="Pixel size in µm, instead of the one in the file.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the fastest if not given.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from napari_deepz import __version__
+
+        console.print(f"napari-deepz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the full traceback of an error.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
+
+
+def check_folder(path: Path) -> Path:
+    """Check that results can go to a folder, which need not be there yet."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"'{path}' is a file; name a folder for the results.")
+    return path
+
+
+def choose_index(series: ImageSeries, axis: str, given: int | None, option: str) -> int:
+    """Choose along an axis: only a series with one entry needs no choice."""
+    count = series.size(axis)
+    if given is None and count > 1:
+        names = {"T": "time points", "C": "channels", "Z": "planes"}
+        raise ValueError(
+            f"'{series.name}' has {count} {names[axis]}; say which one to refocus with {option}, "
+            f"from 0 to {count - 1}."
+        )
+    return given or 0

@@ -1,0 +1,75 @@
+"""The command that compares virtual slices with measured planes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_deepz.cli.app import Device, ModelName, PixelSize, app, check_folder, choose_index
+from napari_deepz.cli.console import (
+    console,
+    print_note,
+    print_path,
+    progress_bar,
+    score_table,
+    stop_on_interrupt,
+    warnings_as_notes,
+)
+from napari_deepz.generators import DEFAULT_MODEL
+
+
+@app.command()
+def evaluate(
+    stack: Annotated[Path, typer.Argument(help="Measured focal stack.")],
+    input_plane: Annotated[int, typer.Option(help="Plane to refocus, counted from 0.")],
+    model: ModelName = DEFAULT_MODEL,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for table and plot; beside the stack's name here.")
+    ] = None,
+    pixel_size: PixelSize = None,
+    z_step: Annotated[
+        float | None, typer.Option(help="z step in µm, if the file lacks it.")
+    ] = None,
+    channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
+    time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
+    device: Device = None,
+) -> None:
+    """Compare virtual slices with the planes that the microscope really took."""
+    from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
+    from napari_deepz.analysis.figures import plot_evaluation
+    from napari_deepz.generators.package import load_model
+    from napari_deepz.io.reading import read_image
+
+    with warnings_as_notes():
+        series = read_image(stack)
+    folder = check_folder(output if output is not None else Path(f"{series.name}-evaluation"))
+    z_step_um = z_step if z_step is not None else series.z_step_um
+    if series.size("Z") < 2:
+        raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
+    if z_step_um is None:
+        raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
+    where = {
+        "t": choose_index(series, "T", time, "--time"),
+        "c": choose_index(series, "C", channel, "--channel"),
+    }
+    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+        result = evaluate_stack(
+            series.stack(**where),
+            input_plane,
+            load_model(model),
+            pixel_size_um=pixel_size if pixel_size is not None else series.pixel_size_um,
+            z_step_um=z_step_um,
+            device=device,
+            should_stop=should_stop,
+            on_progress=on_progress,
+        )
+    for note in result.notes:
+        print_note(note)
+    console.print(score_table(result.depths, f"{result.model_name} on {result.device}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    result.write_csv(folder / "evaluation.csv")
+    plot_evaluation(result, folder / "evaluation.png")
+    print_path("Written:", folder / "evaluation.csv")
+    print_path("Written:", folder / "evaluation.png")
