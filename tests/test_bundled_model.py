@@ -53,7 +53,7 @@ def test_better_than_unrefocused_at_every_depth(stacks: list[SimulatedStack], mo
 @pytest.fixture(scope="module")
 def tilted() -> list[SimulatedStack]:
     settings = StackSettings(half_range_um=10, z_step_um=0.5)
-    fields = simulate(3, UNSEEN_SEED, settings, kinds=("tilted-beads",), tilt_span_um=RISE_UM)
+    fields = simulate(8, UNSEEN_SEED, settings, kinds=("tilted-beads",), tilt_span_um=RISE_UM)
     return list(fields)
 
 
@@ -75,11 +75,9 @@ def test_beads_of_a_tilted_field_come_into_focus_at_their_depth(
             stack.measured[20], Flat(-10, 10, 0.5), model, pixel_size_um=PIXEL_UM
         ).data
         depth_um = best_focus_um(virtual, stack.z_um, beads[:, 1:])
-        found = np.isfinite(depth_um)
-        away_um = depth_um[found] - beads[found, 0]
-        scatter_um = np.sqrt(np.mean((away_um - away_um.mean()) ** 2))
-        print(len(beads), found.sum(), away_um.mean(), scatter_um)
-        assert found.mean() > 0.95
+        assert np.isfinite(depth_um).all()
+        scatter_um = np.sqrt(np.mean((depth_um - beads[:, 0]) ** 2))
+        print(f"{len(beads)} beads: {scatter_um:.2f} µm rms about the true plane")
         assert scatter_um < 0.5
 
 
@@ -87,13 +85,18 @@ def test_refocusing_onto_the_tilted_plane_gathers_the_light(
     tilted: list[SimulatedStack], model: Model
 ):
     surface = Tilted(np.degrees(np.arctan(RISE_UM / (FIELD_PX * PIXEL_UM))), 0.0)
+    found: dict[str, list[np.ndarray]] = {"input": [], "virtual": []}
     for stack in tilted:
         beads = apart(stack.centres)
         image = refocus(stack.measured[20], surface, model, pixel_size_um=PIXEL_UM).data[0]
-        before, after = (
-            half_light_diameter_um(pixels, beads[:, 1:], PIXEL_UM, search_radius_um=2.0)
-            for pixels in (stack.measured[20], image)
-        )
-        within = np.mean(after <= 1.3)
-        print(len(beads), np.nanpercentile(before, 90), np.nanpercentile(after, 90), within)
-        assert within >= 0.9
+        for name, pixels in (("input", stack.measured[20]), ("virtual", image)):
+            # Half the distance to the next bead: the largest circle that holds one bead alone.
+            diameter_um = half_light_diameter_um(
+                pixels, beads[:, 1:], PIXEL_UM, search_radius_um=6 * PIXEL_UM
+            )
+            found[name].append(np.where(np.isfinite(diameter_um), diameter_um, np.inf))
+    before, after = (np.concatenate(found[name]) for name in ("input", "virtual"))
+    print(f"90 % of {len(after)} beads within {np.percentile(after, 90):.2f} µm")
+    print(f"within 1.3 µm: {np.mean(after <= 1.3):.2f}, of the input {np.mean(before <= 1.3):.2f}")
+    assert np.percentile(after, 90) < 1.4
+    assert np.percentile(after, 90) < 0.65 * np.percentile(before, 90)
