@@ -11,7 +11,6 @@ from napari_deepz.widgets.refocusing import VirtualRefocusing
 from tests.widgets.conftest import add_image, run, set_range
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"
-GENEROUS_S = 0.5
 
 
 @pytest.fixture
@@ -25,17 +24,16 @@ def benchmark(monkeypatch):
     return module
 
 
-def test_no_call_holds_the_main_thread_for_long(benchmark, open_dock, qtbot):
+def test_planes_are_drawn_less_often_than_they_come(benchmark, open_dock, qtbot):
     watch = benchmark.Stopwatch()
     watch.watch(VirtualRefocusing)
     dock = open_dock()
-    add_image(dock, benchmark.blobs(512))
-    set_range(dock, -10, 10, 1)
+    add_image(dock, benchmark.blobs(1024))
+    set_range(dock, -10, 10, 0.5)
     dock.review()
     watch.seconds.clear()
     run(dock, qtbot)
 
-    seconds = {name: max(times) for name, times in watch.seconds.items() if name != "refocus"}
-    assert len(watch.seconds["_on_received"]) > 22
-    assert "_refresh" in seconds
-    assert max(seconds.values()) < GENEROUS_S, seconds
+    planes = 41
+    assert len(watch.seconds["_on_received"]) > planes
+    assert 0 < len(watch.seconds["_refresh"]) < planes
