@@ -205,11 +205,11 @@ def test_measured_stacks_must_fit_the_model(tmp_path: Path):
 def test_training_learns_and_the_card_tells_how(tmp_path: Path):
     stacks = blurred_stacks(6)
     larger = "{ base = 8, levels = 2, planes = 9 }"
-    package = train(config(tmp_path, steps=150, parameters=larger), stacks[:5], stacks[5:])
+    package = train(config(tmp_path, steps=300, parameters=larger), stacks[:5], stacks[5:])
     scores = load_model(package).spec.training["validation_correlation"]
     assert scores["2"]["refocused"] > scores["2"]["unrefocused"] + 0.05
     training = load_model(package).spec.training
-    assert training["schedule"]["steps"] == 150
+    assert training["schedule"]["steps"] == 300
     assert training["data"] == "simulated focal stacks"
 
 
