@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_deepz.generators.package import Model, load_model, save_model
+from napari_deepz.generators.library import load_model
+from napari_deepz.generators.package import Model, save_model
 from napari_deepz.generators.spec import ModelSpec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

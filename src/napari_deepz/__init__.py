@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
     from napari_deepz.engine.refocus import iter_refocus, refocus
-    from napari_deepz.generators.package import load_model
+    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
 
@@ -38,7 +38,7 @@ __all__ = [
 _HOMES = {
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
-    "load_model": "generators.package",
+    "load_model": "generators.library",
     "read_image": "io.reading",
     "refocus": "engine.refocus",
 }

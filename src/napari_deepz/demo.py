@@ -21,7 +21,7 @@ from napari_deepz.analysis.figures import plot_overview
 from napari_deepz.analysis.metrics import correlation, rmse
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import RefocusedStack, refocus
-from napari_deepz.generators.package import load_model
+from napari_deepz.generators.library import load_model
 from napari_deepz.io.reading import read_image
 from napari_deepz.io.writing import write_stack
 from napari_deepz.samples import TILTED_BEADS, TILTED_BEADS_TILT_X_DEG

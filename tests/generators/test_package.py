@@ -11,14 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_deepz.generators.package import (
-    ModelError,
-    list_models,
-    load_model,
-    read_spec,
-    save_model,
-    unusable_models,
-)
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.library import list_models, load_model, unusable_models
+from napari_deepz.generators.package import read_spec, save_model
 from tests.conftest import tiny_spec, write_tiny_model
 
 
@@ -184,7 +179,7 @@ def test_an_unknown_compression_is_no_crash(tmp_path: Path):
         while (start := data.find(signature, start + 1)) >= 0:
             data[start + offset] = 99
     path.write_bytes(data)
-    with pytest.raises(ModelError, match="not a model package"):
+    with pytest.raises(ModelError, match="cannot be read; the file is damaged"):
         load_model(path)
 
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import torch
 
-from napari_deepz.generators.package import load_model
+from napari_deepz.generators.library import load_model
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled
 from napari_deepz.training.config import TrainConfig, read_config

@@ -11,7 +11,8 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThreadPool
 
-from napari_deepz.generators.package import Model, load_model
+from napari_deepz.generators.library import load_model
+from napari_deepz.generators.package import Model
 from napari_deepz.widgets import work
 from napari_deepz.widgets.refocusing import VirtualRefocusing
 from napari_deepz.widgets.session import Phase

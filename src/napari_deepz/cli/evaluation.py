@@ -39,7 +39,7 @@ def evaluate(
     """Compare virtual slices with the planes that the microscope really took."""
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
     from napari_deepz.analysis.figures import plot_evaluation
-    from napari_deepz.generators.package import load_model
+    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
 
     with warnings_as_notes():

@@ -15,12 +15,8 @@ from napari_deepz.cli.console import console, print_note, print_path
 @models.command("list")
 def models_list() -> None:
     """List the models at hand: the bundled ones and those in the user's folder."""
-    from napari_deepz.generators.package import (
-        list_models,
-        read_spec,
-        unusable_models,
-        user_models_folder,
-    )
+    from napari_deepz.generators.library import list_models, unusable_models, user_models_folder
+    from napari_deepz.generators.package import read_spec
 
     table = Table("name", "version", "objective", "pixel (µm)", "range (µm)", "sample")
     for package in list_models().values():
@@ -30,7 +26,7 @@ def models_list() -> None:
             spec.name,
             spec.version,
             spec.objective,
-            f"{spec.pixel_size_um:g}",
+            "?" if spec.pixel_size_um is None else f"{spec.pixel_size_um:g}",
             f"{low:g} to {high:g}",
             spec.sample,
         )
@@ -45,7 +41,7 @@ def models_show(
     model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")],
 ) -> None:
     """Show a model's card, after checking that the model can be used."""
-    from napari_deepz.generators.package import load_model
+    from napari_deepz.generators.library import load_model
 
     loaded = load_model(model)
     table = Table(show_header=False, box=None)

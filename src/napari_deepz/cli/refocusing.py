@@ -86,7 +86,7 @@ def refocus(
     from napari_deepz.engine.devices import choose_device, describe_device
     from napari_deepz.engine.record import describe_run
     from napari_deepz.engine.refocus import iter_refocus
-    from napari_deepz.generators.package import load_model
+    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.writing import write_stack
 

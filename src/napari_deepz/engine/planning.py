@@ -17,9 +17,6 @@ from napari_deepz.tiling import RAMP_PX, Tile, ceil_to_multiple, tile_image
 
 Strategy = Literal["hold codes", "encode again", "spool to memory", "spool to disk"]
 
-PIXEL_SIZE_TOLERANCE = 0.02
-"""Relative difference from the model's pixel size above which the image is resampled."""
-
 _GIB = 1 << 30
 _FLOAT_BYTES = 4
 _WINDOW_PX = 1152
@@ -169,7 +166,7 @@ def plan_refocus(
     """
     shape = check_shape(image_shape)
     budget = budget or Budget()
-    pixel_um = model.spec.pixel_size_um if pixel_size_um is None else float(pixel_size_um)
+    pixel_um = _pixel_size_um(pixel_size_um, model)
     working_shape = _working_shape(shape, pixel_um, model)
     notes = _pixel_notes(shape, working_shape, pixel_size_um, model)
     notes += [
@@ -190,12 +187,22 @@ def plan_refocus(
     )
 
 
-def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tuple[int, int]:
+def _pixel_size_um(given_um: float | None, model: Model) -> float:
+    pixel_um = model.spec.pixel_size_um if given_um is None else float(given_um)
+    if pixel_um is None:
+        raise ValueError(
+            f"Neither the image nor the model '{model.spec.name}' says its pixel size; say how "
+            "many µm a pixel of the image is wide."
+        )
     if not (math.isfinite(pixel_um) and pixel_um > 0):
         raise ValueError(f"The pixel size must be a positive number of µm, not {pixel_um:g}.")
-    ratio = pixel_um / model.spec.pixel_size_um
-    if abs(ratio - 1) <= PIXEL_SIZE_TOLERANCE:
+    return pixel_um
+
+
+def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tuple[int, int]:
+    if not model.spec.resamples(pixel_um):
         return shape
+    ratio = pixel_um / (model.spec.pixel_size_um or pixel_um)
     height, width = round(shape[0] * ratio), round(shape[1] * ratio)
     if min(height, width) < SMALLEST_PX or height * width > _MOST_RESAMPLED_PIXELS:
         problem = "too small" if min(height, width) < SMALLEST_PX else "too large"
@@ -214,6 +221,12 @@ def _pixel_notes(
     model: Model,
 ) -> list[str]:
     name, model_um = model.spec.name, model.spec.pixel_size_um
+    if model_um is None:
+        return [
+            f"The model '{name}' does not say for which pixel size it was made, so the image was "
+            "not resampled; trust the result only where image and model come from the same "
+            f"microscope ({model.spec.objective})."
+        ]
     if pixel_size_um is None:
         return [
             f"The image's pixel size is not known, so that of the model '{name}', {model_um:g} µm, "

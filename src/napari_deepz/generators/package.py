@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -18,23 +13,19 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialise_weights
 from torch import Tensor
 
-from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.base import Generator
+from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
-MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
+TEST_FILE = "test.safetensors"
 
-_ZOO = Path(__file__).with_name("zoo")
 _MAX_SPEC_BYTES = 1 << 20
-# What zipfile raises for encrypted members and for compressions that it does not know.
-_ZIP_REFUSALS = (RuntimeError, NotImplementedError)
+_MAX_TEST_BYTES = 64 << 20
 _MAX_WEIGHTS_BYTES = 4 << 30
-
-
-class ModelError(ValueError):
-    """A model that cannot be found or used; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -59,64 +50,13 @@ class Model:
     source: Path
 
 
-def user_models_folder() -> Path:
-    """Where the user keeps models: the variable NAPARI_DEEPZ_MODELS, else the data folder."""
-    chosen = os.environ.get(MODELS_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_data_path("napari-deepz") / "models"
-
-
-def list_models() -> dict[str, Path]:
-    """Names and packages of all models at hand: the bundled ones, then the user's.
-
-    What cannot be used is left out; `unusable_models` says why.
-    """
-    return _sorted_out()[0]
-
-
-def unusable_models() -> list[str]:
-    """Say of each package in the user's folder that cannot be used why, a sentence each."""
-    folder = user_models_folder()
-    if folder.exists() and not folder.is_dir():
-        return [f"The models folder {folder} is not a folder."]
-    return _sorted_out()[1]
-
-
-def _sorted_out() -> tuple[dict[str, Path], list[str]]:
-    found: dict[str, Path] = {}
-    reasons = []
-    for package in _packages_in(_ZOO, user_models_folder()):
-        try:
-            name = read_spec(package).name
-        except ModelError as error:
-            reasons.append(str(error))
-            continue
-        if name in found:
-            reasons.append(
-                f"The model in {package} is called '{name}' as the one in {found[name]} is; "
-                "rename it, or use it by its path."
-            )
-        else:
-            found[name] = package
-    return found, reasons
-
-
-def _packages_in(*folders: Path) -> Iterator[Path]:
-    for folder in folders:
-        if folder.is_dir():
-            yield from sorted(
-                entry
-                for entry in folder.iterdir()
-                if (entry / SPEC_FILE).is_file() or entry.suffix == ".zip"
-            )
-
-
-def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
-    """Load a model by its name or from its package.
+def load_package(path: Path) -> Model:
+    """Load a model from its package.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        Name of a bundled model or of one in the user's models folder, or the path of a package.
+    path : Path
+        A folder or a zip file.
 
     Returns
     -------
@@ -125,44 +65,38 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     Raises
     ------
     ModelError
-        If there is no such model, or the package is broken: the message says what is wrong.
+        If the package is broken: the message says what is wrong.
     """
-    package = find_package(name_or_path)
-    spec = read_spec(package)
-    data = _read_member(package, WEIGHTS_FILE, _MAX_WEIGHTS_BYTES)
+    files = PackageFiles(path)
+    spec = _parse_spec(files)
+    data = files.read(WEIGHTS_FILE, _MAX_WEIGHTS_BYTES)
     try:
         weights = parse_weights(data)
     except SafetensorError as error:
         raise ModelError(
-            f"The weights of the model in {package} cannot be read; the file is damaged or was "
+            f"The weights of the model in {path} cannot be read; the file is damaged or was "
             "not copied whole."
         ) from error
     with torch.device("meta"):
         network = spec.build()  # Takes no memory, however large the card says it is.
-    _check_weights(network, weights, package)
+    _check_weights(network, weights, path)
     network.to_empty(device="cpu")
     network.load_state_dict(weights)
-    return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), package)
+    return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
 
 
-def find_package(name_or_path: str | Path) -> Path:
-    """Path of the package that a name or a path stands for.
+def read_test(path: Path) -> StoredTest | None:
+    """Read the test that a package carries; None where it carries none.
 
     Raises
     ------
     ModelError
-        If there is none.
+        If it is damaged.
     """
-    models = list_models()
-    if str(name_or_path) in models:
-        return models[str(name_or_path)]
-    path = Path(name_or_path)
-    if path.exists():
-        return path
-    known = ", ".join(models) or "none"
-    raise ModelError(
-        f"There is no model or model package called '{name_or_path}'; models at hand: {known}."
-    )
+    files = PackageFiles(path)
+    if TEST_FILE not in files:
+        return None
+    return parse_test(files.read(TEST_FILE, _MAX_TEST_BYTES), f"of the model in {path}")
 
 
 def read_spec(package: Path) -> ModelSpec:
@@ -173,7 +107,11 @@ def read_spec(package: Path) -> ModelSpec:
     ModelError
         If the path is not a model package, or its card is not valid.
     """
-    text = _read_member(package, SPEC_FILE, _MAX_SPEC_BYTES)
+    return _parse_spec(PackageFiles(package))
+
+
+def _parse_spec(files: PackageFiles) -> ModelSpec:
+    text, package = files.read(SPEC_FILE, _MAX_SPEC_BYTES), files.path
     try:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
@@ -189,50 +127,6 @@ def read_spec(package: Path) -> ModelSpec:
         raise ModelError(
             f"The {SPEC_FILE} of the model in {package} is not valid{about}: {said}."
         ) from error
-
-
-def _read_member(package: Path, name: str, limit_bytes: int) -> bytes:
-    """Read one file of a package, from its folder or zip, up to a size."""
-    missing = ModelError(
-        f"{package} is not a whole model package: it has no {name}; a package is a folder or zip "
-        f"with {SPEC_FILE} and {WEIGHTS_FILE}."
-    )
-    if package.is_dir():
-        file = package / name
-        if not file.is_file():
-            raise missing
-        if file.stat().st_size > limit_bytes:
-            raise _too_large(package, name, limit_bytes)
-        return file.read_bytes()
-    try:
-        with zipfile.ZipFile(package) as archive:
-            inner = _member_called(archive, name)
-            if inner is None:
-                raise missing
-            with archive.open(inner) as stream:
-                data = stream.read(limit_bytes + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, *_ZIP_REFUSALS) as error:
-        raise ModelError(
-            f"{package} is not a model package: it is neither a folder nor a readable zip file."
-        ) from error
-    if len(data) > limit_bytes:
-        raise _too_large(package, name, limit_bytes)
-    return data
-
-
-def _too_large(package: Path, name: str, limit_bytes: int) -> ModelError:
-    return ModelError(
-        f"The {name} in {package} is larger than {limit_bytes >> 20} MiB; this is not a model "
-        "that napari-deepz can use."
-    )
-
-
-def _member_called(archive: zipfile.ZipFile, name: str) -> str | None:
-    """A file at the top of the archive or in its only folder."""
-    candidates = [
-        entry for entry in archive.namelist() if entry == name or entry.endswith(f"/{name}")
-    ]
-    return min(candidates, key=lambda entry: entry.count("/")) if candidates else None
 
 
 def _check_weights(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
@@ -257,8 +151,15 @@ def _check_weights(network: Generator, weights: dict[str, Tensor], package: Path
             )
 
 
-def save_model(folder: Path, spec: ModelSpec, network: Generator, *, half: bool = False) -> None:
-    """Write a model package.
+def save_model(
+    folder: Path,
+    spec: ModelSpec,
+    network: Generator,
+    *,
+    half: bool = False,
+    test: StoredTest | None = None,
+) -> None:
+    """Write a model package, with a test.
 
     Parameters
     ----------
@@ -270,14 +171,21 @@ def save_model(folder: Path, spec: ModelSpec, network: Generator, *, half: bool 
         The generator that ``spec.build()`` makes, trained.
     half : bool
         Store the weights as float16, half as large; they are loaded as float32 either way.
+    test : StoredTest, optional
+        By default the network is run on the CPU to make one.
     """
     dtype = torch.float16 if half else torch.float32
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
+    if test is None:
+        as_loaded = spec.build().eval()
+        as_loaded.load_state_dict(weights)
+        test = make_test(as_loaded, spec.axial_range_um)
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / WEIGHTS_FILE, serialise_weights(weights))
+    _replace(folder / TEST_FILE, serialise_test(test))
     _replace(folder / SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode())
 
 

@@ -11,6 +11,10 @@ from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.intensity import Method
 
+UNKNOWN_OBJECTIVE = "unknown objective"
+
+_PIXEL_SIZE_TOLERANCE = 0.02
+
 Architecture = Literal["deepz-unet", "encode-once"]
 
 
@@ -37,10 +41,11 @@ class ModelSpec(BaseModel):
     """A model's card, saved as ``model.json`` beside its weights.
 
     Lengths are in µm. `axial_range_um` is the range of distances that the generator was trained
-    on; outside it a refocused image must not be trusted.
+    on; outside it a refocused image must not be trusted. `objective`, `na` and `pixel_size_um`
+    may be unknown for models from elsewhere: an image is then never resampled for the model.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")
@@ -48,11 +53,11 @@ class ModelSpec(BaseModel):
     description: str = ""
     architecture: Architecture
     parameters: dict[str, int] = {}
-    objective: str
-    na: float = Field(gt=0, lt=1.7)
+    objective: str = UNKNOWN_OBJECTIVE
+    na: float | None = Field(None, gt=0, lt=1.7)
     excitation_wavelength_um: float | None = Field(None, gt=0.1, lt=3)
     emission_wavelength_um: float | None = Field(None, gt=0.1, lt=3)
-    pixel_size_um: float = Field(gt=0)
+    pixel_size_um: float | None = Field(None, gt=0)
     axial_range_um: tuple[float, float]
     dpm_scale_um: float = Field(10.0, gt=0)
     normalisation: Method
@@ -75,6 +80,11 @@ class ModelSpec(BaseModel):
         if self.architecture == "deepz-unet":
             return DeepZUNetParameters.model_validate(self.parameters)
         return EncodeOnceParameters.model_validate(self.parameters)
+
+    def resamples(self, pixel_size_um: float) -> bool:
+        """Whether an image must be resampled for the model: above 2 % from its pixel size."""
+        model_um = self.pixel_size_um
+        return model_um is not None and abs(pixel_size_um / model_um - 1) > _PIXEL_SIZE_TOLERANCE
 
     def build(self) -> Generator:
         """Make the generator, with untrained weights."""

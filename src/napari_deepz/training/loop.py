@@ -19,7 +19,8 @@ from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.engine.devices import choose_device
 from napari_deepz.generators.base import Generator
-from napari_deepz.generators.package import Model, load_model, save_model
+from napari_deepz.generators.library import load_model
+from napari_deepz.generators.package import Model, save_model
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_deepz.engine.planning import PIXEL_SIZE_TOLERANCE
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
@@ -87,6 +86,8 @@ def run_training(
 
 def _stack_settings(spec: ModelSpec) -> StackSettings:
     """Simulated stacks for a model: a little deeper than its axial range."""
+    if spec.na is None or spec.pixel_size_um is None:
+        raise ValueError("Simulated stacks need the 'na' and the 'pixel_size_um' of the model.")
     optics = Optics(
         na=spec.na,
         wavelength_um=spec.emission_wavelength_um or _EMISSION_UM,
@@ -113,11 +114,11 @@ def _measured(path: Path, spec: ModelSpec) -> FocalStack:
     if series.size("T") > 1 or series.size("C") > 1:
         raise ValueError(f"{path} has several channels or time points; save the wanted one alone.")
     pixel_um = series.pixel_size_um
-    if pixel_um is None or abs(pixel_um / spec.pixel_size_um - 1) > PIXEL_SIZE_TOLERANCE:
+    if pixel_um is None or spec.resamples(pixel_um):
         size = "unknown" if pixel_um is None else f"{pixel_um:g} µm"
         raise ValueError(
             f"The pixel size of {path} is {size}, but the model is to work at "
-            f"{spec.pixel_size_um:g} µm; resample the stack or change the model."
+            f"{spec.pixel_size_um} µm; resample the stack or change the model."
         )
     stack = series.stack()
     if not np.isfinite(stack).all():

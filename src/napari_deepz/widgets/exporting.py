@@ -7,7 +7,7 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_deepz.generators.package import list_models
+from napari_deepz.generators.library import list_models
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.widgets.results import ResultRecord, planes_of, record_of
 from napari_deepz.widgets.work import ExportRequest, repeat_command

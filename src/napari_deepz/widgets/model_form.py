@@ -10,7 +10,8 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.package import SPEC_FILE, list_models, read_spec
+from napari_deepz.generators.library import list_models
+from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.widgets.forms import Rows
 

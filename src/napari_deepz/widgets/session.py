@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
-from napari_deepz.engine.planning import PIXEL_SIZE_TOLERANCE
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.surfaces import Flat, FromImage, Surface
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
@@ -113,8 +112,10 @@ def make_request(
 def model_facts(spec: ModelSpec) -> str:
     """Tell what a model was made for, one fact a line."""
     low_um, high_um = spec.axial_range_um
+    na = f", NA {spec.na:g}" if spec.na is not None else ""
+    pixels = f"{spec.pixel_size_um:g} µm" if spec.pixel_size_um is not None else "unknown size"
     lines = [
-        f"{spec.objective}, NA {spec.na:g}, pixels of {spec.pixel_size_um:g} µm",
+        f"{spec.objective}{na}, pixels of {pixels}",
         f"{low_um:g} to {high_um:g} µm from the image's plane",
     ]
     if spec.sample:
@@ -188,7 +189,12 @@ def cautions_for(
             "The image does not say its pixel size: check the one entered above; it is written to "
             "the layer when you refocus."
         )
-    if abs(pixel_size_um / spec.pixel_size_um - 1) > PIXEL_SIZE_TOLERANCE:
+    if spec.pixel_size_um is None:
+        found.append(
+            "The model does not say for which pixel size it was made: the image is not resampled. "
+            f"Trust the result only where both come from the same microscope ({spec.objective})."
+        )
+    elif spec.resamples(pixel_size_um):
         found.append(
             f"The image has pixels of {pixel_size_um:g} µm and the model knows "
             f"{spec.pixel_size_um:g} µm: the image is resampled for it, and the result back. The "

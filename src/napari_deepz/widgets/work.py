@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import iter_refocus
-from napari_deepz.generators.package import load_model
+from napari_deepz.generators.library import load_model
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.provenance import Provenance

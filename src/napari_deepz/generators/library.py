@@ -1,0 +1,109 @@
+"""The models at hand: the bundled ones, and those in the user's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.package import SPEC_FILE, Model, load_package, read_spec
+
+MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
+
+_ZOO = Path(__file__).with_name("zoo")
+
+
+def user_models_folder() -> Path:
+    """Where the user keeps models: the variable NAPARI_DEEPZ_MODELS, else the data folder."""
+    chosen = os.environ.get(MODELS_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_data_path("napari-deepz") / "models"
+
+
+def list_models() -> dict[str, Path]:
+    """Names and packages of all models at hand: the bundled ones, then the user's.
+
+    What cannot be used is left out; `unusable_models` says why.
+    """
+    return _sorted_out()[0]
+
+
+def unusable_models() -> list[str]:
+    """Say of each package in the user's folder that cannot be used why, a sentence each."""
+    folder = user_models_folder()
+    if folder.exists() and not folder.is_dir():
+        return [f"The models folder {folder} is not a folder."]
+    return _sorted_out()[1]
+
+
+def _sorted_out() -> tuple[dict[str, Path], list[str]]:
+    found: dict[str, Path] = {}
+    reasons = []
+    for package in _packages_in(_ZOO, user_models_folder()):
+        try:
+            name = read_spec(package).name
+        except ModelError as error:
+            reasons.append(str(error))
+            continue
+        if name in found:
+            reasons.append(
+                f"The model in {package} is called '{name}' as the one in {found[name]} is; "
+                "rename it, or use it by its path."
+            )
+        else:
+            found[name] = package
+    return found, reasons
+
+
+def _packages_in(*folders: Path) -> Iterator[Path]:
+    for folder in folders:
+        if folder.is_dir():
+            yield from sorted(
+                entry
+                for entry in folder.iterdir()
+                if not entry.name.startswith(".")
+                and ((entry / SPEC_FILE).is_file() or entry.suffix == ".zip")
+            )
+
+
+def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
+    """Load a model by its name or from its package.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a bundled model or of one in the user's models folder, or the path of a package.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or the package is broken: the message says what is wrong.
+    """
+    return load_package(find_package(name_or_path))
+
+
+def find_package(name_or_path: str | Path) -> Path:
+    """Path of the package that a name or a path stands for.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    models = list_models()
+    if str(name_or_path) in models:
+        return models[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.exists():
+        return path
+    known = ", ".join(models) or "none"
+    raise ModelError(
+        f"There is no model or model package called '{name_or_path}'; models at hand: {known}."
+    )
