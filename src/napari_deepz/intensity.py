@@ -7,6 +7,7 @@ the exact inverse into the image's own units.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_triangle
 
-Method = Literal["signed-sqrt", "median-p99"]
+Method = Literal["signed-sqrt", "median-p99", "mean-std", "as-is"]
 METHODS: tuple[str, ...] = get_args(Method)
 
+_PERCENTILES = re.compile(r"percentiles-(\d{1,2}(?:\.\d+)?)-(\d{1,3}(?:\.\d+)?)")
 _SAMPLE_PIXELS = 1 << 22
+_GREY_LEVELS = 256
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,17 @@ class Intensity:
 
     Parameters
     ----------
-    method : {"signed-sqrt", "median-p99"}
+    method : str
         ``signed-sqrt`` takes the square root of the magnitude and keeps the sign: photon noise
-        becomes even, bright focused and faint defocused light come closer together.
-        ``median-p99`` is linear.
+        becomes even, bright focused and faint defocused light come closer together. All others
+        are linear.
     offset : float
         Intensity that becomes zero, in the image's units.
     gain : float
         Intensity above the offset that becomes one, in the image's units.
     """
 
-    method: Method
+    method: str
     offset: float
     gain: float
 
@@ -62,24 +65,33 @@ class Intensity:
         return restored.astype(np.float32, copy=False)
 
 
+def is_method(name: str) -> bool:
+    """Whether a normalisation is known: one of `METHODS`, or "percentiles-LOW-HIGH"."""
+    return name in METHODS or _percentiles(name) is not None
+
+
 def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
     """Measure offset and gain of a normalisation on one image.
 
     Parameters
     ----------
     method : str
-        One of `METHODS`. ``signed-sqrt``: offset = median, gain = 99.5th percentile - median.
-        ``median-p99``: offset = median, gain = 99th percentile of the pixels above the Triangle
-        threshold (Zack, Rogers & Latt 1977, doi:10.1177/25.7.70454), as Wu et al. 2019
-        (doi:10.1038/s41592-019-0622-5) normalise.
+        What becomes zero (offset) and what becomes one (offset + gain):
+
+        - ``signed-sqrt``: the median; the 99.5th percentile.
+        - ``median-p99``, that of Wu et al. 2019 (doi:10.1038/s41592-019-0622-5): the median; the
+          median + the 99th percentile of the pixels above the Triangle threshold.
+        - ``mean-std``: the mean; the mean + the standard deviation.
+        - ``percentiles-LOW-HIGH``, such as ``percentiles-1-99.8``: these two percentiles.
+        - ``as-is``: zero; one.
     image : ndarray
         (Y, X), finite. Above four million pixels a regular grid of them is measured.
 
     Returns
     -------
     Intensity
-        Where the percentile is no higher than the median, as with a few spots on an empty
-        background, the gain is the range from the median to the maximum; one if there is none.
+        Where the gain would not be positive, as with a few spots on an empty background, it is
+        the range from the offset to the maximum; one if there is none.
 
     Raises
     ------
@@ -88,16 +100,63 @@ def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
     """
     stride = max(1, int(np.ceil(np.sqrt(image.size / _SAMPLE_PIXELS))))
     sample = np.asarray(image[::stride, ::stride], dtype=np.float32)
-    offset = float(np.median(sample))
+    if method == "as-is":
+        return Intensity(method, 0.0, 1.0)
     if method == "signed-sqrt":
+        offset = float(np.median(sample))
         gain = float(np.percentile(sample, 99.5)) - offset
-        return Intensity("signed-sqrt", offset, gain if gain > 0 else _highest(image, offset))
-    if method == "median-p99":
-        foreground = sample[sample > threshold_triangle(sample)] if np.ptp(sample) > 0 else sample
+    elif method == "median-p99":
+        offset = float(np.median(sample))
+        foreground = sample[sample > triangle_threshold(sample)]
         gain = float(np.percentile(foreground, 99)) if foreground.size else 0.0
-        return Intensity("median-p99", offset, gain if gain > 0 else _highest(image, offset))
-    known = " or ".join(f"'{name}'" for name in METHODS)
-    raise ValueError(f"The normalisation '{method}' is not known; use {known}.")
+    elif method == "mean-std":
+        offset, gain = float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
+    elif (percentages := _percentiles(method)) is not None:
+        offset, highest = (float(value) for value in np.percentile(sample, percentages))
+        gain = highest - offset
+    else:
+        known = ", ".join(f"'{name}'" for name in METHODS)
+        raise ValueError(
+            f"The normalisation '{method}' is not known; use {known} or 'percentiles-LOW-HIGH'."
+        )
+    return Intensity(method, offset, gain if gain > 0 else _highest(image, offset))
+
+
+def triangle_threshold(image: NDArray[np.generic]) -> float:
+    """Find the Triangle threshold as ImageJ does, on a histogram of 256 grey levels.
+
+    The method is that of Zack, Rogers & Latt 1977 (doi:10.1177/25.7.70454), in scikit-image's
+    implementation. Like ImageJ's "Auto Threshold", an image of 8-bit numbers is binned by them,
+    and any other between its minimum and maximum. Two conventions of ImageJ's differ: its line
+    begins at the empty bin beyond the last filled one, and the bin that is found counts as
+    background together with its neighbour on the far side of the peak. The thresholds then differ
+    by a bin or two, and by more where many bins lie nearly as far from the line, as in a noisy or
+    flat histogram.
+
+    Parameters
+    ----------
+    image : ndarray
+        Any shape, finite.
+
+    Returns
+    -------
+    float
+        Pixels above it are foreground; for a constant image none is.
+    """
+    lowest, highest = float(image.min()), float(image.max())
+    if lowest == highest:
+        return highest
+    if lowest >= 0 and highest < _GREY_LEVELS and (image == np.rint(image)).all():
+        image = image.astype(np.uint8)
+    else:
+        image = image.astype(np.float32)
+    return float(threshold_triangle(image, nbins=_GREY_LEVELS))
+
+
+def _percentiles(method: str) -> tuple[float, float] | None:
+    found = _PERCENTILES.fullmatch(method)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    return (low, high) if low < high <= 100 else None
 
 
 def _highest(image: NDArray[np.generic], offset: float) -> float:

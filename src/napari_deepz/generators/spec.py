@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.intensity import Method
+from napari_deepz.intensity import METHODS, is_method
 
 UNKNOWN_OBJECTIVE = "unknown objective"
 
@@ -37,6 +37,13 @@ class EncodeOnceParameters(BaseModel):
     planes: int = Field(41, ge=2, le=512)
 
 
+def _known_normalisation(name: str) -> str:
+    if not is_method(name):
+        known = ", ".join(METHODS)
+        raise ValueError(f"'{name}' is no known normalisation ({known}, percentiles-LOW-HIGH)")
+    return name
+
+
 class ModelSpec(BaseModel):
     """A model's card, saved as ``model.json`` beside its weights.
 
@@ -60,7 +67,7 @@ class ModelSpec(BaseModel):
     pixel_size_um: float | None = Field(None, gt=0)
     axial_range_um: tuple[float, float]
     dpm_scale_um: float = Field(10.0, gt=0)
-    normalisation: Method
+    normalisation: Annotated[str, AfterValidator(_known_normalisation)]
     modality_in: str = "wide-field fluorescence"
     modality_out: str = "wide-field fluorescence"
     sample: str = ""

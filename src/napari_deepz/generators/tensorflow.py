@@ -1,0 +1,270 @@
+"""The authors' own models: TensorFlow 1 SavedModel folders, converted to native packages.
+
+Only the variables are read, by TensorFlow's own checkpoint reader; the graph in the folder is
+never run. TensorFlow works in a process of its own: it is large and slow to import, and a damaged
+file may end its process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors.numpy import save_file
+from safetensors.torch import load_file
+from torch import Tensor
+
+from napari_deepz.generators import CITATION
+from napari_deepz.generators.card import CardFields
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.generators.package import load_package, save_model
+from napari_deepz.generators.spec import DeepZUNetParameters, ModelSpec
+from napari_deepz.generators.stored_test import StoredTest, make_input, run_network
+from napari_deepz.generators.tensorflow_reader import REFERENCE, SCOPE, run_reader
+from napari_deepz.jobs import Progress, StopCondition
+
+GRAPH_FILE = "saved_model.pb"
+INSTALL_TENSORFLOW = "pip install 'napari-deepz[tensorflow]'"
+
+_PUBLISHED_RANGE_UM = (-10.0, 10.0)
+_DPM_SCALE_UM = 10.0
+_MOST_LEVELS = 8
+_LARGEST_DEVIATION = 1e-4
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted model.
+
+    Attributes
+    ----------
+    spec : ModelSpec
+        Its card.
+    deviation : float
+        Largest difference between this package's output and TensorFlow's, for the stored test, in
+        standard deviations of the output.
+    notes : tuple of str
+        What was not said and therefore assumed, a sentence each.
+    """
+
+    spec: ModelSpec
+    deviation: float
+    notes: tuple[str, ...]
+
+
+def is_saved_model(path: Path) -> bool:
+    """Whether a path is a TensorFlow SavedModel folder."""
+    return (path / GRAPH_FILE).is_file()
+
+
+def convert_saved_model(
+    folder: Path,
+    target: Path,
+    fields: CardFields | None = None,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: StopCondition | None = None,
+) -> Conversion:
+    """Convert a published Deep-Z model, of any width, depth and input size.
+
+    Parameters
+    ----------
+    folder : Path
+        The SavedModel: ``saved_model.pb`` and ``variables``.
+    target : Path
+        The package folder to be made; it must not be there.
+    fields : CardFields, optional
+        What is known about the model; the folder says nothing but its weights.
+    on_progress : callable, optional
+        Called with the `Progress` in variables.
+    should_stop : callable, optional
+        Asked often; where it returns True nothing is written.
+
+    Returns
+    -------
+    Conversion
+
+    Raises
+    ------
+    ModelError
+        If TensorFlow is missing, the folder is no such model, or the target is there.
+    Cancelled
+        When asked to stop.
+    """
+    fields = fields or CardFields()
+    _check_paths(folder, target)
+    axial_range_um = fields.axial_range_um or _PUBLISHED_RANGE_UM
+    image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), axial_range_um)
+    with tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch:
+        save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
+        version = run_reader(
+            folder, Path(scratch), on_progress or (lambda _: None), should_stop or (lambda: False)
+        )
+        variables = load_file(Path(scratch) / "output")
+    reference = variables.pop(REFERENCE, None)
+    network = _network(variables, folder)
+    if reference is None or not reference.isfinite().all():
+        raise ModelError(f"The model in {folder} gives no finite image; its weights are damaged.")
+    spec = _spec(folder, fields, axial_range_um, network, version)
+    with _made_whole(target) as beside:
+        test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
+        save_model(beside, spec, network, test=test)
+        loaded = load_package(beside)
+        deviation = test.deviation(run_network(loaded.network, image, dpm_um))
+        if not deviation < _LARGEST_DEVIATION:
+            raise ModelError(
+                f"The model in {folder} was not converted: its output differs from TensorFlow's by "
+                f"{deviation:.1e} standard deviations, so it is not the published network."
+            )
+    return Conversion(spec, deviation, tuple(_assumed(fields)))
+
+
+def _published_input(image: Any, dpm_um: Any) -> Any:
+    return np.stack([image, dpm_um / np.float32(_DPM_SCALE_UM)], axis=-1)[None]
+
+
+def _check_paths(folder: Path, target: Path) -> None:
+    if not is_saved_model(folder):
+        raise ModelError(
+            f"{folder} is not a TensorFlow SavedModel: such a folder holds {GRAPH_FILE} and a "
+            "folder 'variables'."
+        )
+    if not (folder / "variables" / "variables.index").is_file():
+        raise ModelError(
+            f"The SavedModel {folder} is not whole: its folder 'variables' with the weights is "
+            "missing; copy the model again with everything in it."
+        )
+    if target.suffix == ".zip":
+        raise ModelError(f"A converted model is a folder; name one instead of {target}.")
+    if target.exists():
+        raise ModelError(f"{target} is already there; name a new folder for the converted model.")
+    if find_spec("tensorflow") is None:
+        raise ModelError(
+            f"Converting a TensorFlow model needs TensorFlow; install it with {INSTALL_TENSORFLOW} "
+            "(the converted model does not need it)."
+        )
+
+
+def _network(variables: dict[str, Tensor], folder: Path) -> DeepZUNet:
+    """Build the generator that the variables belong to, with them in it."""
+    levels = len(
+        {name for name in variables if re.fullmatch(rf"{SCOPE}down\d+/conv2/filters", name)}
+    )
+    width = variables.get(f"{SCOPE}down0/conv2/filters")
+    base = width.shape[-1] if width is not None and width.ndim == 4 else 0
+    try:
+        parameters = DeepZUNetParameters(base=base, levels=levels)
+    except ValidationError as error:
+        raise ModelError(
+            f"The model in {folder} is not a published Deep-Z generator: its variables are not "
+            f"named '{SCOPE}down0/conv1/filters' and so on, or its size is beyond reason."
+        ) from error
+    with torch.device("meta"):
+        network = DeepZUNet(**parameters.model_dump(), dpm_scale_um=_DPM_SCALE_UM)
+    state: dict[str, Tensor] = {}
+    for ours, wanted in network.state_dict().items():
+        theirs = _tensorflow_name(ours)
+        if theirs not in variables:
+            raise ModelError(
+                f"The model in {folder} is not a whole Deep-Z generator: it has no '{theirs}'."
+            )
+        # PyTorch's (out, in, H, W), and its transposed (in, out, H, W), become TensorFlow's HWIO,
+        # and its transposed (H, W, out, in), by the same permutation.
+        tensor = variables.pop(theirs)
+        shape = wanted.permute(2, 3, 1, 0).shape if wanted.ndim == 4 else wanted.shape
+        if tensor.shape != shape:
+            raise ModelError(
+                f"The model in {folder} is not a published Deep-Z generator: '{theirs}' has the "
+                f"shape {tuple(tensor.shape)}, but {tuple(shape)} is needed."
+            )
+        state[ours] = tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
+    if variables:
+        raise ModelError(
+            f"The model in {folder} is not a published Deep-Z generator: it also has "
+            f"'{min(variables)}'."
+        )
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+def _tensorflow_name(parameter: str) -> str:
+    """Name of the variable that holds a parameter, such as "down.0.conv1.weight"."""
+    *place, kind = parameter.split(".")
+    if place == ["last_layer"]:
+        return f"{SCOPE}last_layer/" + {"weight": "filters", "bias": "biases_1"}[kind]
+    direction, level, convolution = place
+    return (
+        f"{SCOPE}{direction}{level}/{convolution}/" + {"weight": "filters", "bias": "biases"}[kind]
+    )
+
+
+def _spec(
+    folder: Path,
+    fields: CardFields,
+    axial_range_um: tuple[float, float],
+    network: DeepZUNet,
+    version: str,
+) -> ModelSpec:
+    data = sorted((folder / "variables").glob("variables.data-*"))
+    digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in data))
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._") or "deep-z"
+    known = {"name": name[:80], **fields.given(), "axial_range_um": axial_range_um}
+    try:
+        return ModelSpec(
+            version="1",
+            description=f"Converted from the TensorFlow SavedModel '{folder.resolve().name}'.",
+            architecture="deepz-unet",
+            parameters={"base": network.base, "levels": network.levels},
+            dpm_scale_um=_DPM_SCALE_UM,
+            normalisation="median-p99",
+            training={
+                "converted_with": f"TensorFlow {version}, PyTorch {torch.__version__}",
+                "variables_sha256": digest.hexdigest(),
+            },
+            licence="as its authors say; the published models must not be passed on",
+            citation=CITATION,
+            **known,
+        )
+    except ValidationError as error:
+        said = error.errors()[0]
+        raise ModelError(
+            f"The model cannot be called or described so ({said['loc'][0]}): {said['msg']}."
+        ) from error
+
+
+def _assumed(fields: CardFields) -> Iterator[str]:
+    low_um, high_um = _PUBLISHED_RANGE_UM
+    if fields.axial_range_um is None:
+        yield (
+            f"The range was assumed to be {low_um:g} to {high_um:g} µm, that of the published 20x "
+            "models; the published 40x model knows -2.7 to 2.7 µm."
+        )
+    if fields.pixel_size_um is None:
+        yield "The pixel size is not known, so no image will be resampled for this model."
+    if fields.objective is None:
+        yield "The objective is not known, so nobody is warned of images from another one."
+
+
+@contextmanager
+def _made_whole(target: Path) -> Iterator[Path]:
+    """A folder beside the target that takes its name if all goes well, and else disappears."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
