@@ -38,7 +38,8 @@ class StoredTest:
 
     def deviation(self, output: NDArray[np.float32]) -> float:
         """Largest difference from the stored output, in standard deviations of the latter."""
-        return float(np.abs(output - self.output).max() / self.output.std())
+        difference = float(np.abs(output - self.output).max() / self.output.std())
+        return difference if np.isfinite(difference) else np.inf
 
 
 def make_test(network: Generator, axial_range_um: tuple[float, float]) -> StoredTest:

@@ -105,8 +105,8 @@ def convert_saved_model(
     """
     fields = fields or CardFields()
     _check_paths(folder, target)
-    axial_range_um = fields.axial_range_um or _PUBLISHED_RANGE_UM
-    image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), axial_range_um)
+    spec = _spec(folder, fields)
+    image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
     with tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch:
         save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
         version = run_reader(
@@ -115,14 +115,18 @@ def convert_saved_model(
         variables = load_file(Path(scratch) / "output")
     reference = variables.pop(REFERENCE, None)
     network = _network(variables, folder)
-    if reference is None or not reference.isfinite().all():
-        raise ModelError(f"The model in {folder} gives no finite image; its weights are damaged.")
-    spec = _spec(folder, fields, axial_range_um, network, version)
+    spec = spec.model_copy(
+        update={
+            "parameters": {"base": network.base, "levels": network.levels},
+            "training": {**spec.training, "converted_with": f"TensorFlow {version}"},
+        }
+    )
+    if reference is None:
+        raise ModelError(f"The model in {folder} gives no image; it is damaged.")
+    test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
     with _made_whole(target) as beside:
-        test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
         save_model(beside, spec, network, test=test)
-        loaded = load_package(beside)
-        deviation = test.deviation(run_network(loaded.network, image, dpm_um))
+        deviation = test.deviation(run_network(load_package(beside).network, image, dpm_um))
         if not deviation < _LARGEST_DEVIATION:
             raise ModelError(
                 f"The model in {folder} was not converted: its output differs from TensorFlow's by "
@@ -210,29 +214,18 @@ def _tensorflow_name(parameter: str) -> str:
     )
 
 
-def _spec(
-    folder: Path,
-    fields: CardFields,
-    axial_range_um: tuple[float, float],
-    network: DeepZUNet,
-    version: str,
-) -> ModelSpec:
-    data = sorted((folder / "variables").glob("variables.data-*"))
-    digest = hashlib.sha256(b"".join(hashlib.sha256(f.read_bytes()).digest() for f in data))
+def _spec(folder: Path, fields: CardFields) -> ModelSpec:
+    """Card of a model whose size is not yet known."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._") or "deep-z"
-    known = {"name": name[:80], **fields.given(), "axial_range_um": axial_range_um}
+    known = {"name": name[:80], "axial_range_um": _PUBLISHED_RANGE_UM, **fields.given()}
     try:
         return ModelSpec(
             version="1",
             description=f"Converted from the TensorFlow SavedModel '{folder.resolve().name}'.",
             architecture="deepz-unet",
-            parameters={"base": network.base, "levels": network.levels},
             dpm_scale_um=_DPM_SCALE_UM,
             normalisation="median-p99",
-            training={
-                "converted_with": f"TensorFlow {version}, PyTorch {torch.__version__}",
-                "variables_sha256": digest.hexdigest(),
-            },
+            training={"variables_sha256": _digest(folder)},
             licence="as its authors say; the published models must not be passed on",
             citation=CITATION,
             **known,
@@ -242,6 +235,14 @@ def _spec(
         raise ModelError(
             f"The model cannot be called or described so ({said['loc'][0]}): {said['msg']}."
         ) from error
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted((folder / "variables").glob("variables.data-*")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _assumed(fields: CardFields) -> Iterator[str]:
