@@ -3,23 +3,28 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EVERYTHING := $(VENV)/.everything-installed
 
 .PHONY: demo test check lint clean
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
 
-test: $(STAMP) lint
+test: $(EVERYTHING) lint
 	sh .ci/display-packages
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)
+lint: $(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 $(STAMP): pyproject.toml constraints.txt .ci/install
 	sh .ci/install $(PYTHON) $(VENV)
+	touch $@
+
+$(EVERYTHING): $(STAMP)
+	sh .ci/install $(PYTHON) $(VENV) everything
 	touch $@
 
 clean:

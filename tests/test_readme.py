@@ -6,10 +6,13 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from napari_deepz.generators.library import list_models
 from napari_deepz.io.reading import read_image
 
 ROOT = Path(__file__).parents[1]
@@ -20,16 +23,32 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
+def write_saved_model(folder: Path) -> None:
+    """Stand for the authors' model, which may not be passed on."""
+    program = ROOT / "tests/generators/tensorflow_models.py"
+    made = folder.with_name("saved-models")
+    made.mkdir()
+    subprocess.run([sys.executable, str(program), str(made)], check=True, capture_output=True)
+    (made / "odd").rename(folder)
+
+
 @pytest.mark.slow
 def test_commands_and_python_run_in_an_empty_folder(tmp_path: Path):
-    pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
+    for package, extra in (
+        ("psf_generator", "train"),
+        ("bioimageio", "bioimageio"),
+        ("tensorflow", "tensorflow"),
+    ):
+        if find_spec(package) is None:
+            pytest.skip(f"needs the extra napari-deepz[{extra}]")
     commands = [
         line
         for block in blocks("sh")
         for line in block.splitlines()
         if line.startswith("napari-deepz ")
     ]
-    assert len(commands) == 6
+    assert len(commands) == 10
+    write_saved_model(tmp_path / "their-model")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands:
         subprocess.run(
@@ -40,6 +59,8 @@ def test_commands_and_python_run_in_an_empty_folder(tmp_path: Path):
     assert (virtual.pixel_size_um, virtual.z_step_um) == (0.325, 0.5)
     assert read_image(tmp_path / "tilted.ome.tif").data.shape == (128, 128)
     assert (tmp_path / "scores/evaluation.png").exists()
+    assert list_models()["my-model"].name == "my-model"
+    assert zipfile.is_zipfile(tmp_path / "widefield.zip")
 
     (script,) = blocks("python")
     said = subprocess.run(
@@ -61,7 +82,7 @@ def test_make_targets_of_the_readme_exist():
 
 def test_extras_of_the_readme_exist():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for extra in ("all", "zarr", "train"):
+    for extra in ("all", "zarr", "train", "tensorflow", "bioimageio"):
         assert f"`{extra}`" in TEXT
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
 

@@ -14,13 +14,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from napari_deepz.generators import tensorflow as conversion
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import load_package, read_test
 from napari_deepz.generators.stored_test import run_network
-from napari_deepz.generators.tensorflow import convert_saved_model, is_saved_model
+from napari_deepz.generators.tensorflow import conversion, convert_saved_model, is_saved_model
 from napari_deepz.jobs import Cancelled, Progress
 from tests.conftest import shared_file
 
@@ -81,16 +80,17 @@ def test_the_fixture_converts_and_matches_tensorflow(tmp_path: Path):
 def test_other_widths_depths_and_sizes(
     saved_models: Path, tmp_path: Path, name: str, base: int, levels: int
 ):
-    folder = shutil.copytree(saved_models / name, tmp_path / "My Lab's model")
+    folder = shutil.copytree(saved_models / name, tmp_path / "model")
     (folder / "saved_model.pb").write_bytes(b"not a graph: it is never read")
-    result = convert_saved_model(folder, tmp_path / "out")
+    result = convert_saved_model(folder, tmp_path / "My Lab's model")
     assert result.spec.parameters == {"base": base, "levels": levels}
     assert result.spec.name == "My-Lab-s-model"
     assert len(result.notes) == 3
-    assert_same_as_tensorflow(tmp_path / "out", saved_models / f"{name}.npz")
-    stored = read_test(tmp_path / "out")
+    package = tmp_path / "My Lab's model"
+    assert_same_as_tensorflow(package, saved_models / f"{name}.npz")
+    stored = read_test(package)
     assert stored is not None
-    output = run_network(load_package(tmp_path / "out").network, stored.image, stored.dpm_um)
+    output = run_network(load_package(package).network, stored.image, stored.dpm_um)
     assert 0 < stored.deviation(output) < 1e-4  # Not zero: the stored output is TensorFlow's.
 
 

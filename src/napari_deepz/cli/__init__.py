@@ -6,10 +6,10 @@ import sys
 
 from rich.console import Console
 
-from napari_deepz.cli import evaluation, models, refocusing, training
+from napari_deepz.cli import evaluation, model_conversion, models, refocusing, training
 from napari_deepz.cli.app import app
 
-__all__ = ["evaluation", "main", "models", "refocusing", "training"]
+__all__ = ["evaluation", "main", "model_conversion", "models", "refocusing", "training"]
 
 
 def main() -> None:

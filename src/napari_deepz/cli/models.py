@@ -1,15 +1,70 @@
-"""The commands about models."""
+"""The commands about the models at hand, and the options that say what a model is."""
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+import math
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from napari_deepz.cli.app import models
-from napari_deepz.cli.console import console, print_note, print_path
+from napari_deepz.cli.console import (
+    console,
+    print_note,
+    print_path,
+    progress_bar,
+    stop_on_interrupt,
+)
+
+if TYPE_CHECKING:
+    from napari_deepz.generators.card import CardFields
+
+ModelTitle = Annotated[str | None, typer.Option("--name", help="Name to keep the model under.")]
+Objective = Annotated[
+    str | None, typer.Option(help='Objective that it was trained for, such as "20x/0.75 dry".')
+]
+ModelPixelSize = Annotated[
+    float | None,
+    typer.Option("--pixel-size", help="Pixel size of the images that it was trained on, µm."),
+]
+ZRange = Annotated[
+    str | None,
+    typer.Option(
+        "--z-range", metavar="LOW:HIGH", help="Distances that it was trained on, µm: -10:10."
+    ),
+]
+
+
+def card_fields(
+    name: str | None, objective: str | None, pixel_size: float | None, z_range: str | None
+) -> CardFields:
+    """Gather what the options say about a model.
+
+    Raises
+    ------
+    ValueError
+        If an option makes no sense.
+    """
+    from napari_deepz.generators.card import CardFields
+
+    if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
+        raise ValueError(f"--pixel-size must be a positive number of µm, not {pixel_size}.")
+    return CardFields(name, objective, pixel_size, None if z_range is None else _range(z_range))
+
+
+def _range(text: str) -> tuple[float, float]:
+    try:
+        low_um, high_um = map(float, text.split(":"))
+    except ValueError:
+        low_um = high_um = math.nan
+    if not (low_um < high_um and math.isfinite(low_um) and math.isfinite(high_um)):
+        raise ValueError(
+            f"--z-range must go from a smaller to a larger number of µm, such as -10:10, not "
+            f"'{text}'."
+        )
+    return low_um, high_um
 
 
 @models.command("list")
@@ -18,11 +73,14 @@ def models_list() -> None:
     from napari_deepz.generators.library import list_models, unusable_models, user_models_folder
     from napari_deepz.generators.package import read_spec
 
-    table = Table("name", "version", "objective", "pixel (µm)", "range (µm)", "sample")
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for heading in ("version", "objective", "pixel (µm)", "range (µm)", "sample"):
+        table.add_column(heading, overflow="fold")
     for package in list_models().values():
         spec = read_spec(package)
         low, high = spec.axial_range_um
-        table.add_row(
+        cells = (
             spec.name,
             spec.version,
             spec.objective,
@@ -30,6 +88,7 @@ def models_list() -> None:
             f"{low:g} to {high:g}",
             spec.sample,
         )
+        table.add_row(*map(Text, cells))
     console.print(table)
     for reason in unusable_models():
         print_note(reason)
@@ -41,14 +100,62 @@ def models_show(
     model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")],
 ) -> None:
     """Show a model's card, after checking that the model can be used."""
+    from napari_deepz.generators.card import model_card
     from napari_deepz.generators.library import load_model
 
     loaded = load_model(model)
-    table = Table(show_header=False, box=None)
-    for name, value in loaded.spec.model_dump(mode="json").items():
-        text = json.dumps(value, indent=1, ensure_ascii=False)
-        table.add_row(name, value if isinstance(value, str) else text)
-    table.add_row("weights sha256", loaded.sha256)
-    table.add_row("parameters in all", f"{sum(p.numel() for p in loaded.network.parameters()):,}")
-    table.add_row("source", str(loaded.source))
+    count = sum(p.numel() for p in loaded.network.parameters())
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in [*model_card(loaded.spec), ("Parameters", f"{count:,}")]:
+        table.add_row(Text(label), Text(text))
     console.print(table)
+    print_path("Source:", loaded.source)
+    _print_checksum("SHA-256 of the weights:", loaded.sha256)
+
+
+@models.command("add")
+def models_add(
+    source: Annotated[
+        str, typer.Argument(metavar="PATH|URL", help="A model package: folder, zip file or address")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Checksum that the zip file must have.")
+    ] = None,
+    name: ModelTitle = None,
+    objective: Objective = None,
+    pixel_size: ModelPixelSize = None,
+    z_range: ZRange = None,
+) -> None:
+    """Add a model to your folder: of napari-deepz or bioimage.io, from the disk or the internet.
+
+    The objective, pixel size and range say what a package from elsewhere does not say itself.
+    """
+    from napari_deepz.generators.download import digest_of, download_of
+    from napari_deepz.generators.installing import add_model
+    from napari_deepz.generators.library import list_models
+
+    fields = card_fields(name, objective, pixel_size, z_range)
+    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+        spec = add_model(
+            source, sha256=sha256, fields=fields, on_progress=on_progress, should_stop=should_stop
+        )
+    print_path(f"Added {spec.name}:", list_models()[spec.name])
+    download = download_of(source)
+    if sha256 is None and download.exists():
+        _print_checksum("To be sure of the same file next time: --sha256", digest_of(download))
+
+
+@models.command("remove")
+def models_remove(
+    name: Annotated[str, typer.Argument(help="Name of a model in your folder.")],
+) -> None:
+    """Delete a model from your folder."""
+    from napari_deepz.generators.installing import remove_model
+
+    print_path(f"Removed {name}:", remove_model(name))
+
+
+def _print_checksum(label: str, sha256: str) -> None:
+    console.print(f"{label} {sha256}", soft_wrap=True, highlight=False)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import stat
+import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from napari_deepz.generators.errors import ModelError
 
 _MOST_MEMBERS = 1000
 _MOST_DECLARED_BYTES = 8 << 30
-_ENCRYPTED = 0x1
-# What zipfile raises for damaged archives, and for encryption and compression it does not know.
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
+_MOST_AT_ONCE_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+# The others unpack as much as they like at once, however little one asks them for.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What zipfile raises for archives that are damaged or of a kind that it does not know.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 class PackageFiles:
@@ -31,7 +49,8 @@ class PackageFiles:
     ------
     ModelError
         If it is neither, or if the archive is not one that a model package would be: names that
-        climb out of it, links, encryption, or more or larger files than any model has.
+        climb out of it or stand there twice, links, encryption, an unusual compression, or more
+        or larger files than any model has.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +62,7 @@ class PackageFiles:
     def __contains__(self, name: str) -> bool:
         if self._members is not None:
             return name in self._members
-        return (self.path / name).is_file()
+        return _stays_inside(name) and (self.path / name).is_file()
 
     def read(self, name: str, limit_bytes: int) -> bytes:
         """Read a file whole.
@@ -55,47 +74,81 @@ class PackageFiles:
         """
         if name not in self:
             raise ModelError(f"{self.path} is not a whole model package: it has no {name}.")
+        data = io.BytesIO()
         try:
-            data = self._start_of(name, limit_bytes + 1)
+            size = self._size_of(name)
+            if size <= limit_bytes:
+                with self._open(name) as stream:
+                    while data.tell() <= size and (chunk := stream.read(_CHUNK_BYTES)):
+                        data.write(chunk)
         except _UNREADABLE as error:
-            raise ModelError(
-                f"The {name} in {self.path} cannot be read; the file is damaged or was not copied "
-                "whole."
-            ) from error
-        if len(data) > limit_bytes:
+            raise self._damaged(name) from error
+        if size > limit_bytes:
             raise ModelError(
                 f"The {name} in {self.path} is larger than {limit_bytes >> 20} MiB; this is not a "
                 "model that napari-deepz can use."
             )
-        return data
+        if data.tell() != size:
+            raise self._damaged(name)
+        return data.getvalue()
 
-    def _start_of(self, name: str, size: int) -> bytes:
+    def _size_of(self, name: str) -> int:
+        if self._members is None:
+            return (self.path / name).stat().st_size
+        return self._members[name].file_size
+
+    @contextmanager
+    def _open(self, name: str) -> Iterator[IO[bytes]]:
         if self._members is None:
             with (self.path / name).open("rb") as stream:
-                return stream.read(size)
-        with zipfile.ZipFile(self.path) as archive, archive.open(self._members[name]) as stream:
-            return stream.read(size)
+                yield stream
+        else:
+            with _opened(self.path) as archive, archive.open(self._members[name]) as stream:
+                yield stream
+
+    def _damaged(self, name: str) -> ModelError:
+        return ModelError(
+            f"The {name} in {self.path} cannot be read; the file is damaged or was not copied "
+            "whole."
+        )
+
+
+class _BoundedReader(io.BufferedReader):
+    """Reads a bounded part at once, where zipfile reads a list of contents of any length."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_AT_ONCE_BYTES:
+            raise ModelError(f"{self.name} lists more files than any model package has.")
+        return super().read(size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    with _BoundedReader(io.FileIO(path)) as stream, zipfile.ZipFile(stream) as archive:
+        yield archive
 
 
 def _checked_members(path: Path) -> dict[str, zipfile.ZipInfo]:
     """Members of an archive by their name inside the package."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except _UNREADABLE as error:
-        raise ModelError(
-            f"{path} is not a model package: it is neither a folder nor a readable zip file."
-        ) from error
+    if not path.exists():
+        raise ModelError(f"There is no model package at {path}.")
+    entries = _listed(path)
     if len(entries) > _MOST_MEMBERS:
-        raise ModelError(f"{path} holds {len(entries)} files, more than any model package has.")
+        raise ModelError(f"{path} lists more files than any model package has.")
     if sum(entry.file_size for entry in entries) > _MOST_DECLARED_BYTES:
         raise ModelError(
             f"{path} would unpack to more than {_MOST_DECLARED_BYTES >> 30} GiB, more than any "
             "model package has."
         )
+    files: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         _check_member(entry, path)
-    files = {entry.filename: entry for entry in entries if not entry.is_dir()}
+        name = PurePosixPath(_with_slashes(entry)).as_posix()
+        if name in files:
+            raise ModelError(f"{path} is not a safe model package: it has two files {name!r}.")
+        # What macOS adds to every archive stands beside the package's folder.
+        if not _with_slashes(entry).endswith("/") and not name.startswith("__MACOSX/"):
+            files[name] = entry
     folders = {name.split("/")[0] for name in files if "/" in name}
     if len(folders) == 1 and all("/" in name for name in files):
         (folder,) = folders
@@ -103,15 +156,45 @@ def _checked_members(path: Path) -> dict[str, zipfile.ZipInfo]:
     return files
 
 
+def _listed(path: Path) -> list[zipfile.ZipInfo]:
+    start = b""
+    if path.is_file():  # Opening a pipe would wait for ever.
+        try:
+            with path.open("rb") as stream:
+                start = stream.read(2)
+            with _opened(path) as archive:
+                return archive.infolist()
+        except ModelError:
+            raise
+        except _UNREADABLE as error:
+            if start == b"PK":
+                raise ModelError(
+                    f"The zip file {path} is damaged or was not copied whole."
+                ) from error
+    raise ModelError(
+        f"{path} is not a model package: it is neither a folder nor a readable zip file."
+    )
+
+
 def _check_member(entry: zipfile.ZipInfo, path: Path) -> None:
-    name = entry.filename.replace("\\", "/")
-    if name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts:
-        raise ModelError(
-            f"{path} is not a safe model package: its file '{entry.filename}' points out of it."
-        )
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise ModelError(
-            f"{path} is not a safe model package: its file '{entry.filename}' is a link."
-        )
+    unsafe = f"{path} is not a safe model package: its file {entry.filename!r}"
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if not _stays_inside(_with_slashes(entry)):
+        raise ModelError(f"{unsafe} points out of it.")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ModelError(f"{unsafe} is a link or no file at all.")
     if entry.flag_bits & _ENCRYPTED:
         raise ModelError(f"{path} is encrypted; unpack it and use its folder.")
+    if entry.compress_type not in _COMPRESSIONS:
+        raise ModelError(
+            f"{path} is compressed in an unusual way; unpack it with the program that made it and "
+            "use its folder."
+        )
+
+
+def _with_slashes(entry: zipfile.ZipInfo) -> str:
+    return entry.filename.replace("\\", "/")
+
+
+def _stays_inside(name: str) -> bool:
+    return not (name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts)

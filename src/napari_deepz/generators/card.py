@@ -74,7 +74,10 @@ def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
         ("Sample", spec.sample or "not said"),
         ("Network", _network(spec)),
         ("Intensities", spec.normalisation),
-        *((f"Training: {key}", _text(value)) for key, value in spec.training.items()),
+        *(
+            (f"Training: {key.replace('_', ' ')}", _text(value))
+            for key, value in spec.training.items()
+        ),
         ("Licence", spec.licence),
         ("Cite", spec.citation),
     ]

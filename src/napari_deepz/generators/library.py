@@ -11,6 +11,7 @@ import platformdirs
 from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.package import SPEC_FILE, Model, load_package, read_spec
+from napari_deepz.generators.spec import ModelSpec
 
 MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
 
@@ -37,6 +38,22 @@ def unusable_models() -> list[str]:
     if folder.exists() and not folder.is_dir():
         return [f"The models folder {folder} is not a folder."]
     return _sorted_out()[1]
+
+
+def bundled_models() -> dict[str, Path]:
+    """Names and packages of the models that come with napari-deepz."""
+    return {read_spec(package).name: package for package in _packages_in(_ZOO)}
+
+
+def user_packages() -> list[tuple[Path, ModelSpec]]:
+    """Packages in the user's folder whose cards can be read, also if they share a name."""
+    found = []
+    for package in _packages_in(user_models_folder()):
+        try:
+            found.append((package, read_spec(package)))
+        except ModelError:
+            continue
+    return found
 
 
 def _sorted_out() -> tuple[dict[str, Path], list[str]]:

@@ -1,8 +1,17 @@
-"""Model packages: a folder or zip with ``model.json`` and ``weights.safetensors``."""
+"""Model packages: a folder or zip with ``model.json``, a test, and the network.
+
+The network is ``weights.safetensors`` for the architectures of this package, and a program with
+its weights, ``network.torchscript``, for those of others.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import reprlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +27,16 @@ from napari_deepz.generators.base import Generator
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
+from napari_deepz.generators.torchscript.generator import load_torchscript
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+SCRIPT_FILE = "network.torchscript"
 TEST_FILE = "test.safetensors"
 
 _MAX_SPEC_BYTES = 1 << 20
 _MAX_TEST_BYTES = 64 << 20
-_MAX_WEIGHTS_BYTES = 4 << 30
+MAX_WEIGHTS_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Model:
     network : Generator
         In evaluation mode, float32, on the CPU.
     sha256 : str
-        Digest of the weights file.
+        Digest of the file with the weights.
     source : Path
         The package that it came from.
     """
@@ -69,7 +80,16 @@ def load_package(path: Path) -> Model:
     """
     files = PackageFiles(path)
     spec = _parse_spec(files)
-    data = files.read(WEIGHTS_FILE, _MAX_WEIGHTS_BYTES)
+    if spec.architecture == "torchscript":
+        data = files.read(SCRIPT_FILE, MAX_WEIGHTS_BYTES)
+        network: Generator = spec.wrap(load_torchscript(data, f"in {path}"))
+    else:
+        data = files.read(WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+        network = _with_weights(spec, data, path)
+    return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
+
+
+def _with_weights(spec: ModelSpec, data: bytes, path: Path) -> Generator:
     try:
         weights = parse_weights(data)
     except SafetensorError as error:
@@ -79,10 +99,10 @@ def load_package(path: Path) -> Model:
         ) from error
     with torch.device("meta"):
         network = spec.build()  # Takes no memory, however large the card says it is.
-    _check_weights(network, weights, path)
+    check_weights(network, weights, path)
     network.to_empty(device="cpu")
     network.load_state_dict(weights)
-    return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
+    return network
 
 
 def read_test(path: Path) -> StoredTest | None:
@@ -116,10 +136,11 @@ def _parse_spec(files: PackageFiles) -> ModelSpec:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        # What the file says is shown shortened, and without line breaks or the terminal's codes.
+        where = ascii(".".join(str(part) for part in first["loc"])[:80])[1:-1]
         if where == "format_version":
             raise ModelError(
-                f"The model in {package} has format version {first['input']!r}, but this "
+                f"The model in {package} has format version {reprlib.repr(first['input'])}, but this "
                 "napari-deepz reads version 1; update napari-deepz to use it."
             ) from error
         said = first["msg"].removeprefix("Value error, ")
@@ -129,8 +150,14 @@ def _parse_spec(files: PackageFiles) -> ModelSpec:
         ) from error
 
 
-def _check_weights(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
-    """Compare names and shapes with those of a generator, and look for broken values."""
+def check_weights(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
+    """Compare names and shapes with those of a generator, and look for broken values.
+
+    Raises
+    ------
+    ModelError
+        At the first that is wrong.
+    """
     wanted = network.state_dict()
     if wanted.keys() != weights.keys():
         raise ModelError(
@@ -183,8 +210,55 @@ def save_model(
         as_loaded = spec.build().eval()
         as_loaded.load_state_dict(weights)
         test = make_test(as_loaded, spec.axial_range_um)
+    _save(folder, spec, WEIGHTS_FILE, serialise_weights(weights), test)
+
+
+def save_script(folder: Path, spec: ModelSpec, script: bytes, test: StoredTest) -> None:
+    """Write a model package around a TorchScript program.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; a package in it is replaced.
+    spec : ModelSpec
+        The card; its architecture is "torchscript".
+    script : bytes
+        The program as `torchscript.archive.checked_archive` returned it.
+    test : StoredTest
+        Its test.
+    """
+    _save(folder, spec, SCRIPT_FILE, script, test)
+
+
+@contextmanager
+def new_package(target: Path) -> Iterator[Path]:
+    """Give a folder to write a package in, which takes its name only if all goes well.
+
+    Parameters
+    ----------
+    target : Path
+        What the folder shall be called.
+
+    Raises
+    ------
+    ModelError
+        If that is there already.
+    """
+    if target.exists():
+        raise ModelError(f"{target} is already there; name a new folder for the model.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        yield beside
+        beside.chmod(0o755)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _save(folder: Path, spec: ModelSpec, network_file: str, data: bytes, test: StoredTest) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, serialise_weights(weights))
+    _replace(folder / network_file, data)
     _replace(folder / TEST_FILE, serialise_test(test))
     _replace(folder / SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode())
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from torch.jit import ScriptModule
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.generators.torchscript.generator import TorchScriptGenerator
 from napari_deepz.intensity import METHODS, is_method
 
 UNKNOWN_OBJECTIVE = "unknown objective"
 
 _PIXEL_SIZE_TOLERANCE = 0.02
 
-Architecture = Literal["deepz-unet", "encode-once"]
+Architecture = Literal["deepz-unet", "encode-once", "torchscript"]
 
 
 class DeepZUNetParameters(BaseModel):
@@ -35,6 +39,22 @@ class EncodeOnceParameters(BaseModel):
     base: int = Field(32, ge=2, le=256)
     levels: int = Field(4, ge=1, le=8)
     planes: int = Field(41, ge=2, le=512)
+
+
+class TorchScriptParameters(BaseModel):
+    """How a network that comes as a program is used.
+
+    `joined` is 1 where image and DPM go in as the two channels of one tensor, else 0.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size_multiple: int = Field(ge=1, le=1024)
+    halo_px: int = Field(ge=0, le=4096)
+    joined: int = Field(0, ge=0, le=1)
+
+
+Parameters = DeepZUNetParameters | EncodeOnceParameters | TorchScriptParameters
 
 
 def _known_normalisation(name: str) -> str:
@@ -80,13 +100,19 @@ class ModelSpec(BaseModel):
         low, high = self.axial_range_um
         if not low < high:
             raise ValueError("the axial range must go from a smaller to a larger number")
+        try:
+            json.dumps(self.training, allow_nan=False)
+        except ValueError as error:
+            raise ValueError("'training' holds a number that is not finite") from error
         self._checked_parameters()
         return self
 
-    def _checked_parameters(self) -> DeepZUNetParameters | EncodeOnceParameters:
+    def _checked_parameters(self) -> Parameters:
         if self.architecture == "deepz-unet":
             return DeepZUNetParameters.model_validate(self.parameters)
-        return EncodeOnceParameters.model_validate(self.parameters)
+        if self.architecture == "encode-once":
+            return EncodeOnceParameters.model_validate(self.parameters)
+        return TorchScriptParameters.model_validate(self.parameters)
 
     def resamples(self, pixel_size_um: float) -> bool:
         """Whether an image must be resampled for the model: above 2 % from its pixel size."""
@@ -94,9 +120,31 @@ class ModelSpec(BaseModel):
         return model_um is not None and abs(pixel_size_um / model_um - 1) > _PIXEL_SIZE_TOLERANCE
 
     def build(self) -> Generator:
-        """Make the generator, with untrained weights."""
+        """Make the generator, with untrained weights.
+
+        Raises
+        ------
+        ModelError
+            If its architecture is a TorchScript program, which only its package holds.
+        """
         parameters = self._checked_parameters()
         if isinstance(parameters, DeepZUNetParameters):
             return DeepZUNet(**parameters.model_dump(), dpm_scale_um=self.dpm_scale_um)
-        low, high = self.axial_range_um
-        return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
+        if isinstance(parameters, EncodeOnceParameters):
+            low, high = self.axial_range_um
+            return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
+        raise ModelError(
+            f"The network of the model '{self.name}' is a TorchScript program, which cannot be "
+            "made anew or trained; use 'deepz-unet' or 'encode-once'."
+        )
+
+    def wrap(self, script: ScriptModule) -> TorchScriptGenerator:
+        """Make the generator around a TorchScript program that was loaded for it."""
+        parameters = TorchScriptParameters.model_validate(self.parameters)
+        return TorchScriptGenerator(
+            script,
+            size_multiple=parameters.size_multiple,
+            halo_px=parameters.halo_px,
+            joined=bool(parameters.joined),
+            dpm_scale_um=self.dpm_scale_um,
+        )

@@ -10,10 +10,17 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.generators.bioimageio import is_bioimageio
+from napari_deepz.generators.bioimageio.description import DESCRIPTION_FILES
 from napari_deepz.generators.library import list_models
 from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow, is_saved_model
 from napari_deepz.widgets.forms import Rows
+from napari_deepz.widgets.model_dialogs import ModelCard
+
+_FILES = (SPEC_FILE, GRAPH_FILE, *DESCRIPTION_FILES)
 
 
 class ModelForm:
@@ -23,11 +30,17 @@ class ModelForm:
     ----------
     changed : Signal
         Emitted when another model is chosen.
+    found_saved_model : Signal
+        Emitted with a folder that the user opened and that has to be converted first.
+    found_bioimageio : Signal
+        Emitted with a package of bioimage.io that the user opened and that has to be added first.
     widget : Rows
         What to put into a window.
     """
 
     changed = Signal()
+    found_saved_model = Signal(Path)
+    found_bioimageio = Signal(Path)
 
     def __init__(self) -> None:
         self._models = list_models()
@@ -40,12 +53,15 @@ class ModelForm:
         )
         self.open = PushButton(
             text="Open model…",
-            tooltip=f"Use a model package from disk: a zip file, or the {SPEC_FILE} in its folder.",
+            tooltip="Use a model from disk: a package of napari-deepz or bioimage.io (the zip, or "
+            f"the file in its folder), or a TensorFlow model (its {GRAPH_FILE}).",
         )
-        self.widget = Rows(self.choice, self.open)
+        self.card = PushButton(text="Model card…", tooltip="All that is known about this model.")
+        self.widget = Rows(self.choice, self.open, self.card)
         self.restore()
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.open.changed.connect(self._ask)
+        self.card.changed.connect(self._show_card)
 
     @property
     def package(self) -> Path | None:
@@ -67,33 +83,53 @@ class ModelForm:
         if DEFAULT_MODEL in self._models:
             self.choice.value = self._models[DEFAULT_MODEL]
 
-    def add(self, path: Path) -> None:
+    def add(self, package: Path) -> None:
         """Add a model package to the menu and choose it.
 
         Parameters
         ----------
-        path : Path
-            A zip file, a folder, or the card in it.
+        package : Path
+            A zip file or a folder.
 
         Raises
         ------
         ModelError
             If it is not a model package.
         """
-        package = path.parent if path.name == SPEC_FILE else path
         name = read_spec(package).name
         taken = self._models.get(name, package) != package
         self._models[f"{name} ({package})" if taken else name] = package
         self.choice.reset_choices()
         self.choice.value = package
 
+    def open_path(self, path: Path) -> None:
+        """Take what the user opened: a package at once, anything else through a signal.
+
+        Raises
+        ------
+        ModelError
+            If it is no model, or one that needs what is not installed.
+        """
+        package = path.parent if path.name in _FILES else path
+        if is_saved_model(package):
+            check_tensorflow()
+            self.found_saved_model.emit(package)
+        elif is_bioimageio(PackageFiles(package)):
+            self.found_bioimageio.emit(package)
+        else:
+            self.add(package)
+
     def _ask(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(
-            self.widget, "Open model", "", f"Model packages (*.zip {SPEC_FILE})"
+            self.widget, "Open model", "", f"Models (*.zip {' '.join(_FILES)})"
         )
         if not chosen:
             return
         try:
-            self.add(Path(chosen))
+            self.open_path(Path(chosen))
         except ValueError as error:
             show_error(str(error))
+
+    def _show_card(self) -> None:
+        if self.spec is not None:
+            ModelCard(self.spec, self.widget).show()

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 try:
@@ -23,13 +24,16 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_deepz.engine.devices import choose_device, describe_device
 from napari_deepz.engine.refocus import RefocusWarning
+from napari_deepz.generators.card import CardFields
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface, SurfaceWarning
 from napari_deepz.widgets.exporting import ask_export
 from napari_deepz.widgets.forms import Rows, group, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import View
+from napari_deepz.widgets.model_dialogs import ConversionDialog
 from napari_deepz.widgets.model_form import ModelForm
+from napari_deepz.widgets.model_work import ModelReady, add_to_models, convert_model
 from napari_deepz.widgets.results import ResultLayer, place, results_in, shown_depth_um
 from napari_deepz.widgets.run_panel import RunPanel
 from napari_deepz.widgets.session import (
@@ -94,6 +98,8 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.image.choice.changed.connect(self._suggest_pixel_size)
         for form in (self.image, self.model, self.surface):
             form.changed.connect(self._review_soon)
+        self.model.found_saved_model.connect(self._ask_conversion)
+        self.model.found_bioimageio.connect(self._add_model)
         self.placement.changed.connect(self._place_results)
         self.panel.refocus_clicked.connect(self.refocus)
         self.panel.cancel_clicked.connect(self.cancel)
@@ -226,7 +232,24 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         if request is not None:
             self._start(partial(export_planes, request), "Exporting", total=len(request.planes))
 
-    def _start(self, work: Work, what: str, *, total: int) -> None:
+    def _ask_conversion(self, folder: Path) -> None:
+        dialog = ConversionDialog(folder, self)
+        dialog.accepted.connect(lambda: self._convert(folder, dialog.fields()))
+        dialog.open()
+
+    def _convert(self, folder: Path, fields: CardFields) -> None:
+        self._bring_model(partial(convert_model, folder, fields), "Converting the model")
+
+    def _add_model(self, path: Path) -> None:
+        self._bring_model(partial(add_to_models, path), "Adding the model")
+
+    def _bring_model(self, work: Work, what: str) -> None:
+        if self.state.phase is Phase.IDLE:
+            self._start(work, what)
+        else:
+            show_warning("Something is still running: open the model again when it has ended.")
+
+    def _start(self, work: Work, what: str, *, total: int = 0) -> None:
         self._what, self._total, self._started_s = what, total, time.monotonic()
         self._job = Job(work, self)
         self._job.received.connect(self._on_received)
@@ -246,6 +269,10 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         elif isinstance(item, PlaneDone) and self._result is not None:
             self._result.take(item)
             self._refresh_soon()
+        elif isinstance(item, ModelReady):
+            self.model.add(item.package)
+            for note in item.notes:
+                show_warning(note)
 
     def _on_warned(self, warning: Warning) -> None:
         if isinstance(warning, RefocusWarning | SurfaceWarning):

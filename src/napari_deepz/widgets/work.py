@@ -44,7 +44,7 @@ class Advance:
     text: str
 
 
-class _Teller:
+class Teller:
     """Sends progress, but not so often that telling it becomes the work."""
 
     def __init__(self, send: Send) -> None:
@@ -52,6 +52,7 @@ class _Teller:
         self._told_s = -math.inf
 
     def __call__(self, progress: Progress) -> None:
+        """Send how far the work is, unless that was done a moment ago."""
         now_s = time.monotonic()
         if progress.done == progress.total or now_s - self._told_s > _TELL_EVERY_S:
             self._told_s = now_s
@@ -112,7 +113,7 @@ def refocus_planes(
         model,
         pixel_size_um=request.pixel_size_um,
         should_stop=should_stop,
-        on_progress=_Teller(send),
+        on_progress=Teller(send),
     )
     with closing(planes):
         for plane in planes:
@@ -176,7 +177,7 @@ def export_planes(request: ExportRequest, send: Send, should_stop: StopCondition
         If the file cannot be written; one sentence.
     """
 
-    progress, tell = Progress(len(request.planes)), _Teller(send)
+    progress, tell = Progress(len(request.planes)), Teller(send)
 
     def planes() -> Iterator[NDArray[np.float32]]:
         for plane in request.planes:

@@ -1,6 +1,6 @@
 """The program that reads a SavedModel's variables, and how it is run: a process of its own.
 
-    python -m napari_deepz.generators.tensorflow_reader MODEL_FOLDER TEST_INPUT OUTPUT
+    python -m napari_deepz.generators.tensorflow.reader MODEL_FOLDER TEST_INPUT OUTPUT
 
 Every line that it prints is a JSON object: ``{"done": 3, "total": 34}``, or at the end either
 ``{"version": "2.21.0"}`` or ``{"error": "one sentence"}``.
@@ -133,7 +133,7 @@ def run_reader(
     Cancelled
         When asked to stop.
     """
-    command = [sys.executable, "-m", "napari_deepz.generators.tensorflow_reader"]
+    command = [sys.executable, "-m", "napari_deepz.generators.tensorflow.reader"]
     command += [str(folder), str(scratch / "input"), str(scratch / "output")]
     with (scratch / "log").open("wb") as log:
         process = subprocess.Popen(

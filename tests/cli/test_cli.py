@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,44 +15,12 @@ import tifffile
 from PIL import Image
 
 from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_image, refocus
-from napari_deepz.cli import main
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.samples import TILTED_BEADS
 from napari_deepz.surfaces import save_surface
+from tests.cli.conftest import Run
 from tests.conftest import shared_file, write_tiny_model
-
-
-@dataclass
-class Said:
-    code: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def deepz(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the program's own entry point in a folder, as the shell would."""
-
-    def run(*arguments: object, cwd: Path, check: bool = True) -> Said:
-        monkeypatch.setattr(sys, "argv", ["napari-deepz", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.chdir(cwd)
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = Said(code, *capsys.readouterr())
-        if check:
-            assert said.code == 0, said.stderr
-        return said
-
-    return run
 
 
 @pytest.fixture

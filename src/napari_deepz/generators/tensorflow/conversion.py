@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,16 +27,15 @@ from napari_deepz.generators import CITATION
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.package import load_package, save_model
+from napari_deepz.generators.package import load_package, new_package, save_model
 from napari_deepz.generators.spec import DeepZUNetParameters, ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_input, run_network
-from napari_deepz.generators.tensorflow_reader import REFERENCE, SCOPE, run_reader
+from napari_deepz.generators.tensorflow.reader import REFERENCE, SCOPE, run_reader
 from napari_deepz.jobs import Progress, StopCondition
 
 GRAPH_FILE = "saved_model.pb"
-INSTALL_TENSORFLOW = "pip install 'napari-deepz[tensorflow]'"
+PUBLISHED_RANGE_UM = (-10.0, 10.0)
 
-_PUBLISHED_RANGE_UM = (-10.0, 10.0)
 _DPM_SCALE_UM = 10.0
 _MOST_LEVELS = 8
 _LARGEST_DEVIATION = 1e-4
@@ -69,6 +66,27 @@ def is_saved_model(path: Path) -> bool:
     return (path / GRAPH_FILE).is_file()
 
 
+def check_tensorflow() -> None:
+    """Check that TensorFlow is there.
+
+    Raises
+    ------
+    ModelError
+        If it is not; says how to install it.
+    """
+    if find_spec("tensorflow") is None:
+        raise ModelError(
+            "Converting a TensorFlow model needs TensorFlow; install it with pip install "
+            "'napari-deepz[tensorflow]' (the converted model does not need it)."
+        )
+
+
+def suggested_name(folder: Path) -> str:
+    """Make a name that a model can have out of a folder's."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")
+    return name[:80] or "deep-z"
+
+
 def convert_saved_model(
     folder: Path,
     target: Path,
@@ -84,7 +102,8 @@ def convert_saved_model(
     folder : Path
         The SavedModel: ``saved_model.pb`` and ``variables``.
     target : Path
-        The package folder to be made; it must not be there.
+        The package folder to be made; it must not be there. The model is called like it, unless
+        the fields say otherwise.
     fields : CardFields, optional
         What is known about the model; the folder says nothing but its weights.
     on_progress : callable, optional
@@ -105,7 +124,7 @@ def convert_saved_model(
     """
     fields = fields or CardFields()
     _check_paths(folder, target)
-    spec = _spec(folder, fields)
+    spec = _spec(folder, target, fields)
     image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
     with tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch:
         save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
@@ -124,7 +143,7 @@ def convert_saved_model(
     if reference is None:
         raise ModelError(f"The model in {folder} gives no image; it is damaged.")
     test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
-    with _made_whole(target) as beside:
+    with new_package(target) as beside:
         save_model(beside, spec, network, test=test)
         deviation = test.deviation(run_network(load_package(beside).network, image, dpm_um))
         if not deviation < _LARGEST_DEVIATION:
@@ -154,11 +173,7 @@ def _check_paths(folder: Path, target: Path) -> None:
         raise ModelError(f"A converted model is a folder; name one instead of {target}.")
     if target.exists():
         raise ModelError(f"{target} is already there; name a new folder for the converted model.")
-    if find_spec("tensorflow") is None:
-        raise ModelError(
-            f"Converting a TensorFlow model needs TensorFlow; install it with {INSTALL_TENSORFLOW} "
-            "(the converted model does not need it)."
-        )
+    check_tensorflow()
 
 
 def _network(variables: dict[str, Tensor], folder: Path) -> DeepZUNet:
@@ -214,10 +229,9 @@ def _tensorflow_name(parameter: str) -> str:
     )
 
 
-def _spec(folder: Path, fields: CardFields) -> ModelSpec:
+def _spec(folder: Path, target: Path, fields: CardFields) -> ModelSpec:
     """Card of a model whose size is not yet known."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._") or "deep-z"
-    known = {"name": name[:80], "axial_range_um": _PUBLISHED_RANGE_UM, **fields.given()}
+    known = {"name": suggested_name(target), "axial_range_um": PUBLISHED_RANGE_UM, **fields.given()}
     try:
         return ModelSpec(
             version="1",
@@ -246,7 +260,7 @@ def _digest(folder: Path) -> str:
 
 
 def _assumed(fields: CardFields) -> Iterator[str]:
-    low_um, high_um = _PUBLISHED_RANGE_UM
+    low_um, high_um = PUBLISHED_RANGE_UM
     if fields.axial_range_um is None:
         yield (
             f"The range was assumed to be {low_um:g} to {high_um:g} µm, that of the published 20x "
@@ -256,16 +270,3 @@ def _assumed(fields: CardFields) -> Iterator[str]:
         yield "The pixel size is not known, so no image will be resampled for this model."
     if fields.objective is None:
         yield "The objective is not known, so nobody is warned of images from another one."
-
-
-@contextmanager
-def _made_whole(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its name if all goes well, and else disappears."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    try:
-        yield beside
-        beside.chmod(0o755)
-        beside.rename(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

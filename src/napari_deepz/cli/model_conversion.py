@@ -1,0 +1,83 @@
+"""The commands that bring models in and out, and test them on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_deepz.cli.app import Device, models
+from napari_deepz.cli.console import (
+    console,
+    print_note,
+    print_path,
+    progress_bar,
+    stop_on_interrupt,
+)
+from napari_deepz.cli.models import ModelPixelSize, ModelTitle, Objective, ZRange, card_fields
+
+ModelArgument = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")]
+
+
+@models.command("convert")
+def models_convert(
+    saved_model: Annotated[
+        Path, typer.Argument(metavar="SAVED_MODEL_DIR", help="Folder with saved_model.pb.")
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Model package to be made.")],
+    name: ModelTitle = None,
+    objective: Objective = None,
+    pixel_size: ModelPixelSize = None,
+    z_range: ZRange = None,
+) -> None:
+    """Convert a Deep-Z model of TensorFlow, as its authors publish them, to a package."""
+    from napari_deepz.generators.tensorflow import convert_saved_model
+
+    fields = card_fields(name, objective, pixel_size, z_range)
+    folder = saved_model.parent if saved_model.name == "saved_model.pb" else saved_model
+    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+        conversion = convert_saved_model(
+            folder, output, fields, on_progress=on_progress, should_stop=should_stop
+        )
+    for note in conversion.notes:
+        print_note(note)
+    sizes = ", ".join(f"{key} {value}" for key, value in conversion.spec.parameters.items())
+    console.print(f"'{conversion.spec.name}': the published U-Net, {sizes}")
+    console.print(
+        f"Largest difference from TensorFlow: {conversion.deviation:.1e} standard deviations",
+        highlight=False,
+    )
+    print_path("Written:", output)
+    console.print(f"Use it with --model {output}, or keep it: napari-deepz models add {output}")
+
+
+@models.command("export")
+def models_export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Argument(metavar="OUT.zip", help="File to be made.")],
+) -> None:
+    """Export a model as a bioimage.io package, for other programs."""
+    from napari_deepz.generators.bioimageio import export_bioimageio
+    from napari_deepz.generators.library import load_model
+
+    export_bioimageio(load_model(model), output)
+    print_path("Written:", output)
+
+
+@models.command("test")
+def models_test(model: ModelArgument, device: Device = None) -> None:
+    """Run a model's stored test on this machine, and say how far the output is off."""
+    from napari_deepz.engine.model_check import check_model
+    from napari_deepz.generators.library import load_model
+
+    loaded = load_model(model)
+    check = check_model(loaded, device)
+    console.print(
+        f"'{loaded.spec.name}' on {check.device}: largest difference {check.deviation:.1e} "
+        f"standard deviations, {check.seconds:.2f} s",
+        highlight=False,
+    )
+    if not check.passed:
+        raise ValueError(check.verdict)
+    console.print(check.verdict)

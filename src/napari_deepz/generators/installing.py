@@ -1,0 +1,252 @@
+"""Bring models into the user's folder and out of it, each whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.generators.card import CardFields
+from napari_deepz.generators.download import checked_sha256, digest_of, fetch, forget
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.library import bundled_models, user_models_folder, user_packages
+from napari_deepz.generators.package import (
+    MAX_WEIGHTS_BYTES,
+    SCRIPT_FILE,
+    SPEC_FILE,
+    TEST_FILE,
+    WEIGHTS_FILE,
+    Model,
+    load_package,
+    read_spec,
+    read_test,
+)
+from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.jobs import Cancelled, Progress, StopCondition
+
+_PARTIAL = ".partial-"
+_OLD_S = 24 * 3600
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def add_model(
+    source: str | Path,
+    *,
+    sha256: str | None = None,
+    fields: CardFields | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    should_stop: StopCondition | None = None,
+) -> ModelSpec:
+    """Put a model into the user's folder, after checking that it can be used.
+
+    Parameters
+    ----------
+    source : str or Path
+        A folder, a zip file, or an http(s) address of one: a package of napari-deepz or of
+        bioimage.io.
+    sha256 : str, optional
+        Checksum that the zip file must have.
+    fields : CardFields, optional
+        The name to keep it under, and what a package from elsewhere does not say.
+    on_progress : callable, optional
+        Called during a download.
+    should_stop : callable, optional
+        Asked during a download and between steps.
+
+    Returns
+    -------
+    ModelSpec
+        The card under which it is now in the list of models.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be had or used, or the name is taken; the folder is then as it was.
+    OSError
+        If it cannot be written.
+    Cancelled
+        If it was stopped.
+    """
+    fields = fields or CardFields()
+    if fields.name is not None:
+        _check_name(fields.name)
+    url = str(source) if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)) else None
+    if url is not None:
+        path = fetch(url, sha256, on_progress=on_progress, should_stop=should_stop)
+    else:
+        path = Path(source)
+        _check_digest(path, sha256)
+    folder = user_models_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(folder)
+        with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as scratch:
+            staged = Path(scratch) / "package"
+            foreign = False
+            try:
+                foreign = _is_foreign(path)
+                model = _stage(path, staged, fields, foreign, should_stop)
+            except ModelError as error:
+                if url is not None and not foreign:  # There, more fields may help the next time.
+                    forget(url)
+                said = str(error).replace(str(staged), str(source)).replace(str(path), str(source))
+                raise ModelError(said) from error
+            _check_name(model.spec.name)
+            _check_free(model, folder)
+            staged.rename(folder / model.spec.name)
+    except OSError as error:
+        raise OSError(
+            f"The model cannot be written to {folder}: {error.strerror or error}."
+        ) from error
+    return model.spec
+
+
+def remove_model(name: str) -> Path:
+    """Delete a model from the user's folder.
+
+    Returns
+    -------
+    Path
+        The package that was deleted.
+
+    Raises
+    ------
+    ModelError
+        If it is not there, there twice, or comes with napari-deepz.
+    OSError
+        If it cannot be deleted.
+    """
+    packages = [package for package, spec in user_packages() if spec.name == name]
+    if len(packages) > 1:
+        where = " and ".join(map(str, packages))
+        raise ModelError(f"'{name}' is there more than once; delete one of {where} by hand.")
+    if not packages:
+        if name in bundled_models():
+            raise ModelError(f"'{name}' comes with napari-deepz and cannot be removed.")
+        own = ", ".join(spec.name for _, spec in user_packages()) or "none"
+        raise ModelError(f"There is no model called '{name}' in your folder; yours are: {own}.")
+    (package,) = packages
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=_PARTIAL, dir=package.parent, ignore_cleanup_errors=True
+        ) as scratch:
+            package.rename(Path(scratch) / package.name)
+    except OSError as error:
+        raise OSError(f"{package} cannot be deleted: {error.strerror or error}.") from error
+    return package
+
+
+def _check_digest(path: Path, sha256: str | None) -> None:
+    if sha256 is None:
+        return
+    wanted = checked_sha256(sha256)
+    if not path.is_file():
+        raise ModelError(f"{path} is no file, and only files have a checksum.")
+    if digest_of(path) != wanted:
+        raise ModelError(
+            f"{path} does not have the SHA-256 checksum {wanted}; it is damaged or not the file "
+            "that was meant."
+        )
+
+
+def _is_foreign(source: Path) -> bool:
+    """Whether a package is one of bioimage.io, not of napari-deepz."""
+    from napari_deepz.generators.bioimageio import is_bioimageio
+    from napari_deepz.generators.tensorflow import is_saved_model
+
+    if is_saved_model(source):
+        raise ModelError(
+            f"{source} is a TensorFlow model; run 'napari-deepz models convert' on it, and add "
+            "what that writes."
+        )
+    files = PackageFiles(source)
+    return SPEC_FILE not in files and is_bioimageio(files)
+
+
+def _stage(
+    source: Path,
+    staged: Path,
+    fields: CardFields,
+    foreign: bool,
+    should_stop: StopCondition | None,
+) -> Model:
+    """Write a package beside its place, and read it as it will be read there."""
+    from napari_deepz.generators.bioimageio import import_bioimageio
+
+    def check_stop() -> None:
+        if should_stop is not None and should_stop():
+            raise Cancelled
+
+    check_stop()
+    if foreign:
+        import_bioimageio(source, staged, fields)
+    else:
+        spec, files = read_spec(source), PackageFiles(source)
+        network_file = SCRIPT_FILE if spec.architecture == "torchscript" else WEIGHTS_FILE
+        staged.mkdir()
+        for name in (network_file, TEST_FILE, SPEC_FILE):
+            if name in files:
+                (staged / name).write_bytes(files.read(name, MAX_WEIGHTS_BYTES))
+            check_stop()
+        if fields.name is not None and fields.name != spec.name:
+            renamed = ModelSpec.model_validate(spec.model_dump() | {"name": fields.name})
+            card = renamed.model_dump_json(indent=2) + "\n"
+            (staged / SPEC_FILE).write_text(card, "utf-8", newline="\n")
+    check_stop()
+    model = load_package(staged)
+    read_test(staged)
+    check_stop()
+    return model
+
+
+def _check_name(name: str) -> None:
+    """Refuse what cannot be the name of a model, or of a folder on every system."""
+    if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name) or name.endswith("."):
+        raise ModelError(
+            f"'{name}' cannot be a model's name: choose one with --name, of up to 80 letters, "
+            "digits, dots, dashes and underscores, that Windows allows for a folder."
+        )
+
+
+def _check_free(model: Model, folder: Path) -> None:
+    """Refuse a name that is taken, also where upper and lower case are the same."""
+    name = model.spec.name
+    for taken in bundled_models():
+        if taken.casefold() == name.casefold():
+            raise ModelError(
+                f"'{taken}' is the name of a model of napari-deepz; choose another with --name."
+            )
+    for package, spec in user_packages():
+        if spec.name.casefold() == name.casefold():
+            if _digest_of_weights(package) == model.sha256:
+                raise ModelError(f"The model '{spec.name}' is already there, in {package}.")
+            raise ModelError(
+                f"There is another model called '{spec.name}' already; remove it with "
+                f"'napari-deepz models remove {spec.name}', or choose another name with --name."
+            )
+    for entry in folder.iterdir():
+        if entry.name.casefold() == name.casefold():
+            raise ModelError(
+                f"{entry} is in the way; move it elsewhere, or choose another name with --name."
+            )
+
+
+def _digest_of_weights(package: Path) -> str | None:
+    try:
+        return load_package(package).sha256
+    except ModelError:
+        return None
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Delete what killed runs have left, when nobody can be at work on it any more."""
+    for entry in folder.glob(f"{_PARTIAL}*"):
+        with suppress(FileNotFoundError):  # Another run has just ended.
+            if time.time() - entry.stat().st_mtime > _OLD_S:
+                shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,225 @@
+"""Downloads from a real server on this machine: whole, broken off, continued, refused, offline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_deepz.generators import download
+from napari_deepz.generators.download import downloads_folder, fetch, forget
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.jobs import Cancelled, Progress
+from tests.generators.file_server import Server
+
+SIZE = 1_000_000
+
+
+@pytest.fixture
+def server(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = Server(rng.bytes(SIZE))
+    yield server
+    server.close()
+
+
+def files() -> list[str]:
+    """What is kept of downloads, without the notes on versions, which are a few bytes."""
+    folder = downloads_folder()
+    found = sorted(folder.iterdir()) if folder.exists() else []
+    return [path.name for path in found if path.suffix != ".version"]
+
+
+def break_off(server: Server, after: int = 400_000) -> None:
+    server.breaks_after, server.says_length_of = after, SIZE
+    with pytest.raises(ModelError, match="broke off before its end; run the same again"):
+        fetch(server.url)
+    server.breaks_after = server.says_length_of = None
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_file_comes_whole_and_says_how_far_it_is(server: Server, pinned: bool):
+    seen: list[tuple[int, int]] = []
+
+    def on_progress(progress: Progress) -> None:
+        seen.append((progress.done, progress.total))
+
+    path = fetch(server.url, server.sha256.upper() if pinned else None, on_progress=on_progress)
+    assert path.read_bytes() == server.content
+    assert path.parent == downloads_folder()
+    assert files() == [path.name]
+    assert len(seen) > 5
+    assert sorted(seen) == seen
+    assert seen[-1] == (SIZE, SIZE)
+
+
+def test_a_pinned_file_is_not_asked_for_twice(server: Server):
+    path = fetch(server.url, server.sha256)
+    assert fetch(server.url, server.sha256) == path
+    assert len(server.sent) == 1
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_what_was_downloaded_is_there_offline(server: Server, pinned: bool):
+    sha256 = server.sha256 if pinned else None
+    fetch(server.url, sha256)
+    server.close()
+    assert fetch(server.url, sha256).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("named", ["etag", "date"])
+def test_an_unpinned_file_is_had_again_only_when_it_changed(server: Server, named: str):
+    if named == "date":
+        server.etag, server.modified = None, "Wed, 21 Oct 2026 07:28:00 GMT"
+    fetch(server.url)
+    fetch(server.url)
+    assert [(status, size) for status, _, size in server.sent] == [(200, SIZE), (304, 0)]
+    server.content = server.content[::-1]
+    if named == "date":
+        server.modified = "Wed, 21 Oct 2026 08:28:00 GMT"
+    else:
+        server.etag = '"2"'
+    assert fetch(server.url).read_bytes() == server.content
+
+
+def test_a_server_that_fails_later_does_not_take_the_file_away(server: Server):
+    fetch(server.url)
+    server.status, server.etag = 500, '"2"'
+    assert fetch(server.url).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("named", ["etag", "date", "weak etag and date"])
+def test_a_broken_download_goes_on_where_it_stopped(server: Server, named: str):
+    if named != "etag":
+        server.etag = None if named == "date" else 'W/"1"'
+        server.modified = "Wed, 21 Oct 2026 07:28:00 GMT"
+    break_off(server)
+    seen: list[int] = []
+    path = fetch(server.url, server.sha256, on_progress=lambda progress: seen.append(progress.done))
+    assert path.read_bytes() == server.content
+    status, wanted, sent = server.sent[-1]
+    have = int(re.fullmatch(r"bytes=(\d+)-", wanted or "")[1])
+    assert 300_000 < have <= 400_000
+    assert (status, sent) == (206, SIZE - have)
+    assert have < seen[0]
+    assert files() == [path.name]
+
+
+def test_a_stopped_download_goes_on_where_it_stopped(server: Server):
+    asked = iter([False] * 5 + [True])
+    with pytest.raises(Cancelled):
+        fetch(server.url, should_stop=lambda: next(asked))
+    assert fetch(server.url).read_bytes() == server.content
+    assert server.sent[-1][0] == 206
+    assert server.sent[-1][2] == SIZE - 6 * (64 << 10)
+
+
+def test_a_file_that_changed_meanwhile_is_had_anew(server: Server):
+    break_off(server)
+    server.content, server.etag = server.content[::-1], '"2"'
+    assert fetch(server.url).read_bytes() == server.content
+    assert server.sent[-1][0] == 200
+
+
+@pytest.mark.parametrize("trouble", ["no ranges", "wrong range", "no version"])
+def test_where_going_on_is_impossible_it_begins_anew(server: Server, trouble: str):
+    if trouble == "no version":
+        server.etag = None
+    break_off(server)
+    server.ranges = trouble != "no ranges"
+    server.wrong_range = trouble == "wrong range"
+    path = fetch(server.url, server.sha256)
+    assert path.read_bytes() == server.content
+    assert server.sent[-1][0::2] == (200, SIZE)
+    assert files() == [path.name]
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Server):
+    break_off(server)
+    server.content = server.content[:1000]
+    assert fetch(server.url).read_bytes() == server.content
+    assert [status for status, *_ in server.sent] == [200, 416, 200]
+
+
+def test_a_wrong_checksum_keeps_nothing(server: Server):
+    with pytest.raises(ModelError, match=r"does not have the SHA-256 checksum 0{64}; it was not"):
+        fetch(server.url, "0" * 64)
+    assert not list(downloads_folder().iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "0" * 63, "g" * 64, "sha256:" + "0" * 64])
+def test_what_is_no_checksum(text: str):
+    with pytest.raises(ModelError, match="is not a SHA-256 checksum"):
+        fetch("http://127.0.0.1:9/", text)
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+def test_the_servers_refusal_is_passed_on(server: Server, status: int):
+    server.status = status
+    with pytest.raises(ModelError, match=f"the server answers {status} .*check the address"):
+        fetch(server.url)
+    assert not files()
+
+
+def test_a_body_shorter_than_was_said_is_not_taken_for_whole(server: Server):
+    server.says_length_of = SIZE + 1
+    with pytest.raises(ModelError, match="broke off before its end"):
+        fetch(server.url, server.sha256)
+    assert all(name.endswith(".part") for name in files())
+
+
+@pytest.mark.parametrize("says_length", [True, False], ids=["declared", "actual"])
+def test_too_large(server: Server, monkeypatch: pytest.MonkeyPatch, says_length: bool):
+    monkeypatch.setattr(download, "_MOST_BYTES", SIZE - 1)
+    server.says_length = says_length
+    seen: list[int] = []
+    with pytest.raises(ModelError, match="is larger than"):
+        fetch(server.url, on_progress=lambda progress: seen.append(progress.done))
+    assert not seen
+    assert not files()
+
+
+def test_a_server_that_does_not_say_how_much_comes(server: Server):
+    server.says_length = False
+    assert fetch(server.url).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/a.zip", "http://", "http://[::1/a.zip"])
+def test_nobody_there(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(ModelError, match="cannot be reached: check the address and the network"):
+        fetch(url)
+    assert not files()
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/a.zip", "file:///etc/passwd"])
+def test_only_the_web(url: str):
+    with pytest.raises(ModelError, match="only http and https addresses can"):
+        fetch(url)
+
+
+def test_a_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download.Progress, "advance", full)
+    with pytest.raises(OSError, match=r"cannot be written to .*: No space left on device"):
+        fetch(server.url, on_progress=lambda progress: None)
+    assert not files()
+
+
+def test_forgetting(server: Server):
+    fetch(server.url)
+    server.etag = '"2"'
+    break_off(server)
+    forget(server.url)
+    assert not list(downloads_folder().iterdir())
+
+
+def test_without_a_setting_downloads_go_to_the_cache(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("NAPARI_DEEPZ_MODELS")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("/cache", name))
+    assert downloads_folder() == Path("/cache/napari-deepz/downloads")

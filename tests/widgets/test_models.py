@@ -1,0 +1,156 @@
+"""Models from elsewhere in the dock: converted, added, described."""
+
+from __future__ import annotations
+
+import gc
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QFileDialog
+
+from napari_deepz import Tilted, refocus
+from napari_deepz.generators.card import model_card
+from napari_deepz.generators.library import list_models, load_model
+from napari_deepz.generators.tensorflow import conversion
+from napari_deepz.io.reading import read_image
+from napari_deepz.widgets.model_dialogs import ConversionDialog, ModelCard
+from napari_deepz.widgets.session import Phase
+from tests.conftest import shared_file
+from tests.widgets.conftest import add_image, run, wait_idle
+
+needs_tensorflow = pytest.mark.skipif(
+    find_spec("tensorflow") is None, reason="needs the extra napari-deepz[tensorflow]"
+)
+
+
+def open_model(dock, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Press Open model… and choose a file."""
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    dock.model.open.native.click()
+
+
+def conversion_dialog(dock) -> ConversionDialog:
+    (dialog,) = dock.findChildren(ConversionDialog)
+    return dialog
+
+
+def models_folder() -> Path:
+    return Path(os.environ["NAPARI_DEEPZ_MODELS"])
+
+
+def test_the_card_says_what_is_known(dock):
+    dock.model.card.native.click()
+    (card,) = dock.findChildren(ModelCard)
+    assert card.isVisible()
+    shown = card.text.toPlainText()
+    for label, text in model_card(dock.model.spec):
+        assert label in shown
+        assert text in shown
+    card.close()
+
+
+@needs_tensorflow
+@pytest.mark.slow
+def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
+    dock, qtbot, monkeypatch: pytest.MonkeyPatch, notified
+):
+    graph = shared_file("fixtures/tf_saved_model/saved_model.pb")
+    image = read_image(shared_file("data/celegans_embryo_cy3_plane20.png")).plane()
+    open_model(dock, monkeypatch, graph)
+    dialog = conversion_dialog(dock)
+    assert dialog.name.value == "tf_saved_model"
+    dialog.name.value = "from-the-lab"
+    dialog.objective.value = "63x/1.4 oil"
+    dialog.pixel_size.value = 0.0645
+    dialog.convert.click()
+    assert dock.state.phase is Phase.RUNNING
+    wait_idle(dock, qtbot)
+    assert dock.model.package == models_folder() / "from-the-lab"
+    assert dock.model.spec.na == 1.4
+    assert "63x/1.4 oil, NA 1.4, pixels of 0.0645 µm" in dock.model_facts.text()
+    assert "Converting the model took" in dock.panel.message.text()
+    assert notified() == []
+
+    dock.image.choice.value = add_image(dock, image, "embryo", scale=(0.0645, 0.0645))
+    dock.surface.kind.value = "Tilted plane"
+    dock.surface.tilt_x.value = 5
+    layer = run(dock, qtbot)
+    wanted = refocus(image, Tilted(5, 0), load_model("from-the-lab"), pixel_size_um=0.0645)
+    assert layer.data.shape[-2:] == (712, 672)
+    np.testing.assert_array_equal(np.squeeze(layer.data), wanted.data[0])
+
+
+@needs_tensorflow
+def test_cancelling_a_conversion_leaves_nothing(dock, qtbot, monkeypatch: pytest.MonkeyPatch):
+    open_model(dock, monkeypatch, shared_file("fixtures/tf_saved_model/saved_model.pb"))
+    before = sorted(models_folder().iterdir())
+    conversion_dialog(dock).convert.click()
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
+    assert dock.panel.message.text() == "Converting the model was cancelled."
+    assert sorted(models_folder().iterdir()) == before
+
+
+def test_a_dialog_that_is_dismissed_does_nothing(dock, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    (tmp_path / "saved_model.pb").touch()
+    open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
+    conversion_dialog(dock).reject()
+    assert dock.state.phase is Phase.IDLE
+
+
+def test_a_broken_saved_model_is_one_sentence(
+    dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch, notified
+):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    (tmp_path / "saved_model.pb").touch()
+    open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
+    conversion_dialog(dock).convert.click()
+    wait_idle(dock, qtbot)
+    ((severity, said),) = notified()
+    assert severity == "error"
+    assert "folder 'variables' with the weights is missing" in said
+
+
+def test_without_tensorflow_the_dock_says_how_to_install_it(
+    dock, tmp_path, monkeypatch: pytest.MonkeyPatch, notified
+):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: None)
+    (tmp_path / "saved_model.pb").touch()
+    open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
+    ((severity, said),) = notified()
+    assert severity == "error"
+    assert "pip install 'napari-deepz[tensorflow]'" in said
+    assert not dock.findChildren(ConversionDialog)
+
+
+def test_a_model_opened_during_a_run_has_to_wait(
+    dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch, notified, slowly
+):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    (tmp_path / "saved_model.pb").touch()
+    dock.panel.refocus.click()
+    open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
+    conversion_dialog(dock).convert.click()
+    assert "Something is still running" in notified()[-1][1]
+    wait_idle(dock, qtbot)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
+def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
+    from napari_deepz.generators.bioimageio import export_bioimageio
+
+    model = load_model("tiny")
+    export_bioimageio(model, tmp_path / "shared.zip")
+    gc.collect()
+    (models_folder() / "tiny").rename(tmp_path / "elsewhere")
+    open_model(dock, monkeypatch, tmp_path / "shared.zip")
+    wait_idle(dock, qtbot)
+    assert dock.model.package == models_folder() / "tiny"
+    assert list_models()["tiny"] == models_folder() / "tiny"
