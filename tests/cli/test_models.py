@@ -23,6 +23,7 @@ from tests.generators.packages import (
     Damage,
     Hostile,
     climbing,
+    edit_card,
     name_of,
     zipped,
 )
@@ -89,6 +90,15 @@ def test_a_card_is_shown_whole_in_a_narrow_terminal(models: Run):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("command", ["show", "test", "list"])
+def test_no_card_reaches_the_terminal_with_its_codes(models: Run, command: str):
+    package = write_tiny_model(user_models_folder() / "tiny")
+    edit_card(package, sample="\x1b]0;owned\x07")
+    said = models(command, *([package] if command != "list" else []), check=False)
+    assert "'sample' holds a control character" in " ".join((said.stdout + said.stderr).split())
+    assert "owned" not in said.stdout + said.stderr
+
+
 def test_what_looks_like_markup_is_text(models: Run, tmp_path: Path):
     write_tiny_model(user_models_folder() / "tiny", sample="[/nonsense] of [bold]beads")
     assert "[/nonsense] of [bold]beads" in models("show", "tiny").stdout
@@ -121,10 +131,10 @@ def test_hostile_archives(models: Run, package: Path, make: Hostile):
         (("--sha256", "0" * 64), "does not have the SHA-256 checksum"),
         (("--sha256", "00"), "'00' is not a SHA-256 checksum"),
         (("--name", "a b"), "'a b' cannot be a model's name"),
-        (("--pixel-size", "-1"), "--pixel-size must be a positive number of µm, not -1.0."),
-        (("--pixel-size", "nan"), "--pixel-size must be a positive number"),
+        (("--pixel-size", "-1"), "in µm, between 0.005 and 20, not -1."),
+        (("--pixel-size", "nan"), "--pixel-size is the width of a pixel in the sample"),
         (("--z-range", "5:-5"), "--z-range must go from a smaller to a larger number of µm"),
-        (("--z-range", "5"), "such as -10:10, not '5'."),
+        (("--z-range", "5"), "such as -10:10 or -2.7:2.7, not '5'."),
         (("--z-range", "-5:5:1"), "not '-5:5:1'."),
         (("--z-range", "-inf:5"), "not '-inf:5'."),
         (("--z-range", "low:high"), "not 'low:high'."),

@@ -80,3 +80,40 @@ def test_the_bundled_model_passes():
 def test_a_device_that_is_not_there(tmp_path: Path):
     with pytest.raises(ValueError, match="'tpu' is not known"):
         check_model(load_model(write_tiny_model(tmp_path / "a")), "tpu")
+
+
+@pytest.mark.parametrize("size", [(5, 7), (0, 0)], ids=str)
+def test_a_test_that_the_network_cannot_take(tmp_path: Path, size: tuple[int, int]):
+    package = write_tiny_model(tmp_path / "a")
+    image = np.arange(size[0] * size[1], dtype=np.float32).reshape(size)
+    save_file({"image": image, "dpm_um": image, "output": image}, package / TEST_FILE)
+    with pytest.raises(ModelError, match=f"has images of {size[1]} x {size[0]} pixels"):
+        check_model(load_model(package), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("The size of tensor a must match", "cannot take the stored images; the package is damag"),
+        ("CUDA out of memory.", "there is too little memory; use another device"),
+    ],
+)
+def test_a_network_that_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, sentence: str
+):
+    model = load_model(write_tiny_model(tmp_path / "a"))
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"{said}\nand more lines")
+
+    monkeypatch.setattr(type(model.network), "encode", fail)
+    with pytest.raises(ModelError, match=rf"cannot be run \(CPU, .*\): .*{sentence}") as caught:
+        check_model(model, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_gives_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = load_model(write_tiny_model(tmp_path / "a"))
+    monkeypatch.setattr(type(model.network), "decode", lambda self, code, dpm: dpm[..., :1])
+    with pytest.raises(ModelError, match="does not give an image of the size of its stored test"):
+        check_model(model, "cpu")

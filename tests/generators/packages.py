@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 
 
@@ -45,6 +46,20 @@ def truncated_test(folder: Path) -> None:
     test.write_bytes(test.read_bytes()[:1000])
 
 
+def write_test_of_size(folder: Path, height: int, width: int) -> None:
+    image = torch.arange(float(height * width)).reshape(height, width)
+    parts = {part: image.clone() for part in ("image", "dpm_um", "output")}
+    save_file(parts, folder / "test.safetensors")
+
+
+def odd_test(folder: Path) -> None:
+    write_test_of_size(folder, 5, 7)
+
+
+def empty_test(folder: Path) -> None:
+    write_test_of_size(folder, 0, 0)
+
+
 def wrong_shape(folder: Path) -> None:
     edit_card(folder, parameters={"base": 8, "levels": 2, "planes": 41})
 
@@ -65,6 +80,32 @@ def nan_weights(folder: Path) -> None:
 
 def infinite_weights(folder: Path) -> None:
     put_into_weights(folder, -np.inf)
+
+
+def change_type_of_weights(folder: Path, dtype: torch.dtype, factor: float = 1) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    weights["head.bias"] = weights["head.bias"].double().mul(factor).to(dtype)
+    save_file(weights, folder / "weights.safetensors")
+
+
+def double_weights(folder: Path) -> None:
+    change_type_of_weights(folder, torch.float64, 1e300)
+
+
+def integer_weights(folder: Path) -> None:
+    change_type_of_weights(folder, torch.int8)
+
+
+def boolean_weights(folder: Path) -> None:
+    change_type_of_weights(folder, torch.bool)
+
+
+def complex_weights(folder: Path) -> None:
+    change_type_of_weights(folder, torch.complex64)
+
+
+def tiny_float_weights(folder: Path) -> None:
+    change_type_of_weights(folder, torch.float8_e4m3fn)
 
 
 def pickled_weights(folder: Path) -> None:
@@ -117,6 +158,26 @@ def field_with_escapes(folder: Path) -> None:
     edit_card(folder, **{"two\nlines\x1b[31m": 1})
 
 
+def normalisation_with_escapes(folder: Path) -> None:
+    edit_card(folder, normalisation="a\nError: fake\x1b[31m")
+
+
+def endless_normalisation(folder: Path) -> None:
+    edit_card(folder, normalisation="x" * 5000)
+
+
+def sample_with_escapes(folder: Path) -> None:
+    edit_card(folder, sample="\x1b]0;owned\x07")
+
+
+def licence_of_two_lines(folder: Path) -> None:
+    edit_card(folder, licence="free\nError: fake")
+
+
+def training_with_escapes(folder: Path) -> None:
+    edit_card(folder, training={"a": [{"b\x9b31m": 1}]})
+
+
 def endless_version(folder: Path) -> None:
     edit_card(folder, format_version="x" * 5000)
 
@@ -139,7 +200,19 @@ DAMAGES: list[tuple[Damage, str]] = [
     (backward_range, "axial range must go from a smaller to a larger"),
     (huge_network, "less than or equal to 256"),
     (field_with_escapes, r"not valid at 'two.nlines.x1b\[31m': Extra inputs"),
-    (endless_version, r"has format version 'x+\.\.\.x+', but"),
+    (endless_version, "has format version x{20}…, but"),
+    (double_weights, "'head.bias' is float64, but float32 or float16 is needed"),
+    (integer_weights, "'head.bias' is int8, but"),
+    (boolean_weights, "'head.bias' is bool, but"),
+    (complex_weights, "'head.bias' is complex64, but"),
+    (tiny_float_weights, "'head.bias' is float8_e4m3fn, but"),
+    (odd_test, "stored test .* has images of 7 x 5 pixels, but its network needs multiples of 4"),
+    (empty_test, "stored test .* has images of 0 x 0 pixels"),
+    (normalisation_with_escapes, r"'a.nError: fake.x1b\[31m' is no known normalisation"),
+    (endless_normalisation, r"not valid at 'normalisation': 'x{80}…' is no known"),
+    (sample_with_escapes, r"'sample' holds a control character, '.x1b'"),
+    (licence_of_two_lines, r"'licence' holds a control character, '.n'"),
+    (training_with_escapes, r"'training' holds a control character, '.x9b'"),
     (huge_json, "model.json in .* is larger than 1 MiB"),
     (deep_json, "recursion limit exceeded"),
     (nan_in_json, "not valid at 'pixel_size_um': Input should be a finite number"),

@@ -26,11 +26,13 @@ def test_hostile_archives_end_in_their_sentence(tmp_path: Path, make: Hostile, s
     tracemalloc.start()
     try:
         with pytest.raises(ModelError, match=sentence) as caught:
-            PackageFiles(path).read("model.json", LIMIT)
+            PackageFiles(path, called="the worm").read("model.json", LIMIT)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert "\n" not in str(caught.value)
+    assert "the worm" in str(caught.value)
+    assert str(path) not in str(caught.value)
     assert peak < 8 << 20
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -119,3 +121,15 @@ def test_names_do_not_lead_out_of_a_folder(tmp_path: Path, name: str):
 def test_nothing_there(tmp_path: Path):
     with pytest.raises(ModelError, match="There is no model package at"):
         PackageFiles(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("method", ["is_dir", "exists", "open"])
+def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str):
+    path = zipped(write_tiny_model(tmp_path / "tiny"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(ModelError, match=r"tiny\.zip cannot be read: Permission denied\.$"):
+        PackageFiles(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -14,6 +15,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import save as serialise_weights
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.bioimageio import (
@@ -32,11 +34,6 @@ from tests.generators.bioimageio_packages import (
     no_network,  # noqa: F401
     refused,
     rewritten,
-)
-from tests.generators.torchscript_networks import (
-    TwoInputs,
-    seeded,
-    to_script,
 )
 
 # Readers of bioimageio.spec leave files to the garbage collector.
@@ -61,7 +58,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
             tmp_path / "native",
             architecture=request.param,
             parameters=ARCHITECTURES[request.param],
-            training={"steps": 1e-05, "note": "a: 'b' \n c"},
+            training={"steps": 1e-05, "note": "a: 'b' c"},
             citation="Somebody et al. (2024), doi:10.1234/abc.5.",
         )
     )
@@ -206,13 +203,36 @@ def test_without_bioimageio_spec(
 def test_an_invalid_export_leaves_the_old_file(
     tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (tmp_path / "exported.zip").write_bytes(b"the old one")
+    with zipfile.ZipFile(tmp_path / "exported.zip", "w") as archive:
+        archive.writestr("rdf.yaml", "the old one")
+    old = (tmp_path / "exported.zip").read_bytes()
     monkeypatch.setattr("napari_deepz.generators.bioimageio.exporting._TAGS", 3)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(ModelError, match=r"cannot be exported to bioimage.io: tags"):
+    with pytest.raises(ModelError, match=r"cannot be exported: .* not be valid at 'tags'"):
         export_bioimageio(tiny_model, tmp_path / "exported.zip")
-    assert (tmp_path / "exported.zip").read_bytes() == b"the old one"
+    assert (tmp_path / "exported.zip").read_bytes() == old
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_export_replaces_an_export_and_nothing_else(exported: Path, model: Model):
+    export_bioimageio(model, exported)
+    folder = exported.parent
+    (folder / "thesis.docx").write_bytes(b"ten years")
+    (folder / "thesis.zip").write_bytes(b"ten years")
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        archive.writestr("image.tif", "ten years")
+    (folder / "folder.zip").mkdir()
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for name, sentence in (
+        ("thesis.docx", "must end in .zip, which 'thesis.docx' does not"),
+        ("thesis", "must end in .zip"),
+        ("thesis.zip", "thesis.zip is already there and no bioimage.io package"),
+        ("images.zip", "images.zip is already there and no bioimage.io package"),
+        ("folder.zip", "folder.zip is a folder; name the zip file"),
+    ):
+        with pytest.raises(ModelError, match=sentence):
+            export_bioimageio(model, folder / name)
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_a_model_gets_another_name_but_no_other_card(exported: Path, tmp_path: Path):
@@ -234,50 +254,73 @@ def saved(state: Any) -> bytes:
     return stream.getvalue()
 
 
-def without_checksums(package: Path) -> bytes:
+def without_checksums(package: Path) -> dict[str, Any]:
     description = described(package)
-    for entry in (*description["inputs"], *description["outputs"]):
-        entry["test_tensor"].pop("sha256")
-    for weights in description["weights"].values():
-        weights.pop("sha256")
-    return yaml.safe_dump(description).encode()
+    tensors = [entry["test_tensor"] for entry in (*description["inputs"], *description["outputs"])]
+    for file in (*tensors, *description["weights"].values(), *description["attachments"]):
+        file.pop("sha256", None)
+    return description
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        lambda: saved({"w": Exploit()}),
-        lambda: pickle.dumps({"w": Exploit()}),
-        lambda: saved({"w": 3}),
-        lambda: saved([torch.zeros(3)]),
-        lambda: to_script(seeded(TwoInputs)),
-        lambda: b"PK\x03\x04 broken",
-        lambda: b"",
-    ],
-)
-def test_weights_with_other_things_in_them_run_nothing(
-    exported: Path, monkeypatch: pytest.MonkeyPatch, weights: Any
+def with_weights(package: Path, weights: bytes | None, description: dict[str, Any]) -> Path:
+    return rewritten(
+        package,
+        weights_safetensors=weights,
+        weights_pt=None,
+        rdf_yaml=yaml.safe_dump(description).encode(),
+    )
+
+
+@pytest.mark.parametrize("with_attachment", [True, False])
+@pytest.mark.parametrize("weights", [lambda: saved({"w": Exploit()}), lambda: pickle.dumps(3)])
+def test_pickled_weights_are_never_opened(
+    exported: Path,
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: Any,
+    with_attachment: bool,
 ):
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("a pickle was opened")
+
     monkeypatch.chdir(exported.parent)
-    package = rewritten(exported, weights_pt=weights(), rdf_yaml=without_checksums(exported))
-    refused(package, "weights in .* are refused.*nothing of it was run")
-
-
-def test_packed_weights_are_refused(exported: Path):
-    packed = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(contents(exported)["weights.pt"])) as old,
-        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new,
-    ):
-        for entry in old.infolist():
-            new.writestr(entry.filename, old.read(entry))
-    assert torch.load(io.BytesIO(packed.getvalue()), weights_only=True)
     description = without_checksums(exported)
-    refused(rewritten(exported, weights_pt=packed.getvalue(), rdf_yaml=description), "refused")
+    if not with_attachment:
+        description["attachments"] = []
+    changed = rewritten(
+        exported, weights_pt=weights(), rdf_yaml=yaml.safe_dump(description).encode()
+    )
+    monkeypatch.setattr(torch, "load", opened)
+    monkeypatch.setattr(pickle, "loads", opened)
+    read, names = PackageFiles.read, []
+    monkeypatch.setattr(
+        PackageFiles, "read", lambda s, name, limit: names.append(name) or read(s, name, limit)
+    )
+    spec = import_bioimageio(changed, exported.parent / "back")
+    assert "weights.pt" not in names
+    assert ("weights.safetensors" in names, "network.pt" in names) == (
+        with_attachment,
+        not with_attachment,
+    )
+    assert (spec.architecture == "torchscript") is not with_attachment
+    back = load_package(exported.parent / "back")
+    image = torch.rand(1, 1, 32, 48)
+    dpm_um = torch.linspace(-9, 9, 48).expand_as(image)
+    with torch.inference_mode():
+        expected, output = model.network(image, dpm_um), back.network(image, dpm_um)
+    assert (output - expected).abs().max() < 1e-5 * expected.std()
+    assert not (exported.parent / "stolen").exists()
+
+
+def test_an_export_without_anything_to_read(exported: Path):
+    description = without_checksums(exported)
+    description["attachments"] = []
+    del description["weights"]["torchscript"]
+    refused(with_weights(exported, None, description), "has lost its weights.safetensors")
 
 
 def test_broken_own_exports(model: Model, exported: Path):
-    state = dict(model.network.state_dict())
+    state = {name: t.contiguous() for name, t in model.network.state_dict().items()}
     name, tensor = next(iter(state.items()))
     description = without_checksums(exported)
     for broken, sentence in (
@@ -286,14 +329,24 @@ def test_broken_own_exports(model: Model, exported: Path):
         (state | {name: tensor * torch.nan}, "not finite"),
         (state | {name: tensor + 1}, "does not reproduce the package's own test"),
     ):
-        refused(rewritten(exported, weights_pt=saved(broken), rdf_yaml=description), sentence)
-    refused(rewritten(exported, weights_pt=saved(state) + b" "), "weights.pt .* another checksum")
-    refused(rewritten(exported, weights_pt=None), "has no .*weights.pt")
+        refused(with_weights(exported, serialise_weights(broken), description), sentence)
+    for damaged in (b"", saved(state), serialise_weights(state)[:-3]):
+        refused(with_weights(exported, damaged, description), "damaged or was not copied whole")
+    refused(with_weights(exported, None, description), "has no .*weights.safetensors")
+    (attached,) = description["attachments"]
+    attached["sha256"] = "0" * 64
+    changed = with_weights(exported, serialise_weights(state), description)
+    refused(changed, "weights.safetensors .* another checksum")
 
-    changed = yaml.safe_load(description)
+    (file,) = described(exported)["attachments"]
+    assert file["sha256"] == hashlib.sha256(contents(exported)[file["source"]]).hexdigest()
+
+    changed = without_checksums(exported)
     card = json.loads(changed["config"]["napari_deepz"]["model"])
     changed["config"]["napari_deepz"]["model"] = json.dumps(card | {"na": 9})
-    refused(rewritten(exported, rdf_yaml=yaml.safe_dump(changed).encode()), "card .* not valid")
+    refused(
+        rewritten(exported, rdf_yaml=yaml.safe_dump(changed).encode()), "card .* not valid at 'na'"
+    )
 
 
 @runs_core

@@ -19,6 +19,7 @@ from napari_deepz.generators.bioimageio import (
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.package import load_package
 from napari_deepz.intensity import fit_intensity
+from napari_deepz.jobs import Cancelled
 from tests.generators.bioimageio_packages import (
     Exploit,
     no_network,  # noqa: F401
@@ -184,7 +185,7 @@ def test_distances_without_a_unit_are_those_of_the_published_models(tmp_path: Pa
     package = write_package(
         tmp_path / "theirs.zip", seeded(TwoInputs), inputs__1__data={"type": "float32"}
     )
-    refused(package, "say it with --z-range")
+    refused(package, r"say for which distances it was trained\.$")
     spec = import_bioimageio(package, tmp_path / "ours", CardFields(axial_range_um=(-5.0, 5.0)))
     assert (spec.dpm_scale_um, spec.axial_range_um) == (10, (-5, 5))
 
@@ -194,6 +195,45 @@ def test_a_fixed_size_is_only_what_the_network_was_tested_with(tmp_path: Path):
     package = write_package(tmp_path / "theirs.zip", seeded(TwoInputs), **fixed)
     spec = import_bioimageio(package, tmp_path / "ours")
     assert spec.parameters["size_multiple"] == 2
+
+
+def test_a_smallest_size_beyond_all_reason_is_not_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tried = []
+
+    def measured(run: Any, multiples: list[int], where: str) -> tuple[int, int]:
+        tried.extend(multiples)
+        return 4, TwoInputs.halo_px
+
+    monkeypatch.setattr("napari_deepz.generators.bioimageio.scripts.measure_field", measured)
+    sizes = {"inputs__0__axes__2__size": {"min": 1 << 20, "step": 4}}
+    import_bioimageio(
+        write_package(tmp_path / "theirs.zip", seeded(TwoInputs), **sizes), tmp_path / "ours"
+    )
+    assert tried == [4]
+
+
+def test_texts_on_several_lines_become_one(tmp_path: Path):
+    package = write_package(
+        tmp_path / "theirs.zip", seeded(TwoInputs), description="Refocuses\n  worms.\n"
+    )
+    assert import_bioimageio(package, tmp_path / "ours").description == "Refocuses worms."
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 10])
+def test_an_import_is_stopped_while_it_measures(tmp_path: Path, steps: int):
+    package = write_package(tmp_path / "theirs.zip", seeded(TwoInputs))
+    asked = []
+
+    def should_stop() -> bool:
+        asked.append(True)
+        return len(asked) > steps
+
+    with pytest.raises(Cancelled):
+        import_bioimageio(package, tmp_path / "ours", should_stop=should_stop)
+    assert len(asked) == steps + 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["theirs.zip"]
 
 
 def test_a_larger_halo_is_believed(tmp_path: Path):
@@ -229,6 +269,22 @@ FILE = {"source": "in1.npy"}
     [
         ({"format_version": "0.4.10"}, r"format version '0.4.10', but napari-deepz reads 0.5"),
         ({"type": "dataset"}, "not valid at 'type'"),
+        ({"format_version": "0.4\x1b[2J"}, r"version '0.4\\x1b\[2J'"),
+        ({"description": "clears\x1b[2J"}, "card of the model .* control character"),
+        ({"tags": ["clears\x9b2J"]}, "control character"),
+        (
+            {"inputs__0__preprocessing": [{"id": "a\nb\x1b[2J"}]},
+            r"does not know: 'a\\nb\\x1b\[2J'",
+        ),
+        ({"inputs__0__data": {"type": "a\n" * 999}}, r"type (a\\n){40}…;"),
+        (
+            {"weights__torchscript__source": "https://there.org/\x1b[2J\n"},
+            r"'https://there.org/\\x1b\[2J\\n'",
+        ),
+        (
+            {"inputs__0__axes__2__size": {"min": 1, "step": 1 << 20}},
+            "multiples of 1048576 pixels; napari-deepz uses .* up to 1024",
+        ),
         ({"inputs": None}, "not valid at 'inputs'"),
         (
             {"weights": {"pytorch_state_dict": {"source": "weights.pt", "architecture": {}}}},
@@ -237,6 +293,7 @@ FILE = {"source": "in1.npy"}
         ({"weights": {"onnx": {"source": "weights.onnx"}}}, "neither TorchScript weights nor"),
         ({"weights__torchscript__source": "https://there.org/n.pt"}, "only names the address"),
         ({"weights__torchscript__sha256": "0" * 64}, "network.pt .* another checksum"),
+        ({"weights__torchscript__source": "a\x1b[2J"}, r"has no file 'a\\x1b\[2J'\.$"),
         ({"weights__torchscript__source": "../network.pt"}, "has no .*network.pt"),
         ({"weights__torchscript__source": "/etc/passwd"}, "has no .*/etc/passwd"),
         ({"inputs__0__test_tensor": None}, "has no test image for 'image'"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -209,6 +213,61 @@ def test_a_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(OSError, match=r"cannot be written to .*: No space left on device"):
         fetch(server.url, on_progress=lambda progress: None)
     assert not files()
+
+
+def fetch_at_once(server: Server, wait_for: int = 2) -> list[bytes]:
+    """What several callers get who have all begun before any of them ends."""
+    begun = threading.Barrier(wait_for)
+
+    def content(_: int) -> bytes:
+        first = iter([True])
+
+        def on_progress(progress: Progress) -> None:
+            if next(first, False):
+                begun.wait(10)
+
+        return fetch(server.url, on_progress=on_progress).read_bytes()
+
+    with ThreadPoolExecutor(wait_for) as pool:
+        return list(pool.map(content, range(wait_for)))
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_several_at_once_do_not_disturb_each_other(server: Server, broken_off: bool):
+    if broken_off:
+        break_off(server)
+        server.sent.clear()
+    assert fetch_at_once(server, 3) == [server.content] * 3
+    assert sorted(status for status, *_ in server.sent) == [200, 200, 206 if broken_off else 200]
+    assert len(files()) == 1
+
+
+def test_a_part_that_is_not_as_long_as_was_said_is_not_taken(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    def disturb(progress: Progress) -> None:
+        (data,) = downloads_folder().glob("*.part-*/data")
+        with data.open("ab") as stream:
+            stream.write(b"of somebody else")
+
+    with pytest.raises(ModelError, match="broke off before its end"):
+        fetch(server.url, on_progress=disturb)
+    assert all(name.endswith(".part") for name in files())
+    assert fetch(server.url).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("age_s", [60, 7200])
+def test_what_a_killed_download_has_left_is_continued_when_nobody_works_on_it(
+    server: Server, age_s: int
+):
+    break_off(server)
+    (part,) = downloads_folder().glob("*.part")
+    left = part.rename(f"{part}-12345678")
+    for path in (*left.iterdir(), left):
+        os.utime(path, (time.time() - age_s,) * 2)
+    assert fetch(server.url).read_bytes() == server.content
+    assert server.sent[-1][0] == (206 if age_s > 3600 else 200)
+    assert left.exists() is (age_s < 3600)
 
 
 def test_forgetting(server: Server):

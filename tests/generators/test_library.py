@@ -78,3 +78,12 @@ def test_without_a_setting_the_folder_is_the_systems(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("NAPARI_DEEPZ_MODELS")
     monkeypatch.setattr("platformdirs.user_data_path", lambda name: Path("/somewhere", name))
     assert user_models_folder() == Path("/somewhere/napari-deepz/models")
+
+
+def test_a_tilde_in_the_setting_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", "~/models")
+    assert user_models_folder() == tmp_path / "models"
+    monkeypatch.setenv("NAPARI_DEEPZ_MODELS", "~no-such-user/models")
+    assert user_models_folder() == Path("~no-such-user/models")

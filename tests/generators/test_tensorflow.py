@@ -106,6 +106,48 @@ def test_truncated_variables(saved_models: Path, tmp_path: Path):
 
 
 @needs_tensorflow
+def test_python_files_in_the_present_folder_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trap = tmp_path / "model"
+    shutil.copytree(shared_file("fixtures/tf_saved_model"), trap)
+    for module in ("tensorflow", "json", "queue", "napari_deepz"):
+        (trap / f"{module}.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(trap)
+    convert_saved_model(Path("."), tmp_path / "out")
+    assert not (trap / "ran").exists()
+    assert_only(tmp_path, "model", "out")
+
+
+def reader_that_says(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Put another program in the place of the reader."""
+    program = f"print({chr(10).join(lines)!r})"
+    genuine = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess,
+        "Popen",
+        lambda _, **settings: genuine([sys.executable, "-c", program], **settings),
+    )
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (['napari-deepz: {"error": "TensorFlow cannot be started here."}'], "cannot be started"),
+        (["Hello from a start-up script"], "cannot read the variables .*; the model is damaged"),
+    ],
+)
+def test_what_the_reader_says_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], sentence: str
+):
+    reader_that_says(monkeypatch, *lines)
+    with pytest.raises(ModelError, match=sentence):
+        convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / "out")
+    assert_only(tmp_path)
+
+
+@needs_tensorflow
 def test_cancelling_ends_tensorflow_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -221,6 +263,7 @@ def test_models_that_are_not_the_published_network(
     with pytest.raises(ModelError, match=sentence) as caught:
         convert(edit)
     assert "\n" not in str(caught.value)
+    assert ".partial" not in str(caught.value)
     assert_only(tmp_path, "model")
 
 
@@ -244,17 +287,40 @@ def test_without_tensorflow_the_error_says_how_to_install_it(
 
 
 @pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        (CardFields(name="../escape"), "name"),
+        (CardFields(name="my lab"), "name"),
+        (CardFields(axial_range_um=(5, -5)), "must go from a smaller to a larger number"),
+    ],
+)
+def test_what_cannot_be_said_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: CardFields, sentence: str
+):
+    folder = shared_file("fixtures/tf_saved_model")
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    with pytest.raises(ModelError, match=sentence):
+        convert_saved_model(folder, tmp_path / "out", fields)
+    assert_only(tmp_path)
+
+
+def test_an_objective_without_a_readable_aperture_is_noted():
+    notes = conversion._assumed(CardFields("lab", "63x1.4", 0.1, (-1, 1)))
+    assert "cannot be read off the objective '63x1.4'" in notes[0]
+    assert not conversion._assumed(CardFields("lab", "63x/1.4", 0.1, (-1, 1)))
+
+
+def test_a_target_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot be converted to .*out: "):
+        convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(
     ("target", "sentence"), [(".", "already there"), ("new.zip", "name one instead of")]
 )
 def test_targets_that_cannot_be(tmp_path: Path, target: str, sentence: str):
     with pytest.raises(ModelError, match=sentence):
         convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / target)
-    assert_only(tmp_path)
-
-
-def test_a_name_that_no_model_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    folder = shared_file("fixtures/tf_saved_model")
-    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
-    with pytest.raises(ModelError, match="cannot be called or described so"):
-        convert_saved_model(folder, tmp_path / "out", CardFields(name="../escape"))
     assert_only(tmp_path)

@@ -72,10 +72,8 @@ class Everything(nn.Module):
             x = F.silu(layer(x))
         if x.shape[1] != 4:
             raise ValueError(f"got {x.shape[1]} channels")
-        count = 0
-        while count < 2:
-            x = x + 0.1 * self.wide(F.avg_pool2d(x, 2))
-            count += 1
+        for count in range(x.shape[1] - 2):
+            x = x + 0.1 * count * self.wide(F.avg_pool2d(x, 2))
         return torch.sigmoid(self.last(x))
 
 

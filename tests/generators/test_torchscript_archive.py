@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,10 @@ def test_what_is_refused_would_have_been_run_by_pytorch(
         "    y = f'{x}'\n    return x\n",
         "    y = b'x'\n    return x\n",
         "    return x.__class__\n",
+        "    while True:\n      x = torch.relu(x)\n    return x\n",
+        "    for i in range(1099511627776):\n      x = torch.relu(x)\n    return x\n",
+        "    for i in range(10, 1099511627776, 1):\n      x = torch.relu(x)\n    return x\n",
+        "    for i in x:\n      x = torch.relu(x)\n    return x\n",
     ],
 )
 def test_programs_written_by_hand_are_refused(body: str):
@@ -169,6 +176,9 @@ def test_methods_that_run_by_themselves_are_refused(members: str):
 
 def test_the_program_by_hand_would_pass_without_its_fault():
     checked_archive(program("    return torch.relu(x)\n"), "here")
+    for turns in ("3", "torch.len(x)", "torch.__range_length(1, torch.size(x, 2), 2)"):
+        body = f"    for i in range({turns}):\n      x = torch.relu(x)\n    return x\n"
+        checked_archive(program(body), "here")
 
 
 class _Exploit:
@@ -185,7 +195,14 @@ def with_fields(fields: bytes) -> bytes:
     [
         (pickle.dumps(_Exploit(), protocol=2), "object of the kind '__builtin__ print'"),
         (b"c__torch__.torch.classes.mine\nThief\n.", "kind '__torch__.torch.classes.mine Thief'"),
+        (b"ca\x1b[2J\nb\n.", r"of the kind 'a\\x1b\[2J b'"),
         (pickle.dumps(["text"], protocol=4), "damaged"),
+        # A number where PyTorch expects the place of an object that it was told of before.
+        (b"\x80\x02K\x00)R.", "damaged"),
+        (b"\x80\x02c__torch__\nN\n)\x81K\x00b)\x81.", "damaged"),
+        (b"\x80\x02((t.", "damaged"),
+        (b"\x80\x02))" + b"0.", "damaged"),
+        (NO_FIELDS + b"N" * (1 << 20), "damaged"),
         (b"\x80\x02h\x07.", "damaged"),
         (b"\x80\x02(q\x00.", "damaged"),
         (b"\x80\x02.", "damaged"),
@@ -213,6 +230,92 @@ def test_a_tensor_longer_than_its_file_is_refused():
         checked_archive(edited(script, shortened), "here")
     with pytest.raises(ModelError, match="damaged"):
         checked_archive(edited(script, lambda n, c: None if n.endswith("data/0") else c), "here")
+
+
+INTO_STORAGE = {
+    "offset": (8, (4, 2), (2, 1)),
+    "size": (0, (5, 2), (2, 1)),
+    "stride": (0, (4, 2), (3, 1)),
+    "negative": (-1, (4, 2), (2, 1)),
+    "negative stride": (7, (4, 2), (-2, -1)),
+    "too large": (0, (1 << 40, 1 << 40), (0, 0)),
+    "lengths": (0, (4, 2), (2,)),
+}
+
+
+def with_tensor(offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
+    """A network with one tensor, a view of eight numbers, written as PyTorch does."""
+
+    def number(value: int) -> bytes:
+        return b"\x8a\x08" + struct.pack("<q", value)
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def several(*values: int) -> bytes:
+        return b"(" + b"".join(map(number, values)) + b"t"
+
+    fields = b"\x80\x02c__torch__\nN\n)\x81}" + text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n("
+    fields += b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+    fields += number(8) + b"tQ" + number(offset) + several(*sizes) + several(*strides)
+    fields += b"\x89ccollections\nOrderedDict\n)RtRsb."
+    stream = io.BytesIO(program("    return x\n", "  w : Tensor\n", fields))
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("n/data/0", struct.pack("<8f", *range(8)))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("fault", INTO_STORAGE)
+def test_a_view_beyond_its_storage_is_refused(fault: str):
+    with pytest.raises(ModelError, match="damaged"):
+        checked_archive(with_tensor(*INTO_STORAGE[fault]), "here")
+
+
+@pytest.mark.parametrize(
+    ("offset", "sizes", "strides"),
+    [(0, (4, 2), (2, 1)), (1, (2, 3), (3, 1)), (7, (), ()), (8, (0,), (1,)), (2, (5, 3), (0, 1))],
+)
+def test_a_view_of_its_storage_is_read(
+    offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]
+):
+    weights = load_torchscript(with_tensor(offset, sizes, strides), "here").w
+    expected = torch.arange(8.0).as_strided(sizes, strides, offset)
+    assert torch.equal(weights, expected)
+
+
+def lying(declared_bytes: int, true_bytes: int, name: str) -> bytes:
+    """A network with a packed member that unpacks to far more than it declares."""
+    stream = io.BytesIO(program("    return x\n"))
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"n/{name}", bytes(true_bytes))
+    data = stream.getvalue()
+    for of in (len, zlib.crc32):
+        true = struct.pack("<I", of(bytes(true_bytes)))
+        assert data.count(true) == 2
+        data = data.replace(true, struct.pack("<I", of(bytes(declared_bytes))))
+    return data
+
+
+@pytest.mark.parametrize("name", ["code/__torch__/lies.py", "data/0", "extra/lies"])
+def test_a_member_that_lies_about_its_size_is_not_unpacked(name: str):
+    data = lying(100, (64 << 20) + 12345, name)
+    tracemalloc.start()
+    try:
+        if name == "extra/lies":
+            checked_archive(data, "here")
+        else:
+            with pytest.raises(ModelError, match="damaged"):
+                checked_archive(data, "here")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_programs_larger_than_any_network_are_not_read():
+    line = "    y = torch.relu(x)\n"
+    checked_archive(program(line * 100 + "    return x\n"), "here")
+    with pytest.raises(ModelError, match="damaged"):
+        checked_archive(program(line * ((2 << 20) // len(line)) + "    return x\n"), "here")
 
 
 def truncated(script: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz import Tilted, refocus
+from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.card import model_card
 from napari_deepz.generators.library import list_models, load_model
 from napari_deepz.generators.tensorflow import conversion
 from napari_deepz.io.reading import read_image
-from napari_deepz.widgets.model_dialogs import ConversionDialog, ModelCard
+from napari_deepz.widgets.model_dialogs import ModelCard, NewModelDialog
 from napari_deepz.widgets.session import Phase
-from tests.conftest import shared_file
+from tests.conftest import shared_file, write_tiny_model
 from tests.widgets.conftest import add_image, run, wait_idle
 
 needs_tensorflow = pytest.mark.skipif(
@@ -33,8 +35,8 @@ def open_model(dock, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     dock.model.open.native.click()
 
 
-def conversion_dialog(dock) -> ConversionDialog:
-    (dialog,) = dock.findChildren(ConversionDialog)
+def new_model_dialog(dock) -> NewModelDialog:
+    (dialog,) = dock.findChildren(NewModelDialog)
     return dialog
 
 
@@ -61,12 +63,12 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
     graph = shared_file("fixtures/tf_saved_model/saved_model.pb")
     image = read_image(shared_file("data/celegans_embryo_cy3_plane20.png")).plane()
     open_model(dock, monkeypatch, graph)
-    dialog = conversion_dialog(dock)
-    assert dialog.name.value == "tf_saved_model"
+    dialog = new_model_dialog(dock)
+    assert (dialog.name.value, dialog.fields().axial_range_um) == ("tf_saved_model", (-10, 10))
     dialog.name.value = "from-the-lab"
     dialog.objective.value = "63x/1.4 oil"
     dialog.pixel_size.value = 0.0645
-    dialog.convert.click()
+    dialog.go.click()
     assert dock.state.phase is Phase.RUNNING
     wait_idle(dock, qtbot)
     assert dock.model.package == models_folder() / "from-the-lab"
@@ -88,7 +90,7 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
 def test_cancelling_a_conversion_leaves_nothing(dock, qtbot, monkeypatch: pytest.MonkeyPatch):
     open_model(dock, monkeypatch, shared_file("fixtures/tf_saved_model/saved_model.pb"))
     before = sorted(models_folder().iterdir())
-    conversion_dialog(dock).convert.click()
+    new_model_dialog(dock).go.click()
     dock.panel.cancel.click()
     wait_idle(dock, qtbot)
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
@@ -100,7 +102,7 @@ def test_a_dialog_that_is_dismissed_does_nothing(dock, tmp_path, monkeypatch: py
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
-    conversion_dialog(dock).reject()
+    new_model_dialog(dock).reject()
     assert dock.state.phase is Phase.IDLE
 
 
@@ -110,7 +112,7 @@ def test_a_broken_saved_model_is_one_sentence(
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
-    conversion_dialog(dock).convert.click()
+    new_model_dialog(dock).go.click()
     wait_idle(dock, qtbot)
     ((severity, said),) = notified()
     assert severity == "error"
@@ -126,7 +128,7 @@ def test_without_tensorflow_the_dock_says_how_to_install_it(
     ((severity, said),) = notified()
     assert severity == "error"
     assert "pip install 'napari-deepz[tensorflow]'" in said
-    assert not dock.findChildren(ConversionDialog)
+    assert not dock.findChildren(NewModelDialog)
 
 
 def test_a_model_opened_during_a_run_has_to_wait(
@@ -136,7 +138,7 @@ def test_a_model_opened_during_a_run_has_to_wait(
     (tmp_path / "saved_model.pb").touch()
     dock.panel.refocus.click()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
-    conversion_dialog(dock).convert.click()
+    new_model_dialog(dock).go.click()
     assert "Something is still running" in notified()[-1][1]
     wait_idle(dock, qtbot)
 
@@ -151,6 +153,60 @@ def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytes
     gc.collect()
     (models_folder() / "tiny").rename(tmp_path / "elsewhere")
     open_model(dock, monkeypatch, tmp_path / "shared.zip")
+    dialog = new_model_dialog(dock)
+    assert dialog.name.value == "shared"
+    assert dialog.fields().axial_range_um is None
+    dialog.go.click()
     wait_idle(dock, qtbot)
-    assert dock.model.package == models_folder() / "tiny"
-    assert list_models()["tiny"] == models_folder() / "tiny"
+    assert dock.model.package == models_folder() / "shared"
+    assert list_models()["shared"] == models_folder() / "shared"
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "sentence"),
+    [
+        ("my lab", -10, "letters, digits, dots, dashes and"),
+        ("tiny", -10, "'tiny'"),
+        ("widefield-20x-0.75", -10, "'widefield-20x-0.75'"),
+        ("lab", 20, "The largest distance must be larger"),
+    ],
+)
+def test_the_dialog_stays_until_what_it_says_makes_sense(
+    dock, tmp_path, monkeypatch: pytest.MonkeyPatch, name: str, lowest: float, sentence: str
+):
+    monkeypatch.setattr(conversion, "find_spec", lambda _: True)
+    (tmp_path / "saved_model.pb").touch()
+    open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
+    dialog = new_model_dialog(dock)
+    dialog.name.value, dialog.lowest.value = name, lowest
+    dialog.go.click()
+    assert dialog.isVisible()
+    assert sentence in dialog.problem.text()
+    assert dock.state.phase is Phase.IDLE
+
+
+def test_a_replaced_model_is_described_anew(dock):
+    write_tiny_model(models_folder() / "tiny", objective="63x/1.4 oil", na=1.4)
+    dock.model.add(models_folder() / "tiny")
+    dock.review()
+    assert "63x/1.4 oil" in dock.model_facts.text()
+
+
+def test_a_model_that_is_gone_is_said_to_be_gone(dock):
+    shutil.rmtree(models_folder() / "tiny")
+    dock.review()
+    assert "is not there any more" in dock.model_facts.text()
+    dock.model.card.native.click()
+    assert not dock.panel.refocus.isEnabled()
+    dock.reset_choices()
+    assert dock.model.spec.name == DEFAULT_MODEL
+
+
+def test_another_model_suggests_its_own_pixel_size(dock, pixels, tmp_path):
+    dock.image.choice.value = dock.viewer.add_image(pixels)
+    assert dock.image.pixel_size.value == 0.325
+    dock.model.add(write_tiny_model(tmp_path / "other", name="other", pixel_size_um=0.0645))
+    assert dock.image.pixel_size.value == 0.0645
+    dock.image.pixel_size.value = 0.11
+    dock.model.restore()
+    assert dock.image.pixel_size.value == 0.11

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,7 @@ def models_convert(
     z_range: ZRange = None,
 ) -> None:
     """Convert a Deep-Z model of TensorFlow, as its authors publish them, to a package."""
+    from napari_deepz.generators.card import model_card
     from napari_deepz.generators.tensorflow import convert_saved_model
 
     fields = card_fields(name, objective, pixel_size, z_range)
@@ -42,14 +44,20 @@ def models_convert(
         )
     for note in conversion.notes:
         print_note(note)
-    sizes = ", ".join(f"{key} {value}" for key, value in conversion.spec.parameters.items())
-    console.print(f"'{conversion.spec.name}': the published U-Net, {sizes}")
+    spec = conversion.spec
+    sizes = ", ".join(f"{key} {value}" for key, value in spec.parameters.items())
+    console.print(f"'{spec.name}': the published U-Net, {sizes}", markup=False)
+    known = ("Objective", "NA", "Pixel size", "Range")
+    facts = (f"{label} {text}" for label, text in model_card(spec) if label in known)
+    console.print("; ".join(facts), soft_wrap=True, highlight=False, markup=False)
     console.print(
         f"Largest difference from TensorFlow: {conversion.deviation:.1e} standard deviations",
         highlight=False,
     )
     print_path("Written:", output)
-    console.print(f"Use it with --model {output}, or keep it: napari-deepz models add {output}")
+    path = shlex.quote(str(output))
+    hint = f"Use it with --model {path}, or keep it: napari-deepz models add {path}"
+    console.print(hint, soft_wrap=True, highlight=False, markup=False)
 
 
 @models.command("export")
@@ -80,4 +88,4 @@ def models_test(model: ModelArgument, device: Device = None) -> None:
     )
     if not check.passed:
         raise ValueError(check.verdict)
-    console.print(check.verdict)
+    console.print(f"Passed. {check.verdict}")

@@ -21,6 +21,9 @@ from napari_deepz.cli.console import (
 if TYPE_CHECKING:
     from napari_deepz.generators.card import CardFields
 
+_PLAUSIBLE_PIXELS_UM = (0.005, 20.0)
+_FARTHEST_UM = 1000.0
+
 ModelTitle = Annotated[str | None, typer.Option("--name", help="Name to keep the model under.")]
 Objective = Annotated[
     str | None, typer.Option(help='Objective that it was trained for, such as "20x/0.75 dry".')
@@ -49,8 +52,12 @@ def card_fields(
     """
     from napari_deepz.generators.card import CardFields
 
-    if pixel_size is not None and not (math.isfinite(pixel_size) and pixel_size > 0):
-        raise ValueError(f"--pixel-size must be a positive number of µm, not {pixel_size}.")
+    smallest_um, largest_um = _PLAUSIBLE_PIXELS_UM
+    if pixel_size is not None and not smallest_um <= pixel_size <= largest_um:
+        raise ValueError(
+            f"--pixel-size is the width of a pixel in the sample in µm, between {smallest_um:g} "
+            f"and {largest_um:g}, not {pixel_size:g}."
+        )
     return CardFields(name, objective, pixel_size, None if z_range is None else _range(z_range))
 
 
@@ -59,10 +66,10 @@ def _range(text: str) -> tuple[float, float]:
         low_um, high_um = map(float, text.split(":"))
     except ValueError:
         low_um = high_um = math.nan
-    if not (low_um < high_um and math.isfinite(low_um) and math.isfinite(high_um)):
+    if not -_FARTHEST_UM <= low_um < high_um <= _FARTHEST_UM:
         raise ValueError(
-            f"--z-range must go from a smaller to a larger number of µm, such as -10:10, not "
-            f"'{text}'."
+            f"--z-range must go from a smaller to a larger number of µm, both within "
+            f"{_FARTHEST_UM:g}, such as -10:10 or -2.7:2.7, not '{text}'."
         )
     return low_um, high_um
 

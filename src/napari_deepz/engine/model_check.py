@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from napari_deepz.engine.devices import choose_device, describe_device, network_on
+from napari_deepz.engine.devices import (
+    choose_device,
+    describe_device,
+    is_out_of_memory,
+    network_on,
+)
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.package import Model, read_test
 from napari_deepz.generators.stored_test import run_network
@@ -74,16 +79,32 @@ def check_model(model: Model, device: str | torch.device | None = "auto") -> Mod
     Raises
     ------
     ModelError
-        If the package has no test, or a damaged one.
+        If the package has no test, or one that the network cannot run.
     ValueError
         If the device is not there.
     """
-    test = read_test(model.source)
+    test = read_test(model.source, size_multiple=model.network.size_multiple)
     if test is None:
         raise ModelError(f"The model in {model.source} carries no test to be run.")
     chosen = choose_device(device)
-    network = network_on(model.network, chosen)
+    where = describe_device(chosen)
     start_s = time.perf_counter()
-    output = run_network(network, test.image, test.dpm_um)
+    try:
+        network = network_on(model.network, chosen)
+        output = run_network(network, test.image, test.dpm_um)
+    except RuntimeError as error:
+        reason = (
+            "there is too little memory; use another device"
+            if is_out_of_memory(error)
+            else "its network cannot take the stored images; the package is damaged"
+        )
+        raise ModelError(
+            f"The test of the model in {model.source} cannot be run ({where}): {reason}."
+        ) from error
     seconds = time.perf_counter() - start_s
-    return ModelCheck(test.deviation(output), describe_device(chosen), seconds)
+    if output.shape != test.output.shape:
+        raise ModelError(
+            f"The network of the model in {model.source} does not give an image of the size of its "
+            "stored test; the package is damaged."
+        )
+    return ModelCheck(test.deviation(output), where, seconds)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, reading
 
 _MOST_MEMBERS = 1000
 _MOST_DECLARED_BYTES = 8 << 30
@@ -44,6 +44,8 @@ class PackageFiles:
     ----------
     path : Path
         A folder or a zip file.
+    called : str, optional
+        What sentences call the package, where its path would mean nothing to the user.
 
     Raises
     ------
@@ -53,16 +55,20 @@ class PackageFiles:
         or larger files than any model has.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, called: str | None = None) -> None:
         self.path = path
+        self.called = str(path) if called is None else called
         self._members: dict[str, zipfile.ZipInfo] | None = None
-        if not path.is_dir():
-            self._members = _checked_members(path)
+        with reading(self.called):
+            is_folder = path.is_dir()
+        if not is_folder:
+            self._members = _checked_members(path, self.called)
 
     def __contains__(self, name: str) -> bool:
         if self._members is not None:
             return name in self._members
-        return _stays_inside(name) and (self.path / name).is_file()
+        with reading(self.called):
+            return _stays_inside(name) and (self.path / name).is_file()
 
     def read(self, name: str, limit_bytes: int) -> bytes:
         """Read a file whole.
@@ -73,7 +79,7 @@ class PackageFiles:
             If it is not there, cannot be read, or is larger than the limit.
         """
         if name not in self:
-            raise ModelError(f"{self.path} is not a whole model package: it has no {name}.")
+            raise ModelError(f"{self.called} is not a whole model package: it has no {name}.")
         data = io.BytesIO()
         try:
             size = self._size_of(name)
@@ -85,8 +91,8 @@ class PackageFiles:
             raise self._damaged(name) from error
         if size > limit_bytes:
             raise ModelError(
-                f"The {name} in {self.path} is larger than {limit_bytes >> 20} MiB; this is not a "
-                "model that napari-deepz can use."
+                f"The {name} in {self.called} is larger than {limit_bytes >> 20} MiB; this is not "
+                "a model that napari-deepz can use."
             )
         if data.tell() != size:
             raise self._damaged(name)
@@ -103,12 +109,15 @@ class PackageFiles:
             with (self.path / name).open("rb") as stream:
                 yield stream
         else:
-            with _opened(self.path) as archive, archive.open(self._members[name]) as stream:
+            with (
+                _opened(self.path, self.called) as archive,
+                archive.open(self._members[name]) as stream,
+            ):
                 yield stream
 
     def _damaged(self, name: str) -> ModelError:
         return ModelError(
-            f"The {name} in {self.path} cannot be read; the file is damaged or was not copied "
+            f"The {name} in {self.called} cannot be read; the file is damaged or was not copied "
             "whole."
         )
 
@@ -116,36 +125,42 @@ class PackageFiles:
 class _BoundedReader(io.BufferedReader):
     """Reads a bounded part at once, where zipfile reads a list of contents of any length."""
 
+    def __init__(self, path: Path, called: str) -> None:
+        super().__init__(io.FileIO(path))
+        self._called = called
+
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _MOST_AT_ONCE_BYTES:
-            raise ModelError(f"{self.name} lists more files than any model package has.")
+            raise ModelError(f"{self._called} lists more files than any model package has.")
         return super().read(size)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _BoundedReader(io.FileIO(path)) as stream, zipfile.ZipFile(stream) as archive:
+def _opened(path: Path, called: str) -> Iterator[zipfile.ZipFile]:
+    with _BoundedReader(path, called) as stream, zipfile.ZipFile(stream) as archive:
         yield archive
 
 
-def _checked_members(path: Path) -> dict[str, zipfile.ZipInfo]:
+def _checked_members(path: Path, called: str) -> dict[str, zipfile.ZipInfo]:
     """Members of an archive by their name inside the package."""
-    if not path.exists():
-        raise ModelError(f"There is no model package at {path}.")
-    entries = _listed(path)
+    with reading(called):
+        is_there = path.exists()
+    if not is_there:
+        raise ModelError(f"There is no model package at {called}.")
+    entries = _listed(path, called)
     if len(entries) > _MOST_MEMBERS:
-        raise ModelError(f"{path} lists more files than any model package has.")
+        raise ModelError(f"{called} lists more files than any model package has.")
     if sum(entry.file_size for entry in entries) > _MOST_DECLARED_BYTES:
         raise ModelError(
-            f"{path} would unpack to more than {_MOST_DECLARED_BYTES >> 30} GiB, more than any "
+            f"{called} would unpack to more than {_MOST_DECLARED_BYTES >> 30} GiB, more than any "
             "model package has."
         )
     files: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
-        _check_member(entry, path)
+        _check_member(entry, called)
         name = PurePosixPath(_with_slashes(entry)).as_posix()
         if name in files:
-            raise ModelError(f"{path} is not a safe model package: it has two files {name!r}.")
+            raise ModelError(f"{called} is not a safe model package: it has two files {name!r}.")
         # What macOS adds to every archive stands beside the package's folder.
         if not _with_slashes(entry).endswith("/") and not name.startswith("__MACOSX/"):
             files[name] = entry
@@ -156,39 +171,38 @@ def _checked_members(path: Path) -> dict[str, zipfile.ZipInfo]:
     return files
 
 
-def _listed(path: Path) -> list[zipfile.ZipInfo]:
-    start = b""
+def _listed(path: Path, called: str) -> list[zipfile.ZipInfo]:
     if path.is_file():  # Opening a pipe would wait for ever.
+        with reading(called), path.open("rb") as stream:
+            start = stream.read(2)
         try:
-            with path.open("rb") as stream:
-                start = stream.read(2)
-            with _opened(path) as archive:
+            with _opened(path, called) as archive:
                 return archive.infolist()
         except ModelError:
             raise
         except _UNREADABLE as error:
             if start == b"PK":
                 raise ModelError(
-                    f"The zip file {path} is damaged or was not copied whole."
+                    f"The zip file {called} is damaged or was not copied whole."
                 ) from error
     raise ModelError(
-        f"{path} is not a model package: it is neither a folder nor a readable zip file."
+        f"{called} is not a model package: it is neither a folder nor a readable zip file."
     )
 
 
-def _check_member(entry: zipfile.ZipInfo, path: Path) -> None:
-    unsafe = f"{path} is not a safe model package: its file {entry.filename!r}"
+def _check_member(entry: zipfile.ZipInfo, called: str) -> None:
+    unsafe = f"{called} is not a safe model package: its file {entry.filename!r}"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if not _stays_inside(_with_slashes(entry)):
         raise ModelError(f"{unsafe} points out of it.")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ModelError(f"{unsafe} is a link or no file at all.")
     if entry.flag_bits & _ENCRYPTED:
-        raise ModelError(f"{path} is encrypted; unpack it and use its folder.")
+        raise ModelError(f"{called} is encrypted; unpack it and use its folder.")
     if entry.compress_type not in _COMPRESSIONS:
         raise ModelError(
-            f"{path} is compressed in an unusual way; unpack it with the program that made it and "
-            "use its folder."
+            f"{called} is compressed in an unusual way; unpack it with the program that made it "
+            "and use its folder."
         )
 
 

@@ -43,7 +43,7 @@ class CardFields:
 
 def numerical_aperture(objective: str) -> float | None:
     """Read the numerical aperture off an objective's name, such as "20x/0.75 dry"."""
-    found = re.search(r"/\s*([01](?:[.,]\d+)?)", objective)
+    found = re.search(r"/\s*([01](?:[.,]\d+)?)(?![.,]?\d)", objective)
     return float(found[1].replace(",", ".")) if found else None
 
 

@@ -6,7 +6,11 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4 << 30
 _CHUNK_BYTES = 64 << 10
 _TIMEOUT_S = (10, 20)  # To connect, and between two pieces of data.
+_ABANDONED_S = 3600
 _INSTEAD = "or download the file with a browser and add it by its path"
 
 
@@ -78,7 +83,7 @@ def fetch(
         raise ModelError(f"{url} cannot be downloaded: only http and https addresses can.")
     target = download_of(url)
     if sha256 is None and target.exists() and _is_outdated(url, target):
-        target.unlink()
+        target.unlink(missing_ok=True)
     logger: logging.Logger = pooch.get_logger()
     logger.setLevel(logging.WARNING)  # It tells where it puts what, which is our business.
     try:
@@ -102,9 +107,9 @@ def fetch(
             "because it is damaged or not the file that was meant."
         ) from error
     except OSError as error:
-        _part_of(target).unlink(missing_ok=True)
         raise OSError(
-            f"The download of {url} cannot be written to {target.parent}: {error.strerror}."
+            f"The download of {url} cannot be written to {target.parent}: "
+            f"{error.strerror or error}."
         ) from error
     return target
 
@@ -137,16 +142,19 @@ def download_of(url: str) -> Path:
 def forget(url: str) -> None:
     """Delete what has been downloaded from an address."""
     target = download_of(url)
-    for path in (target, _part_of(target), _version_of(target)):
+    for path in (target, _version_of(target)):
         path.unlink(missing_ok=True)
+    for folder in (_part_of(target), *_abandoned(target)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _part_of(target: Path) -> Path:
+    """Folder in which a download that broke off waits for the next attempt."""
     return target.with_name(target.name + ".part")
 
 
 def _version_of(target: Path) -> Path:
-    """Where the server's name of the version is written that is there, whole or in part."""
+    """Where the server's name of the version is written that is there."""
     return target.with_name(target.name + ".version")
 
 
@@ -180,41 +188,93 @@ class _TooLargeError(ModelError):
 
 
 @dataclass(frozen=True)
+class _Part:
+    """What has come of a download, and of which version it is, in a folder."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def version(self) -> Path:
+        return self.folder / "version"
+
+    @property
+    def size(self) -> int:
+        return self.data.stat().st_size if self.data.exists() else 0
+
+
+def _claimed_part(target: Path) -> _Part:
+    """Take what an earlier attempt has left, which only one of several can, or begin anew."""
+    own = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")
+    for left in (_part_of(target), *_abandoned(target)):
+        with suppress(OSError):  # It is not there, or another attempt was faster.
+            left.rename(own)
+            return _Part(own)
+    own.mkdir()
+    return _Part(own)
+
+
+def _abandoned(target: Path) -> Iterator[Path]:
+    """Parts of attempts that were killed: nothing has come for far longer than they wait."""
+    for entry in target.parent.glob(f"{target.name}.part-*"):
+        with suppress(OSError):  # It has just been finished.
+            changed = max(path.stat().st_mtime for path in (entry, *entry.iterdir()))
+            if time.time() - changed > _ABANDONED_S:
+                yield entry
+
+
+@dataclass(frozen=True)
 class _Download:
-    """Downloads for pooch, into a part file that the next attempt continues."""
+    """Downloads for pooch, into a part of its own that the next attempt continues."""
 
     target: Path
     on_progress: Callable[[Progress], None] | None
     should_stop: StopCondition | None
 
     def __call__(self, url: str, output: str, _pooch: Any) -> None:
-        part, version = _part_of(self.target), _version_of(self.target)
-        with self._request(url) as response:
-            if response.status_code == 206:
-                done = part.stat().st_size
-            else:
-                done = 0
-                part.unlink(missing_ok=True)
-                version.write_text(_version(response), "utf-8")
+        import requests
+
+        part, keep = _claimed_part(self.target), False
+        try:
+            self._fill(part, url)
+            os.replace(part.data, output)
+            part.version.replace(_version_of(self.target))
+        except _TooLargeError:
+            raise
+        except (ModelError, Cancelled, KeyboardInterrupt, requests.RequestException):
+            keep = part.size > 0
+            raise
+        finally:
+            if keep:
+                with suppress(OSError):  # What another attempt has left is there already.
+                    part.folder.rename(_part_of(self.target))
+            shutil.rmtree(part.folder, ignore_errors=True)
+
+    def _fill(self, part: _Part, url: str) -> None:
+        """Bring a part to the length that the server says."""
+        with self._request(part, url) as response:
+            if response.status_code != 206:
+                part.data.unlink(missing_ok=True)
+                part.version.write_text(_version(response), "utf-8")
+            done = part.size
             length = response.headers.get("Content-Length", "")
             # The length of packed data says nothing about how much will be written.
             known = length.isdecimal() and "Content-Encoding" not in response.headers
             total = done + int(length) if known else None
-            try:
-                with part.open("ab") as stream:
-                    self._copy(response, stream, url, done, total)
-            except _TooLargeError:
-                part.unlink()
-                raise
-        os.replace(part, output)
+            with part.data.open("ab") as stream:
+                done = self._copy(response, stream, url, done, total)
+        if part.size != (done if total is None else total):
+            raise _broken_off(url)
 
-    def _request(self, url: str) -> Response:
+    def _request(self, part: _Part, url: str) -> Response:
         """Ask for what is missing, or for all of it if the server has another version now."""
         import requests
 
-        part, version = _part_of(self.target), _version_of(self.target)
-        have = part.stat().st_size if part.exists() else 0
-        known = version.read_text("utf-8") if version.exists() else ""
+        have = part.size
+        known = part.version.read_text("utf-8") if part.version.exists() else ""
         headers = {"Accept-Encoding": "identity"}
         if have and known:
             headers |= {"Range": f"bytes={have}-", "If-Range": known}
@@ -223,8 +283,8 @@ class _Download:
         begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if "Range" in headers and (status == 416 or (status == 206 and not begins)):
             response.close()
-            part.unlink()
-            return self._request(url)
+            part.data.unlink()
+            return self._request(part, url)
         if status not in (200, 206):
             response.close()
             raise ModelError(
@@ -233,15 +293,11 @@ class _Download:
             )
         return response
 
-    def _copy(
-        self, response: Response, stream: Any, url: str, done: int, total: int | None
-    ) -> None:
+    def _copy(self, response: Response, stream: Any, url: str, done: int, total: int | None) -> int:
+        """Write what comes; returns how much there is then."""
         import requests
 
         progress = None if total is None else Progress(total, done)
-        broken_off = ModelError(
-            f"The download of {url} broke off before its end; run the same again to go on."
-        )
         if total is not None and total > _MOST_BYTES:
             raise _TooLargeError(url)
         try:
@@ -256,6 +312,11 @@ class _Download:
                 if self.should_stop is not None and self.should_stop():
                     raise Cancelled
         except requests.RequestException as error:
-            raise broken_off from error
-        if total is not None and done != total:
-            raise broken_off
+            raise _broken_off(url) from error
+        return done
+
+
+def _broken_off(url: str) -> ModelError:
+    return ModelError(
+        f"The download of {url} broke off before its end; run the same again to go on."
+    )

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.download import checked_sha256, digest_of, fetch, forget
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, reading
 from napari_deepz.generators.library import bundled_models, user_models_folder, user_packages
 from napari_deepz.generators.package import (
     MAX_WEIGHTS_BYTES,
@@ -26,13 +27,15 @@ from napari_deepz.generators.package import (
     read_spec,
     read_test,
 )
-from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.generators.spec import UNKNOWN_OBJECTIVE, ModelSpec
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
 _PARTIAL = ".partial-"
 _OLD_S = 24 * 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+PackageKind = Literal["native", "bioimageio", "saved-model"]
 
 
 def add_model(
@@ -88,15 +91,14 @@ def add_model(
         _clear_leftovers(folder)
         with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as scratch:
             staged = Path(scratch) / "package"
-            foreign = False
+            kind: PackageKind | None = None
             try:
-                foreign = _is_foreign(path)
-                model = _stage(path, staged, fields, foreign, should_stop)
-            except ModelError as error:
-                if url is not None and not foreign:  # There, more fields may help the next time.
+                kind = kind_of(path, called=str(source))
+                model = _stage(path, staged, fields, kind, str(source), should_stop)
+            except ModelError:
+                if url is not None and kind != "bioimageio":  # There, more fields may help.
                     forget(url)
-                said = str(error).replace(str(staged), str(source)).replace(str(path), str(source))
-                raise ModelError(said) from error
+                raise
             _check_name(model.spec.name)
             _check_free(model, folder)
             staged.rename(folder / model.spec.name)
@@ -105,6 +107,59 @@ def add_model(
             f"The model cannot be written to {folder}: {error.strerror or error}."
         ) from error
     return model.spec
+
+
+def kind_of(path: Path, *, called: str | None = None) -> PackageKind:
+    """Tell what kind of model a path leads to, without reading the model.
+
+    Parameters
+    ----------
+    path : Path
+        A folder or a zip file.
+    called : str, optional
+        What sentences call it, where its path would mean nothing to the user.
+
+    Returns
+    -------
+    str
+        "native" for a package of napari-deepz, "bioimageio" for one of bioimage.io,
+        "saved-model" for a folder of TensorFlow.
+
+    Raises
+    ------
+    ModelError
+        If it is none of them, or cannot be read.
+    """
+    from napari_deepz.generators.bioimageio import is_bioimageio
+    from napari_deepz.generators.tensorflow import is_saved_model
+
+    called = str(path) if called is None else called
+    with reading(called):
+        if is_saved_model(path):
+            return "saved-model"
+    files = PackageFiles(path, called=called)
+    if SPEC_FILE in files:
+        return "native"
+    if is_bioimageio(files):
+        return "bioimageio"
+    raise ModelError(f"{called} is not a whole model package: it has no {SPEC_FILE}.")
+
+
+def check_new_name(name: str) -> None:
+    """Check that a model can be added under a name, before a long work to make it.
+
+    Raises
+    ------
+    ModelError
+        If it is no name for a model, or taken.
+    """
+    _check_name(name)
+    taken = [*bundled_models(), *(spec.name for _, spec in user_packages())]
+    folder = user_models_folder()
+    if folder.is_dir():
+        taken += [entry.name for entry in folder.iterdir()]
+    if name.casefold() in map(str.casefold, taken):
+        raise ModelError(f"There is a model called '{name}' already; choose another name.")
 
 
 def remove_model(name: str) -> Path:
@@ -142,38 +197,45 @@ def remove_model(name: str) -> Path:
     return package
 
 
+def _completed(spec: ModelSpec, fields: CardFields, called: str) -> ModelSpec:
+    """Rename a model, and fill in what its card leaves unsaid."""
+    said = fields.given()
+    unsaid = {"name": said.get("name", spec.name)}
+    if spec.objective == UNKNOWN_OBJECTIVE:
+        unsaid |= {key: said[key] for key in ("objective", "na") if key in said}
+    if spec.pixel_size_um is None and "pixel_size_um" in said:
+        unsaid["pixel_size_um"] = said["pixel_size_um"]
+    if refused := said.keys() - unsaid.keys() - {"na"}:
+        names = {"objective": "objective", "pixel_size_um": "pixel size", "axial_range_um": "range"}
+        which = " and ".join(names[key] for key in sorted(refused))
+        raise ModelError(
+            f"The card of the model in {called} says its {which} itself; add it without these, and "
+            f"correct {SPEC_FILE} in its folder if that is wrong."
+        )
+    return ModelSpec.model_validate(spec.model_dump() | unsaid)
+
+
 def _check_digest(path: Path, sha256: str | None) -> None:
     if sha256 is None:
         return
     wanted = checked_sha256(sha256)
-    if not path.is_file():
-        raise ModelError(f"{path} is no file, and only files have a checksum.")
-    if digest_of(path) != wanted:
+    with reading(str(path)):
+        if not path.is_file():
+            raise ModelError(f"{path} is no file, and only files have a checksum.")
+        found = digest_of(path)
+    if found != wanted:
         raise ModelError(
             f"{path} does not have the SHA-256 checksum {wanted}; it is damaged or not the file "
             "that was meant."
         )
 
 
-def _is_foreign(source: Path) -> bool:
-    """Whether a package is one of bioimage.io, not of napari-deepz."""
-    from napari_deepz.generators.bioimageio import is_bioimageio
-    from napari_deepz.generators.tensorflow import is_saved_model
-
-    if is_saved_model(source):
-        raise ModelError(
-            f"{source} is a TensorFlow model; run 'napari-deepz models convert' on it, and add "
-            "what that writes."
-        )
-    files = PackageFiles(source)
-    return SPEC_FILE not in files and is_bioimageio(files)
-
-
 def _stage(
     source: Path,
     staged: Path,
     fields: CardFields,
-    foreign: bool,
+    kind: PackageKind,
+    called: str,
     should_stop: StopCondition | None,
 ) -> Model:
     """Write a package beside its place, and read it as it will be read there."""
@@ -183,24 +245,29 @@ def _stage(
         if should_stop is not None and should_stop():
             raise Cancelled
 
+    if kind == "saved-model":
+        raise ModelError(
+            f"{called} is a TensorFlow model; run 'napari-deepz models convert' on it, and add "
+            "what that writes."
+        )
     check_stop()
-    if foreign:
-        import_bioimageio(source, staged, fields)
+    if kind == "bioimageio":
+        import_bioimageio(source, staged, fields, should_stop, called=called)
     else:
-        spec, files = read_spec(source), PackageFiles(source)
+        spec, files = read_spec(source, called=called), PackageFiles(source, called=called)
         network_file = SCRIPT_FILE if spec.architecture == "torchscript" else WEIGHTS_FILE
         staged.mkdir()
         for name in (network_file, TEST_FILE, SPEC_FILE):
             if name in files:
                 (staged / name).write_bytes(files.read(name, MAX_WEIGHTS_BYTES))
             check_stop()
-        if fields.name is not None and fields.name != spec.name:
-            renamed = ModelSpec.model_validate(spec.model_dump() | {"name": fields.name})
-            card = renamed.model_dump_json(indent=2) + "\n"
+        changed = _completed(spec, fields, called)
+        if changed != spec:
+            card = changed.model_dump_json(indent=2) + "\n"
             (staged / SPEC_FILE).write_text(card, "utf-8", newline="\n")
     check_stop()
-    model = load_package(staged)
-    read_test(staged)
+    model = load_package(staged, called=called)
+    read_test(staged, called=called, size_multiple=model.network.size_multiple)
     check_stop()
     return model
 
@@ -209,7 +276,7 @@ def _check_name(name: str) -> None:
     """Refuse what cannot be the name of a model, or of a folder on every system."""
     if not _NAME.fullmatch(name) or _RESERVED.fullmatch(name) or name.endswith("."):
         raise ModelError(
-            f"'{name}' cannot be a model's name: choose one with --name, of up to 80 letters, "
+            f"'{name}' cannot be a model's name: choose one of up to 80 letters, "
             "digits, dots, dashes and underscores, that Windows allows for a folder."
         )
 

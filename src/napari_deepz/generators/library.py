@@ -21,7 +21,9 @@ _ZOO = Path(__file__).with_name("zoo")
 def user_models_folder() -> Path:
     """Where the user keeps models: the variable NAPARI_DEEPZ_MODELS, else the data folder."""
     chosen = os.environ.get(MODELS_VARIABLE)
-    return Path(chosen) if chosen else platformdirs.user_data_path("napari-deepz") / "models"
+    if not chosen:
+        return platformdirs.user_data_path("napari-deepz") / "models"
+    return Path(os.path.expanduser(chosen))  # That of pathlib raises where there is no such user.
 
 
 def list_models() -> dict[str, Path]:

@@ -7,7 +7,6 @@ its weights, ``network.torchscript``, for those of others.
 from __future__ import annotations
 
 import hashlib
-import reprlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.base import Generator
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
 from napari_deepz.generators.torchscript.generator import load_torchscript
@@ -37,6 +36,8 @@ TEST_FILE = "test.safetensors"
 _MAX_SPEC_BYTES = 1 << 20
 _MAX_TEST_BYTES = 64 << 20
 MAX_WEIGHTS_BYTES = 4 << 30
+# All are float32 exactly.
+_WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,15 @@ class Model:
     source: Path
 
 
-def load_package(path: Path) -> Model:
+def load_package(path: Path, *, called: str | None = None) -> Model:
     """Load a model from its package.
 
     Parameters
     ----------
     path : Path
         A folder or a zip file.
+    called : str, optional
+        What sentences call the package, where its path would mean nothing to the user.
 
     Returns
     -------
@@ -78,80 +81,115 @@ def load_package(path: Path) -> Model:
     ModelError
         If the package is broken: the message says what is wrong.
     """
-    files = PackageFiles(path)
+    files = PackageFiles(path, called=called)
     spec = _parse_spec(files)
     if spec.architecture == "torchscript":
         data = files.read(SCRIPT_FILE, MAX_WEIGHTS_BYTES)
-        network: Generator = spec.wrap(load_torchscript(data, f"in {path}"))
+        network: Generator = spec.wrap(load_torchscript(data, f"in {files.called}"))
     else:
         data = files.read(WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
-        network = _with_weights(spec, data, path)
+        network = _with_weights(spec, data, files.called)
     return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
 
 
-def _with_weights(spec: ModelSpec, data: bytes, path: Path) -> Generator:
+def _with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
     try:
         weights = parse_weights(data)
     except SafetensorError as error:
         raise ModelError(
-            f"The weights of the model in {path} cannot be read; the file is damaged or was "
+            f"The weights of the model in {called} cannot be read; the file is damaged or was "
             "not copied whole."
         ) from error
     with torch.device("meta"):
         network = spec.build()  # Takes no memory, however large the card says it is.
-    check_weights(network, weights, path)
+    check_weights(network, weights, called)
     network.to_empty(device="cpu")
     network.load_state_dict(weights)
     return network
 
 
-def read_test(path: Path) -> StoredTest | None:
+def read_test(
+    path: Path, *, called: str | None = None, size_multiple: int = 1
+) -> StoredTest | None:
     """Read the test that a package carries; None where it carries none.
+
+    Parameters
+    ----------
+    path : Path
+        A folder or a zip file.
+    called : str, optional
+        What sentences call the package, where its path would mean nothing to the user.
+    size_multiple : int
+        That of the model's network, which must be able to take the images.
+
+    Returns
+    -------
+    StoredTest or None
 
     Raises
     ------
     ModelError
-        If it is damaged.
+        If it is damaged, or of a size that the network cannot take.
     """
-    files = PackageFiles(path)
+    files = PackageFiles(path, called=called)
     if TEST_FILE not in files:
         return None
-    return parse_test(files.read(TEST_FILE, _MAX_TEST_BYTES), f"of the model in {path}")
+    data = files.read(TEST_FILE, _MAX_TEST_BYTES)
+    return parse_test(data, f"of the model in {files.called}", size_multiple)
 
 
-def read_spec(package: Path) -> ModelSpec:
+def read_spec(package: Path, *, called: str | None = None) -> ModelSpec:
     """Read a package's card without its weights.
+
+    Parameters
+    ----------
+    package : Path
+        A folder or a zip file.
+    called : str, optional
+        What sentences call the package, where its path would mean nothing to the user.
+
+    Returns
+    -------
+    ModelSpec
 
     Raises
     ------
     ModelError
         If the path is not a model package, or its card is not valid.
     """
-    return _parse_spec(PackageFiles(package))
+    return _parse_spec(PackageFiles(package, called=called))
 
 
 def _parse_spec(files: PackageFiles) -> ModelSpec:
-    text, package = files.read(SPEC_FILE, _MAX_SPEC_BYTES), files.path
+    text, package = files.read(SPEC_FILE, _MAX_SPEC_BYTES), files.called
     try:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
-        # What the file says is shown shortened, and without line breaks or the terminal's codes.
-        where = ascii(".".join(str(part) for part in first["loc"])[:80])[1:-1]
+        where = quoted(".".join(str(part) for part in first["loc"]))
         if where == "format_version":
             raise ModelError(
-                f"The model in {package} has format version {reprlib.repr(first['input'])}, but this "
-                "napari-deepz reads version 1; update napari-deepz to use it."
+                f"The model in {package} has format version {quoted(first['input'], 20)}, but "
+                "this napari-deepz reads version 1; update napari-deepz to use it."
             ) from error
-        said = first["msg"].removeprefix("Value error, ")
+        said = quoted(first["msg"].removeprefix("Value error, "), 200)
         about = f" at '{where}'" if where else ""
         raise ModelError(
             f"The {SPEC_FILE} of the model in {package} is not valid{about}: {said}."
         ) from error
 
 
-def check_weights(network: Generator, weights: dict[str, Tensor], package: Path) -> None:
-    """Compare names and shapes with those of a generator, and look for broken values.
+def check_weights(network: Generator, weights: dict[str, Tensor], package: str | Path) -> None:
+    """Compare names and shapes with those of a generator, and look at types and values.
+
+    Parameters
+    ----------
+    network : Generator
+        What the weights are for.
+    weights : dict of str to Tensor
+        As they were read from a file.
+    package : str or Path
+        What a sentence calls the package.
 
     Raises
     ------
@@ -166,6 +204,13 @@ def check_weights(network: Generator, weights: dict[str, Tensor], package: Path)
             f"{len(weights.keys() - wanted.keys())} unexpected."
         )
     for name, tensor in sorted(weights.items()):
+        plain = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_nested)
+        if not plain or tensor.dtype not in _WEIGHT_TYPES:
+            kind = str(tensor.dtype).removeprefix("torch.") if plain else "not stored plainly"
+            raise ModelError(
+                f"The weights in {package} are not of a type that can be used: '{name}' is {kind}, "
+                "but float32 or float16 is needed."
+            )
         if tensor.shape != wanted[name].shape:
             raise ModelError(
                 f"The weights in {package} have the wrong shape: '{name}' is "

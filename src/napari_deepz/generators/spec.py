@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -10,7 +12,7 @@ from torch.jit import ScriptModule
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.torchscript.generator import TorchScriptGenerator
 from napari_deepz.intensity import METHODS, is_method
@@ -18,6 +20,8 @@ from napari_deepz.intensity import METHODS, is_method
 UNKNOWN_OBJECTIVE = "unknown objective"
 
 _PIXEL_SIZE_TOLERANCE = 0.02
+# Control characters, which a terminal obeys, broken ones, and line breaks that no editor shows.
+_FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
 Architecture = Literal["deepz-unet", "encode-once", "torchscript"]
 
@@ -59,9 +63,22 @@ Parameters = DeepZUNetParameters | EncodeOnceParameters | TorchScriptParameters
 
 def _known_normalisation(name: str) -> str:
     if not is_method(name):
-        known = ", ".join(METHODS)
-        raise ValueError(f"'{name}' is no known normalisation ({known}, percentiles-LOW-HIGH)")
+        known = ", ".join((*METHODS, "percentiles-LOW-HIGH"))
+        raise ValueError(f"'{quoted(name)}' is no known normalisation ({known})")
     return name
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """All texts in what JSON can hold."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_in(key)
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
 
 
 class ModelSpec(BaseModel):
@@ -104,8 +121,16 @@ class ModelSpec(BaseModel):
             json.dumps(self.training, allow_nan=False)
         except ValueError as error:
             raise ValueError("'training' holds a number that is not finite") from error
+        self._check_texts()
         self._checked_parameters()
         return self
+
+    def _check_texts(self) -> None:
+        for field, value in self:
+            allowed = "\n\t" if field in ("description", "citation") else ""
+            for character in "".join(_texts_in(value)):
+                if character not in allowed and unicodedata.category(character) in _FORBIDDEN:
+                    raise ValueError(f"'{field}' holds a control character, {character!a}")
 
     def _checked_parameters(self) -> Parameters:
         if self.architecture == "deepz-unet":

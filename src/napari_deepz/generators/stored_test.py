@@ -94,13 +94,26 @@ def serialise_test(test: StoredTest) -> bytes:
     )
 
 
-def parse_test(data: bytes, where: str) -> StoredTest:
+def parse_test(data: bytes, where: str, size_multiple: int = 1) -> StoredTest:
     """Read a test.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : str
+        What a sentence calls the model, such as "of the model in worm.zip".
+    size_multiple : int
+        Height and width must be multiples of this.
+
+    Returns
+    -------
+    StoredTest
 
     Raises
     ------
     ModelError
-        If the data are no test; names the file as `where` does.
+        If the data are no test, or one of a size that the network cannot take.
     """
     try:
         tensors = parse_tensors(data)
@@ -110,6 +123,11 @@ def parse_test(data: bytes, where: str) -> StoredTest:
     shape = arrays[0].shape
     if any(a.ndim != 2 or a.shape != shape or a.dtype != np.float32 for a in arrays):
         raise ModelError(f"The stored test {where} is not made of three float32 images.")
+    if not all(side > 0 and side % size_multiple == 0 for side in shape):
+        raise ModelError(
+            f"The stored test {where} has images of {shape[1]} x {shape[0]} pixels, but its "
+            f"network needs multiples of {size_multiple}."
+        )
     if not all(np.isfinite(a).all() for a in arrays) or arrays[2].std() == 0:
         raise ModelError(f"The stored test {where} holds values that make no test.")
     return StoredTest(*arrays)

@@ -63,8 +63,9 @@ class ImageForm:
         )
         self.widget = Rows(self.choice, self.pixel_size, self.write)
         self._ask_pixel_size(False)
+        self._typed_for: Image | None = None
         self.choice.changed.connect(lambda _: self.changed.emit())
-        self.pixel_size.changed.connect(lambda _: self.changed.emit())
+        self.pixel_size.changed.connect(self._on_typed)
         self.write.changed.connect(self.write_pixel_size)
 
     @property
@@ -80,11 +81,18 @@ class ImageForm:
             self.choice.value = self.choice.choices[1]
 
     def suggest_pixel_size(self, model_um: float | None) -> None:
-        """Fill in what the layer's scale suggests, or else the model's pixel size."""
-        if self.layer is not None:
+        """Fill in what the layer's scale suggests, or else the model's pixel size.
+
+        What the user has typed for this layer stays.
+        """
+        if self.layer is not None and self.layer is not self._typed_for:
             guess_um = likely_pixel_size_um(self.layer) or model_um
             with self.pixel_size.changed.blocked():
                 self.pixel_size.value = guess_um or self.pixel_size.value
+
+    def _on_typed(self, _: float) -> None:
+        self._typed_for = self.layer
+        self.changed.emit()
 
     def write_pixel_size(self) -> None:
         """Write the entered pixel size into a layer that has none."""

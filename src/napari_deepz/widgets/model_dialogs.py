@@ -1,4 +1,4 @@
-"""The windows about models: the card of one, and what the user knows about one to be converted."""
+"""The windows about models: the card of one, and what the user knows about one from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
 from napari_deepz.generators.card import CardFields, model_card
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.installing import check_new_name
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import PUBLISHED_RANGE_UM, suggested_name
 from napari_deepz.widgets.forms import Rows, wrapped_text
 
 _CARD_SIZE = (560, 480)
+_FARTHEST_UM = 1000.0
 
 
 class ModelCard(QDialog):  # type: ignore[misc]
@@ -46,72 +49,120 @@ class ModelCard(QDialog):  # type: ignore[misc]
         self.resize(*_CARD_SIZE)
 
 
-class ConversionDialog(QDialog):  # type: ignore[misc]
-    """Asks what a SavedModel folder does not say about its model.
+class NewModelDialog(QDialog):  # type: ignore[misc]
+    """Asks what the user knows about a model from elsewhere, and closes only if it makes sense.
 
     Parameters
     ----------
-    folder : Path
-        The SavedModel.
+    path : Path
+        Where the model comes from.
+    about : str
+        What the user should know.
+    action : str
+        What the button says.
+    range_um : tuple of float or None
+        Distances to begin with; None where the package may say them itself.
     parent : QWidget
         Above which it stands.
     """
 
-    def __init__(self, folder: Path, parent: QWidget) -> None:
+    def __init__(
+        self,
+        path: Path,
+        about: str,
+        action: str,
+        range_um: tuple[float, float] | None,
+        parent: QWidget,
+    ) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle("Convert a TensorFlow model")
-        about = wrapped_text()
-        about.setText(
-            f"'{folder.name}' is a TensorFlow model. It can be converted once and is then kept "
-            "among your models. Say what you know of it: a model is only right for the objective "
-            "and the pixel size that it was trained with."
-        )
+        self.setWindowTitle(action)
+        explanation, self.problem = wrapped_text(), wrapped_text()
+        explanation.setText(about)
+        unknown = "not known" if range_um is not None else "as the package says"
         self.name = LineEdit(
             label="Name",
-            value=suggested_name(folder),
+            value=suggested_name(path.with_suffix("") if path.is_file() else path),
             tooltip="Under which you will find the model.",
         )
         self.objective = LineEdit(
             label="Objective", tooltip="Of the training images, such as 20x/0.75 dry."
         )
+        self.objective.native.setPlaceholderText(unknown)
         self.pixel_size = FloatSpinBox(
             label="Pixel size (µm)",
             min=0,
-            max=100,
+            max=20,
             step=0.005,
             tooltip="Of the training images; other images are resampled to it. 0: not known.",
         )
         self.pixel_size.native.setDecimals(4)
-        self.pixel_size.native.setSpecialValueText("not known")
+        self.pixel_size.native.setSpecialValueText(unknown)
+        start_um = range_um or (-_FARTHEST_UM, -_FARTHEST_UM)
         self.lowest, self.highest = (
             FloatSpinBox(
                 label=f"{which} distance (µm)",
-                min=-1000,
-                max=1000,
+                min=-_FARTHEST_UM,
+                max=_FARTHEST_UM,
                 step=0.5,
                 value=value,
                 tooltip="That the model was trained on: ±10 µm for the published 20x models, "
                 "±2.7 µm for the 40x one.",
             )
-            for which, value in zip(("Smallest", "Largest"), PUBLISHED_RANGE_UM, strict=True)
+            for which, value in zip(("Smallest", "Largest"), start_um, strict=True)
         )
+        for row in (self.lowest, self.highest):
+            row.native.setSpecialValueText(unknown)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.convert = self.buttons.addButton("Convert", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.go = self.buttons.addButton(action, QDialogButtonBox.ButtonRole.AcceptRole)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        layout.addWidget(about)
-        layout.addWidget(
-            Rows(self.name, self.objective, self.pixel_size, self.lowest, self.highest)
-        )
+        layout.addWidget(explanation)
+        rows = (self.name, self.objective, self.pixel_size, self.lowest, self.highest)
+        layout.addWidget(Rows(*rows))
+        layout.addWidget(self.problem)
         layout.addWidget(self.buttons)
 
     def fields(self) -> CardFields:
         """What the user said."""
+        ends_um = (self.lowest.value, self.highest.value)
         return CardFields(
             name=self.name.value.strip(),
             objective=self.objective.value.strip() or None,
             pixel_size_um=self.pixel_size.value or None,
-            axial_range_um=(self.lowest.value, self.highest.value),
+            axial_range_um=None if ends_um == (-_FARTHEST_UM, -_FARTHEST_UM) else ends_um,
         )
+
+    def accept(self) -> None:
+        """Close, or say what is wrong."""
+        fields = self.fields()
+        try:
+            check_new_name(str(fields.name))
+            if fields.axial_range_um is not None:
+                low_um, high_um = fields.axial_range_um
+                if not low_um < high_um:
+                    raise ModelError("The largest distance must be larger than the smallest one.")
+        except ModelError as error:
+            self.problem.setText(f"⚠ {error}")
+        else:
+            super().accept()
+
+
+def ask_conversion(folder: Path, parent: QWidget) -> NewModelDialog:
+    """Ask about a TensorFlow SavedModel, which says nothing about itself."""
+    about = (
+        f"'{folder.name}' is a TensorFlow model. It is converted once and then kept among your "
+        "models. Say what you know of it: a model is only right for the objective, pixel size and "
+        "distances that it was trained with. ±10 µm are those of the published 20x models."
+    )
+    return NewModelDialog(folder, about, "Convert", PUBLISHED_RANGE_UM, parent)
+
+
+def ask_adding(path: Path, parent: QWidget) -> NewModelDialog:
+    """Ask about a bioimage.io package, which may say all or nothing about itself."""
+    about = (
+        f"'{path.name}' is a bioimage.io package. It is checked and then kept among your models. "
+        "Fill in only what the package does not say itself, or what you know better."
+    )
+    return NewModelDialog(path, about, "Add", None, parent)

@@ -10,13 +10,13 @@ from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.bioimageio import is_bioimageio
 from napari_deepz.generators.bioimageio.description import DESCRIPTION_FILES
+from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.installing import kind_of
 from napari_deepz.generators.library import list_models
 from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
-from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow, is_saved_model
+from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.model_dialogs import ModelCard
 
@@ -43,8 +43,8 @@ class ModelForm:
     found_bioimageio = Signal(Path)
 
     def __init__(self) -> None:
+        self._opened: dict[str, Path] = {}
         self._models = list_models()
-        self._specs: dict[Path, ModelSpec] = {}
         self.choice = ComboBox(
             label="Model",
             choices=lambda _: list(self._models.items()),
@@ -71,12 +71,21 @@ class ModelForm:
 
     @property
     def spec(self) -> ModelSpec | None:
-        """Card of the chosen model."""
+        """Card of the chosen model, as it is now; None where there is none any more."""
         if self.package is None:
             return None
-        if self.package not in self._specs:
-            self._specs[self.package] = read_spec(self.package)
-        return self._specs[self.package]
+        try:
+            return read_spec(self.package)
+        except ModelError:
+            return None
+
+    def reset_choices(self) -> None:
+        """Look again which models there are."""
+        before = self.package
+        self._models = list_models() | self._opened
+        self.choice.reset_choices()
+        if self.package != before:
+            self.restore()
 
     def restore(self) -> None:
         """Choose the model that is there by default."""
@@ -97,9 +106,13 @@ class ModelForm:
             If it is not a model package.
         """
         name = read_spec(package).name
-        taken = self._models.get(name, package) != package
-        self._models[f"{name} ({package})" if taken else name] = package
+        known = list_models()
+        if package not in known.values():
+            self._opened[f"{name} ({package})" if name in known else name] = package
+        self._models = known | self._opened
         self.choice.reset_choices()
+        if self.package == package:
+            self.changed.emit()
         self.choice.value = package
 
     def open_path(self, path: Path) -> None:
@@ -111,10 +124,11 @@ class ModelForm:
             If it is no model, or one that needs what is not installed.
         """
         package = path.parent if path.name in _FILES else path
-        if is_saved_model(package):
+        kind = kind_of(package)
+        if kind == "saved-model":
             check_tensorflow()
             self.found_saved_model.emit(package)
-        elif is_bioimageio(PackageFiles(package)):
+        elif kind == "bioimageio":
             self.found_bioimageio.emit(package)
         else:
             self.add(package)

@@ -58,8 +58,17 @@ def convert_model(folder: Path, fields: CardFields, send: Send, should_stop: Sto
     send(ModelReady(find_package(spec.name), conversion.notes))
 
 
-def add_to_models(path: Path, send: Send, should_stop: StopCondition) -> None:
+def add_to_models(path: Path, fields: CardFields, send: Send, should_stop: StopCondition) -> None:
     """Add a bioimage.io package to the user's folder: sends `ModelReady`.
+
+    Parameters
+    ----------
+    path : Path
+        The package.
+    fields : CardFields
+        What the user says about it.
+    send, should_stop : callable
+        From the job.
 
     Raises
     ------
@@ -68,5 +77,5 @@ def add_to_models(path: Path, send: Send, should_stop: StopCondition) -> None:
     ValueError, OSError
         If it cannot be used; one sentence.
     """
-    spec = add_model(path, should_stop=should_stop)
+    spec = add_model(path, fields=fields, should_stop=should_stop)
     send(ModelReady(find_package(spec.name)))

@@ -24,14 +24,13 @@ from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_deepz.engine.devices import choose_device, describe_device
 from napari_deepz.engine.refocus import RefocusWarning
-from napari_deepz.generators.card import CardFields
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface, SurfaceWarning
 from napari_deepz.widgets.exporting import ask_export
 from napari_deepz.widgets.forms import Rows, group, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import View
-from napari_deepz.widgets.model_dialogs import ConversionDialog
+from napari_deepz.widgets.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.model_form import ModelForm
 from napari_deepz.widgets.model_work import ModelReady, add_to_models, convert_model
 from napari_deepz.widgets.results import ResultLayer, place, results_in, shown_depth_um
@@ -98,8 +97,9 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.image.choice.changed.connect(self._suggest_pixel_size)
         for form in (self.image, self.model, self.surface):
             form.changed.connect(self._review_soon)
+        self.model.changed.connect(self._on_model)
         self.model.found_saved_model.connect(self._ask_conversion)
-        self.model.found_bioimageio.connect(self._add_model)
+        self.model.found_bioimageio.connect(self._ask_adding)
         self.placement.changed.connect(self._place_results)
         self.panel.refocus_clicked.connect(self.refocus)
         self.panel.cancel_clicked.connect(self.cancel)
@@ -139,6 +139,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
     def reset_choices(self, _: Any = None) -> None:
         """Look again which layers there are; napari calls this when they change."""
         self.image.reset_choices()
+        self.model.reset_choices()
         self.surface.reset_choices()
         self._review_soon()
 
@@ -166,7 +167,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
             except ValueError as error:
                 cautions = [str(error)]
         self.image_facts.setText(image_text)
-        self.model_facts.setText(model_facts(spec) if spec is not None else _NO_MODEL)
+        self.model_facts.setText(model_facts(spec) if spec is not None else self._no_model())
         self.model_facts.setToolTip(spec.description if spec is not None else "")
         self.result_facts.setText(result_text)
         self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
@@ -177,6 +178,10 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.panel.allow(
             refocus=self.image.layer is not None and spec is not None, export=bool(results)
         )
+
+    def _no_model(self) -> str:
+        package = self.model.package
+        return _NO_MODEL if package is None else f"The model in {package} is not there any more."
 
     def refocus(self) -> None:
         """Start a run with the present settings."""
@@ -233,15 +238,16 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
             self._start(partial(export_planes, request), "Exporting", total=len(request.planes))
 
     def _ask_conversion(self, folder: Path) -> None:
-        dialog = ConversionDialog(folder, self)
-        dialog.accepted.connect(lambda: self._convert(folder, dialog.fields()))
+        dialog = ask_conversion(folder, self)
+        self._on_accept(dialog, partial(convert_model, folder), "Converting the model")
+
+    def _ask_adding(self, path: Path) -> None:
+        dialog = ask_adding(path, self)
+        self._on_accept(dialog, partial(add_to_models, path), "Adding the model")
+
+    def _on_accept(self, dialog: NewModelDialog, work: Callable[..., None], what: str) -> None:
+        dialog.accepted.connect(lambda: self._bring_model(partial(work, dialog.fields()), what))
         dialog.open()
-
-    def _convert(self, folder: Path, fields: CardFields) -> None:
-        self._bring_model(partial(convert_model, folder, fields), "Converting the model")
-
-    def _add_model(self, path: Path) -> None:
-        self._bring_model(partial(add_to_models, path), "Adding the model")
 
     def _bring_model(self, work: Work, what: str) -> None:
         if self.state.phase is Phase.IDLE:
@@ -318,7 +324,12 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         if self._result is not None and self._result.is_lost:
             self.cancel()
 
-    def _suggest_pixel_size(self, _: Any) -> None:
+    def _on_model(self) -> None:
+        self._suggest_pixel_size()
+        if self.state.phase is Phase.IDLE:
+            self.state.message = f"Computes on {self._device}."
+
+    def _suggest_pixel_size(self, _: Any = None) -> None:
         self.image.suggest_pixel_size(self.model.spec.pixel_size_um if self.model.spec else None)
 
     def _place_results(self, _: Any) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.bioimageio.description import TensorDescription, read_file
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 
 _MAX_ARRAY_BYTES = 256 << 20
 
@@ -30,20 +30,22 @@ def read_test_array(files: PackageFiles, tensor: TensorDescription) -> NDArray[n
     """
     if tensor.test_tensor is None:
         raise ModelError(
-            f"The bioimage.io package {files.path} has no test image for '{tensor.id}', so nobody "
-            "can tell whether its network still works."
+            f"The bioimage.io package {files.called} has no test image for "
+            f"'{quoted(tensor.id)}', so "
+            "nobody can tell whether its network still works."
         )
     data = read_file(files, tensor.test_tensor, _MAX_ARRAY_BYTES)
+    source = quoted(tensor.test_tensor.source)
     try:
         array = _parse_npy(data)
     except (ValueError, TypeError, EOFError, MemoryError, OverflowError, RecursionError) as error:
         raise ModelError(
-            f"The test image {tensor.test_tensor.source} in {files.path} is not an array of "
-            "numbers in NumPy's format."
+            f"The test image {source} in {files.called} is not an array of numbers in NumPy's "
+            "format."
         ) from error
     if array.ndim != 4 or array.shape[0] != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ModelError(
-            f"The test image {tensor.test_tensor.source} in {files.path} is not one image (1, "
+            f"The test image {source} in {files.called} is not one image (1, "
             f"channels, Y, X) of finite numbers; its shape is {array.shape}."
         )
     image: NDArray[np.float32] = array[0].astype(np.float32)

@@ -12,16 +12,28 @@ import itertools
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 
 DESCRIPTION_FILES = ("bioimageio.yaml", "rdf.yaml")
 OWN_SECTION = "napari_deepz"
 
 _MAX_DESCRIPTION_BYTES = 1 << 19
 _MOST_VALUES = 1 << 18
+
+
+# Descriptions are folded over several lines; a card has each text in one.
+Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
 class _Part(BaseModel):
@@ -107,14 +119,14 @@ class Weights(_Part):
 class Person(_Part):
     """An author."""
 
-    name: str
+    name: Line
 
 
 class Citation(_Part):
     """What to cite."""
 
-    text: str = ""
-    doi: str | None = None
+    text: Line = ""
+    doi: Line | None = None
 
 
 class Description(_Part):
@@ -122,16 +134,17 @@ class Description(_Part):
 
     format_version: Annotated[str, StringConstraints(pattern=r"^0\.5\.\d+")]
     type: Literal["model"]
-    name: str
-    description: str = ""
-    version: str | None = None
-    license: str | File | None = None
+    name: Line
+    description: Line = ""
+    version: Line | None = None
+    license: Line | File | None = None
     authors: list[Person] = []
     cite: list[Citation] = []
-    tags: list[str] = []
+    tags: list[Line] = []
     inputs: list[TensorDescription]
     outputs: list[TensorDescription]
     weights: Weights
+    attachments: list[File] = []
     config: dict[str, Any] = {}
 
 
@@ -151,17 +164,22 @@ def read_description(files: PackageFiles) -> Description:
         version = content.get("format_version") if isinstance(content, dict) else None
         if isinstance(error, ValidationError) and error.errors()[0]["loc"] == ("format_version",):
             raise ModelError(
-                f"The bioimage.io package {files.path} has format version '{str(version)[:20]}', "
-                "but napari-deepz reads 0.5; bring it up to date with bioimageio.core's command "
-                "'bioimageio update-format'."
+                f"The bioimage.io package {files.called} has format version "
+                f"'{quoted(version, 20)}', but napari-deepz reads 0.5; bring it up to date with "
+                "bioimageio.core's command 'bioimageio update-format'."
             ) from error
-        first = error.errors()[0] if isinstance(error, ValidationError) else None
-        where = ".".join(str(part) for part in first["loc"]) if first else ""
-        said = first["msg"] if first else "it is nested too deeply"
+        said = fault_of(error) if isinstance(error, ValidationError) else ": nested too deeply"
         raise ModelError(
-            f"The {name} of the bioimage.io package {files.path} is not valid at '{where[:80]}': "
-            f"{said}."
+            f"The {name} of the bioimage.io package {files.called} is not valid{said}."
         ) from error
+
+
+def fault_of(error: ValidationError) -> str:
+    """Say the first thing that pydantic found, as the end of a sentence: " at 'FIELD': WHAT"."""
+    first = error.errors()[0]
+    where = quoted(".".join(str(part) for part in first["loc"]))
+    said = quoted(" ".join(first["msg"].removeprefix("Value error, ").split()), 300).rstrip(".")
+    return f" at '{where}': {said}" if where else f": {said}"
 
 
 def read_file(files: PackageFiles, file: File, limit_bytes: int) -> bytes:
@@ -174,14 +192,19 @@ def read_file(files: PackageFiles, file: File, limit_bytes: int) -> bytes:
     """
     if "://" in file.source:
         raise ModelError(
-            f"The bioimage.io package {files.path} is not whole: it only names the address of "
-            f"'{file.source[-80:]}'; download the whole package."
+            f"The bioimage.io package {files.called} is not whole: it only names the address of "
+            f"'{quoted(file.source)}'; download the whole package."
+        )
+    if file.source not in files or not file.source.isprintable():
+        raise ModelError(
+            f"The bioimage.io package {files.called} is not whole: it has no file "
+            f"'{quoted(file.source)}'."
         )
     data = files.read(file.source, limit_bytes)
     if file.sha256 is not None and hashlib.sha256(data).hexdigest() != file.sha256.lower():
         raise ModelError(
-            f"The {file.source} in {files.path} has another checksum than the package says; it is "
-            "damaged or was exchanged."
+            f"The {quoted(file.source)} in {files.called} has another checksum than the package "
+            "says, so it is damaged or was exchanged."
         )
     return data
 
@@ -196,8 +219,8 @@ def _parse(text: bytes, name: str, files: PackageFiles) -> Any:
         return loader.construct_document(node)
     except (yaml.YAMLError, UnicodeError, ValueError, RecursionError, OverflowError) as error:
         raise ModelError(
-            f"The {name} of the bioimage.io package {files.path} cannot be read; it is damaged or "
-            "not written as such descriptions are."
+            f"The {name} of the bioimage.io package {files.called} cannot be read; it is "
+            "damaged or not written as such descriptions are."
         ) from error
 
 

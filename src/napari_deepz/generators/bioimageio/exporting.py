@@ -13,16 +13,22 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
+from safetensors.torch import save as serialise_weights
 from torch import Tensor
 from torch.jit._trace import TracerWarning
 
 from napari_deepz.generators import CITATION
-from napari_deepz.generators.bioimageio.description import OWN_SECTION
+from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.generators.bioimageio.description import (
+    DESCRIPTION_FILES,
+    OWN_SECTION,
+    fault_of,
+)
 from napari_deepz.generators.bioimageio.documentation import describe_model, make_cover
 from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.package import Model, read_test
+from napari_deepz.generators.package import WEIGHTS_FILE, Model, read_test
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test
 from napari_deepz.generators.torchscript.generator import without_deprecation_of_torchscript
@@ -34,30 +40,31 @@ _TAGS = [
 ]
 _LARGEST_PX = 1 << 15
 _SCRIPT_FILE = "network.pt"
-_WEIGHTS_FILE = "weights.pt"
+_STATE_FILE = "weights.pt"
 
 
 def export_bioimageio(model: Model, target_zip: Path) -> None:
     """Write a model as a bioimage.io package, format 0.5.
 
     The package has the network as TorchScript, which needs no other software, and, for the
-    architectures of napari-deepz, as a PyTorch state dict for which napari-deepz is imported. No
-    halo is declared: programs then cut it off every result, and take no image smaller than two of
-    them; the documentation says how wide it is.
+    architectures of napari-deepz, as a PyTorch state dict for which napari-deepz is imported, and
+    as safetensors, which `import_bioimageio` reads. No halo is declared: programs then cut it off
+    every result, and take no image smaller than two of them; the documentation says how wide it is.
 
     Parameters
     ----------
     model : Model
         A loaded model.
     target_zip : Path
-        The file to be written; a package in it is replaced.
+        The file to be written, ending in ".zip"; a package of bioimage.io in it is replaced.
 
     Raises
     ------
     ModelError
-        If bioimageio.spec is missing, the model's licence is none that bioimage.io knows, or the
-        package would not be valid; nothing is written then.
+        If bioimageio.spec is missing, the model's licence is none that bioimage.io knows, the
+        package would not be valid, or the target is anything else; nothing is written then.
     """
+    _check_target(target_zip)
     if find_spec("bioimageio") is None or find_spec("bioimageio.spec") is None:
         raise ModelError(
             "Exporting to bioimage.io needs bioimageio.spec; install it with "
@@ -84,11 +91,36 @@ def _files(model: Model, test: StoredTest) -> dict[str, bytes]:
         "test_refocused.npy": _npy(test.output),
         _SCRIPT_FILE: _torchscript(model, test),
     }
-    if isinstance(model.network, DeepZUNet | EncodeOnce):
+    if _has_own_weights(model.network):
+        weights = {name: t.contiguous() for name, t in model.network.state_dict().items()}
         stream = io.BytesIO()
-        torch.save({n: t.contiguous() for n, t in model.network.state_dict().items()}, stream)
-        files[_WEIGHTS_FILE] = stream.getvalue()
+        torch.save(weights, stream)
+        files[_STATE_FILE] = stream.getvalue()
+        files[WEIGHTS_FILE] = serialise_weights(weights)
     return files
+
+
+def _check_target(target_zip: Path) -> None:
+    """Refuse to write over anything but an earlier export."""
+    if target_zip.suffix.lower() != ".zip":
+        raise ModelError(
+            f"A bioimage.io package is a zip file, so its name must end in .zip, which "
+            f"'{target_zip.name}' does not."
+        )
+    if target_zip.is_dir():
+        raise ModelError(f"{target_zip} is a folder; name the zip file that is to be written.")
+    if not target_zip.exists():
+        return
+    try:
+        files = PackageFiles(target_zip)
+        replaceable = any(name in files for name in DESCRIPTION_FILES)
+    except ModelError:
+        replaceable = False
+    if not replaceable:
+        raise ModelError(
+            f"{target_zip} is already there and no bioimage.io package; name a new file, or move "
+            "that one elsewhere."
+        )
 
 
 def _npy(array: np.typing.NDArray[np.float32]) -> bytes:
@@ -122,13 +154,14 @@ def _write_package(model: Model, test: StoredTest, folder: Path, package: Path) 
             description = _description(model)
             save_bioimageio_package(description, output_path=package)
     except (ValidationError, ValueError) as error:
-        what = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            what = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        what = (
+            fault_of(error)
+            if isinstance(error, ValidationError)
+            else f": {quoted(' '.join(str(error).split()), 300)}"
+        )
         raise ModelError(
-            f"The model '{model.spec.name}' cannot be exported to bioimage.io: "
-            f"{' '.join(what.split())[:300]}."
+            f"The model '{model.spec.name}' cannot be exported: its bioimage.io description would "
+            f"not be valid{what}."
         ) from error
 
 
@@ -157,9 +190,14 @@ def _description(model: Model) -> Any:
             ],
             "outputs": [_tensor("refocused", "output", spec, None)],
             "weights": _weights(network),
+            "attachments": [{"source": WEIGHTS_FILE}] if _has_own_weights(network) else [],
             "config": {OWN_SECTION: {"model": spec.model_dump_json()}},
         }
     )
+
+
+def _has_own_weights(network: torch.nn.Module) -> bool:
+    return isinstance(network, DeepZUNet | EncodeOnce)
 
 
 def _check_licence(spec: ModelSpec) -> None:
@@ -170,8 +208,8 @@ def _check_licence(spec: ModelSpec) -> None:
     except ValueError as error:
         raise ModelError(
             f"bioimage.io needs a licence that the SPDX list names, such as 'CC-BY-4.0', but the "
-            f"card of the model '{spec.name}' says '{spec.licence}'; only its makers can choose "
-            "one."
+            f"card of the model '{spec.name}' says '{quoted(spec.licence)}'; only its makers can "
+            "choose one."
         ) from error
 
 
@@ -252,7 +290,7 @@ def _weights(network: torch.nn.Module) -> dict[str, Any]:
         return {"torchscript": script}
     return {
         "pytorch_state_dict": {
-            "source": _WEIGHTS_FILE,
+            "source": _STATE_FILE,
             "pytorch_version": version,
             "architecture": {
                 "import_from": type(network).__module__,

@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.bioimageio.description import Operation, TensorDescription
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.intensity import is_method
 
 _CAST = "ensure_dtype"
@@ -71,8 +71,8 @@ def _steps(
     final = casts[-1] if casts else described[0].type
     if final != "float32":
         raise ModelError(
-            f"The network in {files.path} works on numbers of the type {final}; napari-deepz only "
-            "uses networks that work on float32."
+            f"The network in {files.called} works on numbers of the type {quoted(final)}; "
+            "napari-deepz only uses networks that work on float32."
         )
     return [operation for operation in operations if operation.id != _CAST]
 
@@ -84,8 +84,8 @@ def _per_image(settings: dict[str, Any], image: TensorDescription) -> bool:
 
 
 def _unknown(steps: list[Operation], files: PackageFiles) -> ModelError:
-    names = ", ".join(f"'{step.id[:60]}'" for step in steps)
+    names = ", ".join(f"'{quoted(step.id)}'" for step in steps)
     return ModelError(
-        f"The bioimage.io package {files.path} changes intensities or distances in a way that "
+        f"The bioimage.io package {files.called} changes intensities or distances in a way that "
         f"napari-deepz does not know: {names}."
     )

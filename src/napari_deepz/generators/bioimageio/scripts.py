@@ -21,6 +21,7 @@ from napari_deepz.generators.bioimageio.description import (
     File,
     SteppedSize,
     TensorDescription,
+    fault_of,
     read_file,
 )
 from napari_deepz.generators.bioimageio.processing import (
@@ -37,6 +38,7 @@ from napari_deepz.generators.torchscript.archive import checked_archive
 from napari_deepz.generators.torchscript.generator import load_torchscript, run_script
 from napari_deepz.generators.torchscript.receptive_field import measure_field
 from napari_deepz.intensity import fit_intensity
+from napari_deepz.jobs import Cancelled, StopCondition
 
 LARGEST_DEVIATION = 1e-3
 
@@ -49,6 +51,7 @@ _UM_PER_UNIT = {
 }
 _AXES = [("batch", None), ("channel", None), ("space", "y"), ("space", "x")]
 _LARGEST_GUESSED_MULTIPLE = 512
+_LARGEST_MULTIPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,11 @@ class ScriptPackage:
 
 
 def read_script_package(
-    files: PackageFiles, description: Description, own: ModelSpec | None, fields: CardFields
+    files: PackageFiles,
+    description: Description,
+    own: ModelSpec | None,
+    fields: CardFields,
+    should_stop: StopCondition | None = None,
 ) -> ScriptPackage:
     """Read a TorchScript network, run its test and measure how far it sees.
 
@@ -75,6 +82,8 @@ def read_script_package(
         Card that napari-deepz wrote into the package, if it did.
     fields : CardFields
         What the user says; it goes before what the package says.
+    should_stop : callable, optional
+        Asked before each run of the network.
 
     Returns
     -------
@@ -84,6 +93,8 @@ def read_script_package(
     ------
     ModelError
         If it is not a network that refocuses, or its test fails.
+    Cancelled
+        If it was stopped.
     """
     image, dpm = _inputs(description, files)
     joined = len(description.inputs) == 1
@@ -99,22 +110,26 @@ def read_script_package(
     card |= fields.given()
     if "axial_range_um" not in card:
         raise ModelError(
-            f"The bioimage.io package {files.path} does not say which distances its network was "
-            "trained on; say it with --z-range."
+            f"The bioimage.io package {files.called} does not say how far its network "
+            "refocuses; say "
+            "for which distances it was trained."
         )
 
-    where = f"in {files.path}"
+    multiples = _multiples(image, files)
+    where = f"in {files.called}"
     assert description.weights.torchscript is not None
     data = read_file(files, description.weights.torchscript, MAX_WEIGHTS_BYTES)
     archive = checked_archive(data, where)
     script = load_torchscript(archive, where)
 
     def run(image: Tensor, dpm: Tensor) -> Tensor:
+        check_stop(should_stop)
         with torch.inference_mode():
             return run_script(script, image, dpm, joined=joined)
 
     test = _test(description, files, joined, card, as_stored=own is not None)
     card["parameters"] = {"size_multiple": 1, "halo_px": 0, "joined": int(joined)}
+    check_stop(should_stop)
     try:
         result = run_network(_spec(card, files).wrap(script), test.image, test.dpm_um)
     except RuntimeError as error:
@@ -123,13 +138,19 @@ def read_script_package(
             f"{torch.__version__}."
         ) from error
     check_deviation(test, result, files)
-    size_multiple, halo_px = measure_field(run, _multiples(image), where)
+    size_multiple, halo_px = measure_field(run, multiples, where)
     card["parameters"] = {
         "size_multiple": size_multiple,
         "halo_px": max(halo_px, *(axis.halo for axis in output.axes)),
         "joined": int(joined),
     }
     return ScriptPackage(_spec(card, files), archive, test)
+
+
+def check_stop(should_stop: StopCondition | None) -> None:
+    """Raise `Cancelled` where the user wants the work to stop."""
+    if should_stop is not None and should_stop():
+        raise Cancelled
 
 
 def check_deviation(test: StoredTest, result: NDArray[np.float32], files: PackageFiles) -> None:
@@ -143,7 +164,7 @@ def check_deviation(test: StoredTest, result: NDArray[np.float32], files: Packag
     fits = result.shape == test.output.shape and test.output.std() > 0
     if not fits or not test.deviation(result) <= LARGEST_DEVIATION:
         raise ModelError(
-            f"The network in {files.path} does not reproduce the package's own test output, so "
+            f"The network in {files.called} does not reproduce the package's own test output, so "
             "its results cannot be trusted here."
         )
 
@@ -161,7 +182,7 @@ def _inputs(
     ]
     if channels not in ([[1], [1], [1]], [[2], [1]]) or any(axes != _AXES for axes in layouts):
         raise ModelError(
-            f"The network in {files.path} is none that refocuses: it must take an image and a "
+            f"The network in {files.called} is none that refocuses: it must take an image and a "
             "digital propagation matrix, as two inputs or as two channels of one, and give one "
             "image, all with the axes batch, channel, y, x."
         )
@@ -230,20 +251,25 @@ def _pixel_size_um(image: TensorDescription, files: PackageFiles) -> float | Non
         return None
     if abs(y.scale / x.scale - 1) > 1e-3:
         raise ModelError(
-            f"The network in {files.path} was made for pixels that are not square, {y.scale:g} × "
+            f"The network in {files.called} was made for pixels that are not square, {y.scale:g} × "
             f"{x.scale:g} {y.unit}, which napari-deepz cannot give it."
         )
     return y.scale * _UM_PER_UNIT[y.unit]
 
 
-def _multiples(image: TensorDescription) -> list[int]:
+def _multiples(image: TensorDescription, files: PackageFiles) -> list[int]:
     """What the size may be a multiple of, smallest first."""
     sizes = [axis.size for axis in image.axes[-2:] if isinstance(axis.size, SteppedSize)]
     if not sizes:
         return [2**power for power in range(_LARGEST_GUESSED_MULTIPLE.bit_length())]
     step = lcm(*(size.step for size in sizes))
     smallest = -(-max(size.min for size in sizes) // step) * step
-    return sorted({step, smallest})
+    if step > _LARGEST_MULTIPLE:
+        raise ModelError(
+            f"The network in {files.called} only takes images whose sizes are multiples of {step} "
+            f"pixels; napari-deepz uses networks with multiples of up to {_LARGEST_MULTIPLE}."
+        )
+    return sorted(size for size in {step, smallest} if size <= _LARGEST_MULTIPLE)
 
 
 def _test(
@@ -258,7 +284,7 @@ def _test(
     outputs = list(read_test_array(files, description.outputs[0]))
     shapes = {array.shape for array in (*inputs, *outputs)}
     if len(inputs) != 2 or len(outputs) != 1 or len(shapes) != 1:
-        raise ModelError(f"The test images in {files.path} are not of the sizes it describes.")
+        raise ModelError(f"The test images in {files.called} are not of the sizes it describes.")
     image, dpm = inputs
     if not as_stored:
         image = fit_intensity(card["normalisation"], image).apply(image)
@@ -270,9 +296,6 @@ def _spec(card: dict[str, Any], files: PackageFiles) -> ModelSpec:
     try:
         return ModelSpec.model_validate({"architecture": "torchscript"} | card)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
         raise ModelError(
-            f"The model in {files.path} cannot be described so ('{where}'): {said}."
+            f"The card of the model in {files.called} would not be valid{fault_of(error)}."
         ) from error

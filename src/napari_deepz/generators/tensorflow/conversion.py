@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +27,7 @@ from napari_deepz.generators import CITATION
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.package import load_package, new_package, save_model
+from napari_deepz.generators.package import check_weights, load_package, new_package, save_model
 from napari_deepz.generators.spec import DeepZUNetParameters, ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_input, run_network
 from napari_deepz.generators.tensorflow.reader import REFERENCE, SCOPE, run_reader
@@ -125,33 +125,55 @@ def convert_saved_model(
     fields = fields or CardFields()
     _check_paths(folder, target)
     spec = _spec(folder, target, fields)
-    image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
-    with tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch:
-        save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
-        version = run_reader(
-            folder, Path(scratch), on_progress or (lambda _: None), should_stop or (lambda: False)
-        )
-        variables = load_file(Path(scratch) / "output")
-    reference = variables.pop(REFERENCE, None)
-    network = _network(variables, folder)
-    spec = spec.model_copy(
+    try:
+        with (
+            new_package(target) as beside,
+            tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch,
+        ):
+            image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
+            save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
+            version = run_reader(
+                folder,
+                Path(scratch),
+                on_progress or (lambda _: None),
+                should_stop or (lambda: False),
+            )
+            variables = load_file(Path(scratch) / "output")
+            reference = variables.pop(REFERENCE, None)
+            network = _network(variables, folder)
+            if reference is None:
+                raise ModelError(f"The model in {folder} gives no image; it is damaged.")
+            test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
+            spec = _completed(spec, network, version)
+            return Conversion(spec, _save(beside, spec, network, test, folder), _assumed(fields))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"The model cannot be converted to {target}: {reason}.") from error
+
+
+def _completed(spec: ModelSpec, network: DeepZUNet, version: str) -> ModelSpec:
+    return spec.model_copy(
         update={
             "parameters": {"base": network.base, "levels": network.levels},
             "training": {**spec.training, "converted_with": f"TensorFlow {version}"},
         }
     )
-    if reference is None:
-        raise ModelError(f"The model in {folder} gives no image; it is damaged.")
-    test = StoredTest(image, dpm_um, reference.numpy()[0, ..., 0])
-    with new_package(target) as beside:
-        save_model(beside, spec, network, test=test)
-        deviation = test.deviation(run_network(load_package(beside).network, image, dpm_um))
-        if not deviation < _LARGEST_DEVIATION:
-            raise ModelError(
-                f"The model in {folder} was not converted: its output differs from TensorFlow's by "
-                f"{deviation:.1e} standard deviations, so it is not the published network."
-            )
-    return Conversion(spec, deviation, tuple(_assumed(fields)))
+
+
+def _save(
+    package: Path, spec: ModelSpec, network: DeepZUNet, test: StoredTest, folder: Path
+) -> float:
+    """Write the package; returns how far its output is from TensorFlow's."""
+    check_weights(network, network.state_dict(), folder)
+    save_model(package, spec, network, test=test)
+    output = run_network(load_package(package, called=str(folder)).network, test.image, test.dpm_um)
+    deviation = test.deviation(output)
+    if not deviation < _LARGEST_DEVIATION:
+        raise ModelError(
+            f"The model in {folder} was not converted: its output differs from TensorFlow's by "
+            f"{deviation:.1e} standard deviations, so it is not the published network."
+        )
+    return deviation
 
 
 def _published_input(image: Any, dpm_um: Any) -> Any:
@@ -246,8 +268,10 @@ def _spec(folder: Path, target: Path, fields: CardFields) -> ModelSpec:
         )
     except ValidationError as error:
         said = error.errors()[0]
+        where = ".".join(str(part) for part in said["loc"]) or "card"
         raise ModelError(
-            f"The model cannot be called or described so ({said['loc'][0]}): {said['msg']}."
+            f"The model cannot be described so ({where}): "
+            f"{said['msg'].removeprefix('Value error, ')}."
         ) from error
 
 
@@ -259,14 +283,21 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _assumed(fields: CardFields) -> Iterator[str]:
+def _assumed(fields: CardFields) -> tuple[str, ...]:
     low_um, high_um = PUBLISHED_RANGE_UM
+    notes = []
     if fields.axial_range_um is None:
-        yield (
+        notes.append(
             f"The range was assumed to be {low_um:g} to {high_um:g} µm, that of the published 20x "
             "models; the published 40x model knows -2.7 to 2.7 µm."
         )
     if fields.pixel_size_um is None:
-        yield "The pixel size is not known, so no image will be resampled for this model."
+        notes.append("The pixel size is not known, so no image will be resampled for this model.")
     if fields.objective is None:
-        yield "The objective is not known, so nobody is warned of images from another one."
+        notes.append("The objective is not known, so nobody is warned of images from another one.")
+    elif "na" not in fields.given():
+        notes.append(
+            f"The numerical aperture cannot be read off the objective '{fields.objective}'; write "
+            "it like 20x/0.75 dry."
+        )
+    return tuple(notes)

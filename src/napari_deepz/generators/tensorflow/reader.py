@@ -2,8 +2,8 @@
 
     python -m napari_deepz.generators.tensorflow.reader MODEL_FOLDER TEST_INPUT OUTPUT
 
-Every line that it prints is a JSON object: ``{"done": 3, "total": 34}``, or at the end either
-``{"version": "2.21.0"}`` or ``{"error": "one sentence"}``.
+It prints lines of "napari-deepz: " and a JSON object: ``{"done": 3, "total": 34}``, or at the end
+either ``{"version": "2.21.0"}`` or ``{"error": "one sentence"}``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ REFERENCE = "reference output"
 
 _MAX_BYTES = 4 << 30
 _ASK_EVERY_S = 0.1
+_NEWS = "napari-deepz: "
 
 Variables = dict[str, NDArray[np.float32]]
 
@@ -49,7 +50,10 @@ def main(folder: Path, test_input: Path, output: Path) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ValueError(f"TensorFlow cannot be started here: {error}.") from error
 
     variables = _read(tf, folder)
     results = dict(variables)
@@ -110,7 +114,7 @@ def _published_network(tf: Any, variables: Variables, x: Any) -> NDArray[np.floa
 
 
 def _tell(**news: Any) -> None:
-    print(json.dumps(news), flush=True)
+    print(_NEWS + json.dumps(news), flush=True)
 
 
 def run_reader(
@@ -133,7 +137,8 @@ def run_reader(
     Cancelled
         When asked to stop.
     """
-    command = [sys.executable, "-m", "napari_deepz.generators.tensorflow.reader"]
+    # -P: Python must not import modules from the folder that the user happens to be in.
+    command = [sys.executable, "-P", "-m", "napari_deepz.generators.tensorflow.reader"]
     command += [str(folder), str(scratch / "input"), str(scratch / "output")]
     with (scratch / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -181,7 +186,9 @@ def _follow(
             continue
         if not line:
             return news
-        news = json.loads(line)
+        if not line.startswith(_NEWS):
+            continue
+        news = json.loads(line.removeprefix(_NEWS))
         if "total" in news:
             progress = progress or Progress(news["total"])
             progress.done = news["done"]

@@ -11,6 +11,8 @@ to be harmless:
   the name of any registered operator outside the list.
 - Classes are plain modules without methods that run on loading (``__setstate__``), and their base
   classes, decorators and statements are of the few kinds that PyTorch itself writes.
+- Loops are counted, ``for NAME in range(NUMBER)``, and a number that is written down is small;
+  ``while`` is not let in. This keeps out loops without an end, not every program that takes long.
 - Bare names are those of types, of the language's harmless functions, and of variables.
 
 What was checked is written anew from its syntax tree, so PyTorch reads exactly the program that
@@ -23,7 +25,7 @@ import ast
 
 import torch
 
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, quoted
 
 _FUNCTION_NAMES = """
 _convolution _convolution_mode convolution conv1d conv2d conv3d conv_transpose1d conv_transpose2d
@@ -78,9 +80,10 @@ _LANGUAGE = frozenset(_LANGUAGE_NAMES.split())
 _ROOTS = frozenset({"torch", "ops", "CONSTANTS", "__torch__"})
 # Of containers of modules; PyTorch calls them for `len` and `in` alone.
 _METHODS = frozenset({"__len__", "__contains__"})
+_MOST_TURNS = 10_000
 _SYNTAX = (
     *(ast.Module, ast.ClassDef, ast.FunctionDef, ast.arguments, ast.arg, ast.keyword),
-    *(ast.Assign, ast.AnnAssign, ast.Expr, ast.Return, ast.If, ast.For, ast.While, ast.Pass),
+    *(ast.Assign, ast.AnnAssign, ast.Expr, ast.Return, ast.If, ast.For, ast.Pass),
     *(ast.Call, ast.Attribute, ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Dict),
     *(ast.Subscript, ast.Slice, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp),
     *(ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop),
@@ -113,8 +116,8 @@ def checked_code(source: bytes, where: str) -> bytes:
         return (ast.unparse(tree) + "\n").encode()
     except _NotNumerical as error:
         raise ModelError(
-            f"The TorchScript network {where} is refused because its program uses {error}, which "
-            "napari-deepz does not know to be harmless; nothing of it was run."
+            f"The TorchScript network {where} is refused because its program uses {quoted(error)}, "
+            "which napari-deepz does not know to be harmless; nothing of it was run."
         ) from error
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ModelError(
@@ -154,6 +157,16 @@ class _Check(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         if node.decorator_list or (node.name.startswith("__") and node.name not in _METHODS):
             raise _NotNumerical(f"the special function '{node.name}'")
+        self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> None:
+        match node.iter:
+            case ast.Call(func=ast.Name(id="range"), args=ends, keywords=[]):
+                long = any(isinstance(e, ast.Constant) and not _is_short(e.value) for e in ends)
+            case _:
+                long = True
+        if long:
+            raise _NotNumerical(f"a loop of more than {_MOST_TURNS} turns")
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
@@ -197,6 +210,10 @@ class _Check(ast.NodeVisitor):
                 return
         if not allowed:
             raise _NotNumerical(f"'{ast.unparse(node)}'")
+
+
+def _is_short(turns: object) -> bool:
+    return isinstance(turns, int) and turns <= _MOST_TURNS
 
 
 def _check_member(name: str) -> None:
