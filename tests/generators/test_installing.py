@@ -272,7 +272,7 @@ def test_packages_from_elsewhere_are_imported(folder: Path, elsewhere: Path):
 def test_a_download_to_which_more_must_be_said_is_kept(
     folder: Path, package: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    def ask(source: Path, *_: object) -> None:
+    def ask(source: Path, *_: object, **__: object) -> None:
         raise ModelError(f"{source} does not say its range; give it with --z-range.")
 
     module = "napari_deepz.generators.bioimageio"
