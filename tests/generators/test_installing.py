@@ -272,8 +272,8 @@ def test_packages_from_elsewhere_are_imported(folder: Path, elsewhere: Path):
 def test_a_download_to_which_more_must_be_said_is_kept(
     folder: Path, package: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ):
-    def ask(source: Path, *_: object, **__: object) -> None:
-        raise ModelError(f"{source} does not say its range; give it with --z-range.")
+    def ask(*_: object, called: str) -> None:
+        raise ModelError(f"{called} does not say its range.")
 
     module = "napari_deepz.generators.bioimageio"
     package.joinpath("model.json").rename(package / "rdf.yaml")
@@ -281,7 +281,7 @@ def test_a_download_to_which_more_must_be_said_is_kept(
     monkeypatch.setattr(f"{module}.is_bioimageio", lambda files: True)
     monkeypatch.setattr(f"{module}.import_bioimageio", ask)
     for _ in range(2):
-        with pytest.raises(ModelError, match=r"^http://.* give it with --z-range"):
+        with pytest.raises(ModelError, match=r"^http://.* does not say its range"):
             add_model(server.url)
     assert [status for status, *_ in server.sent] == [200, 304]
     assert {path.name for path in folder.iterdir()} == {"earlier", ".downloads"}
