@@ -6,6 +6,7 @@ import pytest
 
 from napari_deepz.generators.card import CardFields, model_card, numerical_aperture
 from napari_deepz.generators.library import load_model
+from tests.conftest import tiny_spec
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,10 @@ def test_the_card_of_the_bundled_model_says_what_people_must_know():
     assert rows["Range"].startswith(f"{low_um:g} to {high_um:g} µm")
     assert rows["Licence"] == spec.licence
     assert rows["Pixel size"] == f"{spec.pixel_size_um:g} µm"
+
+
+def test_training_is_told_without_brackets_of_json():
+    training = {"seeds": [1, 2], "validation_loss": {"-2": {"a": 0.5}, "2": {"a": None}}}
+    rows = dict(model_card(tiny_spec(training=training)))
+    assert rows["Training: seeds"] == "1; 2"
+    assert rows["Training: validation loss"] == "-2 (a 0.5), 2 (a not said)"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from napari_deepz.generators import download
-from napari_deepz.generators.download import downloads_folder, fetch, forget
+from napari_deepz.generators.download import DownloadWarning, downloads_folder, fetch, forget
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.jobs import Cancelled, Progress
 from tests.generators.file_server import Server
@@ -66,12 +66,17 @@ def test_a_pinned_file_is_not_asked_for_twice(server: Server):
     assert len(server.sent) == 1
 
 
-@pytest.mark.parametrize("pinned", [True, False])
-def test_what_was_downloaded_is_there_offline(server: Server, pinned: bool):
-    sha256 = server.sha256 if pinned else None
-    fetch(server.url, sha256)
+def test_what_was_downloaded_is_there_offline(server: Server):
+    fetch(server.url, server.sha256)
     server.close()
-    assert fetch(server.url, sha256).read_bytes() == server.content
+    assert fetch(server.url, server.sha256).read_bytes() == server.content
+
+
+def test_without_a_checksum_it_is_said_that_the_server_was_not_asked(server: Server):
+    fetch(server.url)
+    server.close()
+    with pytest.warns(DownloadWarning, match=r"^http://.* cannot be reached, so the file that"):
+        assert fetch(server.url).read_bytes() == server.content
 
 
 @pytest.mark.parametrize("named", ["etag", "date"])

@@ -16,6 +16,7 @@ from napari_deepz.cli.console import (
     print_path,
     progress_bar,
     stop_on_interrupt,
+    warnings_as_notes,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ def models_add(
     from napari_deepz.generators.library import list_models
 
     fields = card_fields(name, objective, pixel_size, z_range)
-    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+    with (
+        warnings_as_notes(),
+        stop_on_interrupt() as should_stop,
+        progress_bar() as on_progress,
+    ):
         spec = add_model(
             source, sha256=sha256, fields=fields, on_progress=on_progress, should_stop=should_stop
         )

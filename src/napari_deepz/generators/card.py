@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -94,4 +93,12 @@ def _network(spec: ModelSpec) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{str(key).replace('_', ' ')} "
+            + (f"({_text(part)})" if isinstance(part, dict) else _text(part))
+            for key, part in value.items()
+        )
+    if isinstance(value, list):
+        return "; ".join(map(_text, value)) or "none"
+    return "not said" if value is None else str(value)

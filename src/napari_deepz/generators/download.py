@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _CHUNK_BYTES = 64 << 10
 _TIMEOUT_S = (10, 20)  # To connect, and between two pieces of data.
 _ABANDONED_S = 3600
 _INSTEAD = "or download the file with a browser and add it by its path"
+
+
+class DownloadWarning(UserWarning):
+    """Something about a download that the user must know."""
 
 
 def downloads_folder() -> Path:
@@ -73,6 +78,11 @@ def fetch(
         If it cannot be had, is too large, or has another checksum: then nothing of it is kept.
     Cancelled
         If it was stopped.
+
+    Warns
+    -----
+    DownloadWarning
+        If the server cannot be asked and an earlier download is used.
     """
     import pooch
     import requests
@@ -170,6 +180,11 @@ def _is_outdated(url: str, target: Path) -> bool:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
             return bool(response.status_code == requests.codes.ok)
     except requests.RequestException:
+        warnings.warn(
+            f"{url} cannot be reached, so the file that was downloaded from it earlier is used.",
+            DownloadWarning,
+            stacklevel=3,
+        )
         return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from magicgui.widgets import CheckBox, PushButton
+from magicgui.widgets import CheckBox, Container, PushButton
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 
@@ -14,7 +14,7 @@ class Rows(QWidget):  # type: ignore[misc]
     Parameters
     ----------
     *widgets : magicgui widgets
-        Check boxes and buttons bring their own text and get no label.
+        Check boxes, buttons and containers bring their own text and get no label.
     """
 
     def __init__(self, *widgets: Any) -> None:
@@ -23,7 +23,7 @@ class Rows(QWidget):  # type: ignore[misc]
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for widget in widgets:
-            bare = isinstance(widget, CheckBox | PushButton)
+            bare = isinstance(widget, CheckBox | Container | PushButton)
             self._layout.addRow("" if bare else widget.label, widget.native)
 
     def show_row(self, widget: Any, shown: bool) -> None:
@@ -32,6 +32,13 @@ class Rows(QWidget):  # type: ignore[misc]
         label = self._layout.labelForField(widget.native)
         if label is not None:
             label.setVisible(shown)
+
+
+def side_by_side(*widgets: Any) -> Container:
+    """Widgets of magicgui beside each other, as one of the `Rows`."""
+    row = Container(widgets=widgets, layout="horizontal", labels=False)
+    row.margins = (0, 0, 0, 0)
+    return row
 
 
 def group(title: str, *widgets: QWidget) -> QGroupBox:

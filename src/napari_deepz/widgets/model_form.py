@@ -17,7 +17,7 @@ from napari_deepz.generators.library import list_models
 from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow
-from napari_deepz.widgets.forms import Rows
+from napari_deepz.widgets.forms import Rows, side_by_side
 from napari_deepz.widgets.model_dialogs import ModelCard
 
 _FILES = (SPEC_FILE, GRAPH_FILE, *DESCRIPTION_FILES)
@@ -57,7 +57,7 @@ class ModelForm:
             f"the file in its folder), or a TensorFlow model (its {GRAPH_FILE}).",
         )
         self.card = PushButton(text="Model card…", tooltip="All that is known about this model.")
-        self.widget = Rows(self.choice, self.open, self.card)
+        self.widget = Rows(self.choice, side_by_side(self.open, self.card))
         self.restore()
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.open.changed.connect(self._ask)
