@@ -59,7 +59,7 @@ def run_training(
         stacks = [_measured(path, spec) for path in _files(folder, data.stacks)]
         validation = [_measured(path, spec) for path in _files(folder, data.validation_stacks)]
     else:
-        settings = _stack_settings(config.model)
+        settings = stack_settings(config.model)
         looked_at = simulate(
             data.validation_count, data.validation_seed, settings, kinds=data.kinds
         )
@@ -84,7 +84,7 @@ def run_training(
     )
 
 
-def _stack_settings(spec: ModelSpec) -> StackSettings:
+def stack_settings(spec: ModelSpec) -> StackSettings:
     """Simulated stacks for a model: a little deeper than its axial range."""
     if spec.na is None or spec.pixel_size_um is None:
         raise ValueError("Simulated stacks need the 'na' and the 'pixel_size_um' of the model.")
