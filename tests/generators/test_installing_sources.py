@@ -9,8 +9,8 @@ import pytest
 from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.errors import ModelError
-from napari_deepz.generators.installing import add_model, check_new_name, kind_of
-from napari_deepz.generators.library import list_models, load_model, user_models_folder
+from napari_deepz.generators.installing import add_model, check_new_name
+from napari_deepz.generators.library import kind_of, list_models, load_model, user_models_folder
 from napari_deepz.generators.spec import UNKNOWN_OBJECTIVE
 from tests.conftest import write_tiny_model
 from tests.generators.packages import zipped

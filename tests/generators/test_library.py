@@ -87,3 +87,12 @@ def test_a_tilde_in_the_setting_is_the_home_folder(tmp_path: Path, monkeypatch: 
     assert user_models_folder() == tmp_path / "models"
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", "~no-such-user/models")
     assert user_models_folder() == Path("~no-such-user/models")
+
+
+def test_models_that_must_be_brought_in_first_say_how(tmp_path: Path):
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ModelError, match="TensorFlow model; run 'napari-deepz models convert'"):
+        load_model(tmp_path)
+    (tmp_path / "saved_model.pb").rename(tmp_path / "rdf.yaml")
+    with pytest.raises(ModelError, match=r"bioimage\.io package; run 'napari-deepz models add'"):
+        load_model(tmp_path)

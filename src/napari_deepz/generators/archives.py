@@ -20,9 +20,9 @@ _MOST_AT_ONCE_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 # The others unpack as much as they like at once, however little one asks them for.
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises for archives that are damaged or of a kind that it does not know.
-_UNREADABLE = (
+UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -87,7 +87,7 @@ class PackageFiles:
                 with self._open(name) as stream:
                     while data.tell() <= size and (chunk := stream.read(_CHUNK_BYTES)):
                         data.write(chunk)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._damaged(name) from error
         if size > limit_bytes:
             raise ModelError(
@@ -180,7 +180,7 @@ def _listed(path: Path, called: str) -> list[zipfile.ZipInfo]:
                 return archive.infolist()
         except ModelError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             if start == b"PK":
                 raise ModelError(
                     f"The zip file {called} is damaged or was not copied whole."
@@ -199,7 +199,7 @@ def _check_member(entry: zipfile.ZipInfo, called: str) -> None:
         raise ModelError(f"{unsafe} is a link or no file at all.")
     if entry.flag_bits & _ENCRYPTED:
         raise ModelError(f"{called} is encrypted; unpack it and use its folder.")
-    if entry.compress_type not in _COMPRESSIONS:
+    if entry.compress_type not in COMPRESSIONS:
         raise ModelError(
             f"{called} is compressed in an unusual way; unpack it with the program that made it "
             "and use its folder."

@@ -9,13 +9,18 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.download import checked_sha256, digest_of, fetch, forget
 from napari_deepz.generators.errors import ModelError, reading
-from napari_deepz.generators.library import bundled_models, user_models_folder, user_packages
+from napari_deepz.generators.library import (
+    PackageKind,
+    bundled_models,
+    kind_of,
+    user_models_folder,
+    user_packages,
+)
 from napari_deepz.generators.package import (
     MAX_WEIGHTS_BYTES,
     SCRIPT_FILE,
@@ -34,8 +39,6 @@ _PARTIAL = ".partial-"
 _OLD_S = 24 * 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-
-PackageKind = Literal["native", "bioimageio", "saved-model"]
 
 
 def add_model(
@@ -107,42 +110,6 @@ def add_model(
             f"The model cannot be written to {folder}: {error.strerror or error}."
         ) from error
     return model.spec
-
-
-def kind_of(path: Path, *, called: str | None = None) -> PackageKind:
-    """Tell what kind of model a path leads to, without reading the model.
-
-    Parameters
-    ----------
-    path : Path
-        A folder or a zip file.
-    called : str, optional
-        What sentences call it, where its path would mean nothing to the user.
-
-    Returns
-    -------
-    str
-        "native" for a package of napari-deepz, "bioimageio" for one of bioimage.io,
-        "saved-model" for a folder of TensorFlow.
-
-    Raises
-    ------
-    ModelError
-        If it is none of them, or cannot be read.
-    """
-    from napari_deepz.generators.bioimageio import is_bioimageio
-    from napari_deepz.generators.tensorflow import is_saved_model
-
-    called = str(path) if called is None else called
-    with reading(called):
-        if is_saved_model(path):
-            return "saved-model"
-    files = PackageFiles(path, called=called)
-    if SPEC_FILE in files:
-        return "native"
-    if is_bioimageio(files):
-        return "bioimageio"
-    raise ModelError(f"{called} is not a whole model package: it has no {SPEC_FILE}.")
 
 
 def check_new_name(name: str) -> None:

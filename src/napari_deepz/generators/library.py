@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 
 from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.generators.errors import ModelError, reading
 from napari_deepz.generators.package import SPEC_FILE, Model, load_package, read_spec
 from napari_deepz.generators.spec import ModelSpec
 
 MODELS_VARIABLE = "NAPARI_DEEPZ_MODELS"
+
+PackageKind = Literal["native", "bioimageio", "saved-model"]
 
 _ZOO = Path(__file__).with_name("zoo")
 
@@ -105,7 +109,57 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     ModelError
         If there is no such model, or the package is broken: the message says what is wrong.
     """
-    return load_package(find_package(name_or_path))
+    package = find_package(name_or_path)
+    kind = kind_of(package)
+    if kind == "saved-model":
+        raise ModelError(
+            f"{package} is a TensorFlow model; run 'napari-deepz models convert' on it, and use "
+            "what that writes."
+        )
+    if kind == "bioimageio":
+        raise ModelError(
+            f"{package} is a bioimage.io package; run 'napari-deepz models add' on it, and use the "
+            "name under which it is then in the list."
+        )
+    return load_package(package)
+
+
+def kind_of(path: Path, *, called: str | None = None) -> PackageKind:
+    """Tell what kind of model a path leads to, without reading the model.
+
+    Parameters
+    ----------
+    path : Path
+        A folder or a zip file.
+    called : str, optional
+        What sentences call it, where its path would mean nothing to the user.
+
+    Returns
+    -------
+    str
+        "native" for a package of napari-deepz, "bioimageio" for one of bioimage.io,
+        "saved-model" for a folder of TensorFlow.
+
+    Raises
+    ------
+    ModelError
+        If it is none of them, or cannot be read.
+    """
+    from napari_deepz.generators.bioimageio import is_bioimageio
+    from napari_deepz.generators.tensorflow import is_saved_model
+
+    called = str(path) if called is None else called
+    with reading(called):
+        if is_saved_model(path):
+            return "saved-model"
+    files = PackageFiles(path, called=called)
+    if SPEC_FILE in files:
+        return "native"
+    if is_bioimageio(files):
+        return "bioimageio"
+    raise ModelError(
+        f"{called} is not a model package: it has no {SPEC_FILE} and no description of bioimage.io."
+    )
 
 
 def find_package(name_or_path: str | Path) -> Path:

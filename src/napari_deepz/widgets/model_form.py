@@ -12,8 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.bioimageio.description import DESCRIPTION_FILES
 from napari_deepz.generators.errors import ModelError
-from napari_deepz.generators.installing import kind_of
-from napari_deepz.generators.library import list_models
+from napari_deepz.generators.library import kind_of, list_models
 from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow

@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import zipfile
-import zlib
 
+from napari_deepz.generators.archives import COMPRESSIONS, UNREADABLE
 from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.torchscript.code import checked_code
 from napari_deepz.generators.torchscript.fields import UnknownKindError, check_fields
@@ -33,15 +32,9 @@ _MOST_MEMBERS = 20_000
 # The program, which PyTorch packs; that of a large network has some 100 KiB.
 _MOST_CODE_BYTES = 2 << 20
 _MOST_PICKLE_BYTES = 1 << 20
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FIELDS = ("data.pkl", "constants.pkl")
 _CODE = re.compile(r"code/[\w./]+\.py")
 _KEPT = re.compile(r"data\.pkl|constants\.pkl|(data|constants)/\d+|version|byteorder")
-
-_UNREADABLE = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError),
-    *(RuntimeError, NotImplementedError, KeyError),
-)
 
 
 def checked_archive(data: bytes, where: str) -> bytes:
@@ -97,7 +90,7 @@ def _members(data: bytes, where: str) -> tuple[str, dict[str, bytes]]:
                 len(folders) != 1
                 or len(names) != len(entries)
                 or len(entries) > _MOST_MEMBERS
-                or any(e.compress_type not in _COMPRESSIONS or e.flag_bits & 1 for e in entries)
+                or any(e.compress_type not in COMPRESSIONS or e.flag_bits & 1 for e in entries)
             ):
                 raise _damaged(where)
             (folder,) = folders
@@ -110,7 +103,7 @@ def _members(data: bytes, where: str) -> tuple[str, dict[str, bytes]]:
             if not _has_size_of_network(kept, len(data)):
                 raise _damaged(where)
             return folder, {name: _read(archive, entry) for name, entry in kept.items()}
-    except _UNREADABLE as error:
+    except (*UNREADABLE, KeyError) as error:
         raise _damaged(where) from error
 
 
