@@ -7,12 +7,14 @@ import torch
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.generators.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
 
 MAKERS = {
     "paper": lambda: DeepZUNet(base=4, levels=6),
     "encode once": lambda: EncodeOnce(base=4, levels=4),
+    "z basis": lambda: ZBasis(base=4, widest=16, levels=4),
 }
 
 

@@ -47,6 +47,7 @@ runs_core = pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:De
 
 ARCHITECTURES = {
     "encode-once": {"base": 4, "levels": 2, "planes": 41},
+    "z-basis": {"base": 4, "widest": 6, "levels": 2, "functions": 5, "planes": 41},
     "deepz-unet": {"base": 4, "levels": 3},
 }
 

@@ -9,6 +9,7 @@ import torch
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.generators.z_basis import ZBasis
 from tests.conftest import shared_file
 
 
@@ -63,8 +64,12 @@ def test_published_size():
 
 @pytest.mark.parametrize(
     "network",
-    [DeepZUNet(base=2, levels=3), EncodeOnce(base=2, levels=2, planes=5)],
-    ids=["deepz-unet", "encode-once"],
+    [
+        DeepZUNet(base=2, levels=3),
+        EncodeOnce(base=2, levels=2, planes=5),
+        ZBasis(base=2, levels=2, functions=3, planes=5),
+    ],
+    ids=["deepz-unet", "encode-once", "z-basis"],
 )
 def test_receptive_field_is_within_the_halo(network: Generator):
     for parameter in network.parameters():
@@ -87,6 +92,19 @@ def test_untrained_encode_once_returns_the_unrefocused_image():
     with torch.inference_mode():
         refocused = network(image, torch.full_like(image, -7.3))
     torch.testing.assert_close(refocused, image)
+
+
+def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
+    network = ZBasis(base=4, levels=2, functions=3, planes=9).eval()
+    image = torch.rand(1, 1, 32, 48)
+    with torch.inference_mode():
+        courses = (network.encode(image) - image)[0].flatten(1)
+    assert torch.linalg.matrix_rank(courses.double(), rtol=1e-5) == 3
+
+
+def test_widths_double_up_to_the_widest():
+    network = ZBasis(base=4, widest=10, levels=4)
+    assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]
 
 
 def test_flat_and_curved_distances_are_interpolated_alike():

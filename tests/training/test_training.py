@@ -41,12 +41,23 @@ patch_px = 32
 warmup_steps = 2
 validate_every = 2
 checkpoint_every = 2
+{adversarial}
 """
 ENCODE_ONCE = {
     "architecture": "encode-once",
     "parameters": "{ base = 4, levels = 2, planes = 9 }",
+    "adversarial": "",
 }
-DEEPZ = {"architecture": "deepz-unet", "parameters": "{ base = 4, levels = 2 }"}
+Z_BASIS = {
+    "architecture": "z-basis",
+    "parameters": "{ base = 4, levels = 2, functions = 3, planes = 9 }",
+    "adversarial": "",
+}
+DEEPZ = {
+    "architecture": "deepz-unet",
+    "parameters": "{ base = 4, levels = 2 }",
+    "adversarial": "",
+}
 
 
 def config(folder: Path, steps: int = 6, **changes: str) -> TrainConfig:
@@ -140,7 +151,14 @@ def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path):
     assert rates[-1] == 0
 
 
-@pytest.mark.parametrize("network", [ENCODE_ONCE, DEEPZ], ids=["encode-once", "deepz-unet"])
+ADVERSARIAL = DEEPZ | {"adversarial": "adversarial = { base = 2, planes = 1 }"}
+
+
+@pytest.mark.parametrize(
+    "network",
+    [ENCODE_ONCE, Z_BASIS, DEEPZ, ADVERSARIAL],
+    ids=["encode-once", "z-basis", "deepz-unet", "adversarial"],
+)
 def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
     stacks = blurred_stacks()
     (tmp_path / "whole").mkdir()

@@ -64,8 +64,7 @@ class DeepZUNet(Generator):
 
     def __init__(self, base: int = 48, levels: int = 6, dpm_scale_um: float = 10.0) -> None:
         super().__init__()
-        self.base = base
-        self.levels = levels
+        self.arguments = {"base": base, "levels": levels, "dpm_scale_um": dpm_scale_um}
         self.dpm_scale_um = dpm_scale_um
         widths = [base * 2**level for level in range(levels)]
         self.down = nn.ModuleList(

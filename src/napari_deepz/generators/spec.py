@@ -15,6 +15,7 @@ from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.torchscript.generator import TorchScriptGenerator
+from napari_deepz.generators.z_basis import ZBasis
 from napari_deepz.intensity import METHODS, is_method
 
 UNKNOWN_OBJECTIVE = "unknown objective"
@@ -23,7 +24,7 @@ _PIXEL_SIZE_TOLERANCE = 0.02
 # Control characters, which a terminal obeys, broken ones, and line breaks that no editor shows.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
-Architecture = Literal["deepz-unet", "encode-once", "torchscript"]
+Architecture = Literal["deepz-unet", "encode-once", "z-basis", "torchscript"]
 
 
 class DeepZUNetParameters(BaseModel):
@@ -45,6 +46,18 @@ class EncodeOnceParameters(BaseModel):
     planes: int = Field(41, ge=2, le=512)
 
 
+class ZBasisParameters(BaseModel):
+    """Size and planes of the generator with a learned basis in z."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: int = Field(32, ge=2, le=256)
+    widest: int = Field(128, ge=2, le=4096)
+    levels: int = Field(4, ge=1, le=8)
+    functions: int = Field(16, ge=1, le=512)
+    planes: int = Field(41, ge=2, le=512)
+
+
 class TorchScriptParameters(BaseModel):
     """How a network that comes as a program is used.
 
@@ -58,7 +71,14 @@ class TorchScriptParameters(BaseModel):
     joined: int = Field(0, ge=0, le=1)
 
 
-Parameters = DeepZUNetParameters | EncodeOnceParameters | TorchScriptParameters
+Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters | TorchScriptParameters
+
+_PARAMETERS: dict[Architecture, type[Parameters]] = {
+    "deepz-unet": DeepZUNetParameters,
+    "encode-once": EncodeOnceParameters,
+    "z-basis": ZBasisParameters,
+    "torchscript": TorchScriptParameters,
+}
 
 
 def _known_normalisation(name: str) -> str:
@@ -133,11 +153,7 @@ class ModelSpec(BaseModel):
                     raise ValueError(f"'{field}' holds a control character, {character!a}")
 
     def _checked_parameters(self) -> Parameters:
-        if self.architecture == "deepz-unet":
-            return DeepZUNetParameters.model_validate(self.parameters)
-        if self.architecture == "encode-once":
-            return EncodeOnceParameters.model_validate(self.parameters)
-        return TorchScriptParameters.model_validate(self.parameters)
+        return _PARAMETERS[self.architecture].model_validate(self.parameters)
 
     def resamples(self, pixel_size_um: float) -> bool:
         """Whether an image must be resampled for the model: above 2 % from its pixel size."""
@@ -155,12 +171,14 @@ class ModelSpec(BaseModel):
         parameters = self._checked_parameters()
         if isinstance(parameters, DeepZUNetParameters):
             return DeepZUNet(**parameters.model_dump(), dpm_scale_um=self.dpm_scale_um)
+        low, high = self.axial_range_um
         if isinstance(parameters, EncodeOnceParameters):
-            low, high = self.axial_range_um
             return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
+        if isinstance(parameters, ZBasisParameters):
+            return ZBasis(**parameters.model_dump(), z_min_um=low, z_max_um=high)
         raise ModelError(
             f"The network of the model '{self.name}' is a TorchScript program, which cannot be "
-            "made anew or trained; use 'deepz-unet' or 'encode-once'."
+            "made anew or trained; use 'deepz-unet', 'encode-once' or 'z-basis'."
         )
 
     def wrap(self, script: ScriptModule) -> TorchScriptGenerator:

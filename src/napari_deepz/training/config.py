@@ -16,6 +16,34 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Range = tuple[float, float]
+
+
+class BreadthConfig(_Section):
+    """Ranges that simulated microscopes, cameras and stacks are drawn from.
+
+    What is left out is as in `simulation.StackSettings` and `simulation.CameraSettings`, which
+    explain the names.
+    """
+
+    na: Range | None = None
+    pixel_size_um: Range | None = None
+    depth_um: Range | None = None
+    photons: Range | None = None
+    background_photons: Range | None = None
+    gain_adu_per_photon: Range | None = None
+    offset_adu: Range | None = None
+    read_noise_photons: Range | None = None
+    saturated_share: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, value in self:
+            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+                raise ValueError(f"'{name}' must go from a smaller to a larger positive number")
+        return self
+
+
 class DataConfig(_Section):
     """Where focal stacks come from: measured files if there are any, else the simulation.
 
@@ -31,6 +59,11 @@ class DataConfig(_Section):
         The input plane lies within this distance of the middle of the stack.
     validation_count, validation_seed
         Of the simulated stacks that are only looked at.
+    breadth : BreadthConfig
+        How much the simulated stacks differ.
+    kept_in : Path or None
+        Folder in which simulated stacks are kept as files, for this run when it goes on, and for
+        others with the same settings; they are held in memory where None.
     """
 
     stacks: tuple[str, ...] = ()
@@ -42,6 +75,8 @@ class DataConfig(_Section):
     middle_um: float = Field(3.0, ge=0)
     validation_count: int = Field(10, ge=1)
     validation_seed: int = Field(2, ge=0)
+    breadth: BreadthConfig = BreadthConfig()
+    kept_in: Path | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -52,11 +87,32 @@ class DataConfig(_Section):
         return self
 
 
+class AdversarialConfig(_Section):
+    """The published adversarial term; see `adversary`.
+
+    Parameters
+    ----------
+    mae_weight : float
+        Weight of the mean absolute error beside the adversarial term.
+    learning_rate : float
+        Of the discriminator.
+    base : int
+        Channels of the discriminator's first block.
+    planes : int
+        Planes of a batch that the discriminator sees.
+    """
+
+    mae_weight: float = Field(50.0, ge=0)
+    learning_rate: float = Field(3e-5, gt=0)
+    base: int = Field(16, ge=1)
+    planes: int = Field(12, ge=1)
+
+
 class ScheduleConfig(_Section):
     """How the generator learns.
 
     The learning rate rises over `warmup_steps` and then falls linearly to zero at `steps`.
-    `focus_weight` is explained at `loop.masked_error`.
+    `focus_weight` is explained at `loop.masked_error`. There is an adversary only if it is given.
     """
 
     steps: int = Field(ge=1)
@@ -70,6 +126,7 @@ class ScheduleConfig(_Section):
     bfloat16: bool = False
     validate_every: int = Field(1000, ge=1)
     checkpoint_every: int = Field(500, ge=1)
+    adversarial: AdversarialConfig | None = None
 
 
 class TrainConfig(_Section):
@@ -122,6 +179,9 @@ def read_config(path: Path) -> TrainConfig:
     start_from = config.start_from
     if start_from is not None and (path.parent / start_from).exists():
         start_from = str(path.parent / start_from)
+    data = config.data
+    if data.kept_in is not None:
+        data = data.model_copy(update={"kept_in": path.parent / data.kept_in})
     return config.model_copy(
-        update={"output": path.parent / config.output, "start_from": start_from}
+        update={"output": path.parent / config.output, "start_from": start_from, "data": data}
     )

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_deepz.engine.resampling import resample
 from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.training.simulation import SimulatedStack
 
@@ -36,9 +37,16 @@ class FocalStack:
     z_step_um: float
 
     @classmethod
-    def from_simulation(cls, stack: SimulatedStack) -> FocalStack:
-        """Noisy input planes, noise-free targets."""
-        return cls(stack.measured, stack.expected, float(stack.z_um[1] - stack.z_um[0]))
+    def from_simulation(cls, stack: SimulatedStack, pixel_size_um: float) -> FocalStack:
+        """Noisy input planes, noise-free targets, on a grid of the given pixel size."""
+        ratio = stack.optics.pixel_size_um / pixel_size_um
+        height, width = (round(size * ratio) for size in stack.measured.shape[1:])
+        measured, target = (
+            np.stack([resample(plane.astype(np.float32), (height, width)) for plane in planes])
+            for planes in (stack.measured, stack.expected)
+        )
+        counts = np.clip(np.rint(measured), 0, 65535).astype(np.uint16)
+        return cls(counts, target, float(stack.z_um[1] - stack.z_um[0]))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +22,21 @@ from napari_deepz.generators.package import Model, save_model
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
+from napari_deepz.training.adversary import Adversary
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
+from napari_deepz.training.state import (
+    CHECKPOINT,
+    LOG,
+    Report,
+    TrainingLog,
+    TrainingState,
+    restore_state,
+    save_state,
+)
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
 VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
 """Shares of the axial range at which a run is validated."""
-
-Report = Callable[[dict[str, Any], Progress], None]
-
-
-@dataclass
-class TrainingState:
-    """All that a run needs to go on exactly where it stood."""
-
-    network: Generator
-    optimiser: torch.optim.Optimizer
-    started_from: dict[str, str] | None = None
-    step: int = 0
-    seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
 
 
 def train(
@@ -95,32 +87,35 @@ def train(
     config.output.mkdir(parents=True, exist_ok=True)
     state = _start(config, chosen)
     if resume:
-        _restore(config, state)
+        restore_state(config, state)
     sampler = _sampler(config, stacks, state.network)
     progress = Progress(schedule.steps, done=state.step)
-    log = _Log(config.output / LOG, state.step, report, progress)
-    began = time.monotonic() - state.seconds
+    log = TrainingLog(config.output / LOG, state.step, report, progress)
+    began_s = time.monotonic() - state.seconds
+    processor_began_s = time.process_time() - state.processor_s
     while state.step < schedule.steps:
         batch = sampler.batch(schedule.seed, state.step, schedule.batch)
         state.losses.append(_step(config, state, batch, chosen))
         progress.advance()
         if on_progress is not None:
             on_progress(progress)
-        state.seconds = time.monotonic() - began
+        state.seconds = time.monotonic() - began_s
+        state.processor_s = time.process_time() - processor_began_s
         last = state.step == schedule.steps
         if last or state.step % schedule.validate_every == 0:
             entry = {
                 "step": state.step,
                 "seconds": round(state.seconds, 1),
+                "processor_s": round(state.processor_s, 1),
                 "loss": round(float(np.mean(state.losses)), 5),
                 "correlation": validate(state.network, validation, config.model, chosen),
             }
             state.losses.clear()
             log.write(entry)
         if last or state.step % schedule.checkpoint_every == 0:
-            _save(config, state)
+            save_state(config, state)
         if should_stop is not None and should_stop():
-            _save(config, state)
+            save_state(config, state)
             raise Cancelled
     return _finish(config, state, log.entries)
 
@@ -200,7 +195,9 @@ def _start(config: TrainConfig, device: torch.device) -> TrainingState:
     network = network.to(device).train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(network.parameters(), config.schedule.learning_rate)
-    return TrainingState(network, optimiser, _identity(source) if source else None)
+    adversarial = config.schedule.adversarial
+    adversary = None if adversarial is None else Adversary(adversarial, device)
+    return TrainingState(network, optimiser, adversary, _identity(source) if source else None)
 
 
 def _identity(model: Model) -> dict[str, str]:
@@ -241,21 +238,23 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device) -> float:
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.step)
-    image = batch.image.to(device)
+    image, target, known = (part.to(device) for part in (batch.image, batch.target, batch.known))
     with torch.autocast(device.type, torch.bfloat16, enabled=config.schedule.bfloat16):
         predicted = _predict(state.network, image, batch.z_um.to(device))
-    loss = masked_error(
-        predicted.float(),
-        batch.target.to(device),
-        batch.known.to(device),
-        config.schedule.focus_weight,
-    )
+    predicted = predicted.float()
+    loss = error = masked_error(predicted, target, known, config.schedule.focus_weight)
+    chosen = None
+    if state.adversary is not None:
+        chosen = state.adversary.choose(known, config.schedule.seed, state.step)
+        loss = state.adversary.generator_loss(predicted[chosen], error)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.schedule.clip_norm)
     state.optimiser.step()
+    if state.adversary is not None:
+        state.adversary.learn(predicted[chosen].detach(), target[chosen])
     state.step += 1
-    return loss.item()
+    return error.item()
 
 
 def _predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
@@ -289,58 +288,6 @@ def masked_error(
     return (per_plane * known).sum() / known.sum().clamp(min=1)
 
 
-def _fingerprint(config: TrainConfig) -> str:
-    return config.model_dump_json(exclude={"output"})
-
-
-def _save(config: TrainConfig, state: TrainingState) -> None:
-    path = config.output / CHECKPOINT
-    beside = path.with_name(path.name + ".partial")
-    torch.save(
-        {
-            "config": _fingerprint(config),
-            "network": state.network.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            "step": state.step,
-            "seconds": state.seconds,
-            "losses": state.losses,
-        },
-        beside,
-    )
-    beside.replace(path)
-
-
-def _restore(config: TrainConfig, state: TrainingState) -> None:
-    path = config.output / CHECKPOINT
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["config"] != _fingerprint(config):
-        raise ValueError(
-            f"The checkpoint in {config.output} was made with another configuration; go on with "
-            "that one, or choose another output folder."
-        )
-    state.network.load_state_dict(saved["network"])
-    state.optimiser.load_state_dict(saved["optimiser"])
-    state.step, state.seconds = saved["step"], saved["seconds"]
-    state.losses = saved["losses"]
-
-
-class _Log:
-    """The run's log: one JSON object a line, cut back to the checkpoint on resume."""
-
-    def __init__(self, path: Path, step: int, report: Report | None, progress: Progress) -> None:
-        self._path, self._report, self._progress = path, report, progress
-        lines = path.read_text().splitlines() if step and path.exists() else []
-        self.entries = [e for e in map(json.loads, lines) if e["step"] <= step]
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries))
-
-    def write(self, entry: dict[str, Any]) -> None:
-        self.entries.append(entry)
-        with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-        if self._report is not None:
-            self._report(entry, self._progress)
-
-
 def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, Any]]) -> Path:
     data = config.data.model_dump(mode="json")
     training = {
@@ -351,6 +298,7 @@ def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, A
         "data_settings": data,
         "schedule": config.schedule.model_dump(mode="json"),
         "seconds": round(state.seconds),
+        "processor_s": round(state.processor_s),
         "validation_correlation": entries[-1]["correlation"] if entries else {},
     }
     spec = config.model.model_copy(update={"training": training})

@@ -12,8 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
-Kind = Literal["beads", "tilted-beads", "curved-beads", "neurons", "worm"]
+Kind = Literal[
+    "beads",
+    "tilted-beads",
+    "curved-beads",
+    "sparse-beads",
+    "dense-beads",
+    "neurons",
+    "head",
+    "worm",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_BEADS_IN_83_UM = {"sparse-beads": (4, 25), "dense-beads": (160, 500)}
 
 Array = NDArray[np.float64]
 
@@ -56,8 +67,9 @@ def draw_phantom(
 
     Parameters
     ----------
-    kind : {"beads", "tilted-beads", "curved-beads", "neurons", "worm"}
-        What to draw.
+    kind : str
+        What to draw, one of `KINDS`. Tilted and curved beads lie on a surface, all others anywhere
+        in the volume; a head has all its neurons labelled.
     rng : numpy.random.Generator
         Source of all randomness.
     field_um : float
@@ -76,7 +88,10 @@ def draw_phantom(
         return _neurons(rng, field_um, half_depth_um)
     if kind == "worm":
         return _worm(rng, field_um, half_depth_um)
-    count = round(np.exp(rng.uniform(np.log(25), np.log(160))) * (field_um / 83.2) ** 2)
+    if kind == "head":
+        return _head(rng, half_depth_um)
+    few, many = _BEADS_IN_83_UM.get(kind, (25, 160))
+    count = round(np.exp(rng.uniform(np.log(few), np.log(many))) * (field_um / 83.2) ** 2)
     centres = np.empty((count, 3))
     centres[:, 1:] = rng.uniform(-field_um / 2, field_um / 2, (count, 2))
     centres[:, 0] = _bead_depth(kind, rng, centres[:, 1:], field_um, half_depth_um, tilt_span_um)
@@ -94,7 +109,7 @@ def _bead_depth(
     tilt_span_um: float | None,
 ) -> Array:
     count = len(yx_um)
-    if kind == "beads":
+    if kind in ("beads", "sparse-beads", "dense-beads"):
         return np.asarray(rng.uniform(-half_depth_um, half_depth_um, count))
     if kind == "tilted-beads":
         if tilt_span_um is not None:
@@ -177,6 +192,31 @@ def _worm(rng: np.random.Generator, field_um: float, half_depth_um: float) -> Ph
     body = Phantom(glow, np.full(glow_points, total_glow / glow_points), np.empty((0, 3)))
     cord = _tubes(rng, [axis + np.array([0, 0.8 * radius_um, 0])], 0.4, rng.uniform(0.1, 0.6))
     return _within(body + nuclei + granules + cord, half_depth_um)
+
+
+def _head(rng: np.random.Generator, half_depth_um: float) -> Phantom:
+    """A head with all neurons labelled: crowded ganglia about a nerve ring, and a dim gut."""
+    count = int(rng.integers(80, 200))
+    angle = rng.uniform(0, 2 * np.pi)
+    turn = np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]])
+    radius_um = rng.uniform(8, 14)
+    along = rng.normal(rng.choice([-14, 0, 16], count), 5)
+    around = rng.uniform(0, 2 * np.pi, count)
+    ring = radius_um * rng.uniform(0.45, 0.95, count)
+    centres = np.empty((count, 3))
+    centres[:, 0] = ring * np.sin(around) + rng.uniform(-0.3, 0.3) * half_depth_um
+    centres[:, 1:] = np.stack([along, ring * np.cos(around)], axis=1) @ turn
+    brightness = np.exp(rng.normal(0, 0.7, count)) * 6
+    nuclei = _balls(rng, centres, rng.uniform(0.8, 1.7, count), brightness, 200)
+    turns = np.linspace(0, 2 * np.pi, 30)
+    loop = np.stack([np.zeros(30), radius_um * 0.6 * np.cos(turns)], axis=1) @ turn
+    nerve_ring = np.column_stack([radius_um * 0.6 * np.sin(turns), loop])
+    nerves = _tubes(rng, [nerve_ring], rng.uniform(0.8, 2), rng.uniform(0.5, 4))
+    gut_points = 20_000
+    gut = rng.normal(0, 1, (gut_points, 3)) * [radius_um / 3, 14, radius_um / 3]
+    gut[:, 1:] = (gut[:, 1:] + [50, 0]) @ turn
+    glow = np.full(gut_points, nuclei.brightness.sum() * rng.uniform(0.05, 0.6) / gut_points)
+    return _within(nuclei + nerves + Phantom(gut, glow, np.empty((0, 3))), half_depth_um)
 
 
 def _body_axis(rng: np.random.Generator, field_um: float, half_depth_um: float) -> Array:

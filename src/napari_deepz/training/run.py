@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +10,11 @@ import numpy as np
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
-from napari_deepz.optics import Optics
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
-from napari_deepz.training.loop import Report, check_run, train
-from napari_deepz.training.simulation import StackSettings, simulate
-
-_EMISSION_UM = 0.52
+from napari_deepz.training.loop import check_run, train
+from napari_deepz.training.simulated import simulated_stacks
+from napari_deepz.training.state import Report
 
 Counted = Callable[[int, int], None]
 
@@ -59,16 +55,11 @@ def run_training(
         stacks = [_measured(path, spec) for path in _files(folder, data.stacks)]
         validation = [_measured(path, spec) for path in _files(folder, data.validation_stacks)]
     else:
-        settings = stack_settings(config.model)
-        looked_at = simulate(
-            data.validation_count, data.validation_seed, settings, kinds=data.kinds
-        )
-        learned = simulate(data.count, data.seed, settings, kinds=data.kinds, pupils=data.pupils)
         both = []
-        for stack in itertools.chain(looked_at, learned):
+        for stack in simulated_stacks(config.model, data):
             if should_stop is not None and should_stop():
                 raise Cancelled
-            both.append(FocalStack.from_simulation(stack))
+            both.append(stack)
             if on_stack is not None:
                 on_stack(len(both), data.validation_count + data.count)
         validation, stacks = both[: data.validation_count], both[data.validation_count :]
@@ -82,19 +73,6 @@ def run_training(
         on_progress=on_progress,
         should_stop=should_stop,
     )
-
-
-def stack_settings(spec: ModelSpec) -> StackSettings:
-    """Simulated stacks for a model: a little deeper than its axial range."""
-    if spec.na is None or spec.pixel_size_um is None:
-        raise ValueError("Simulated stacks need the 'na' and the 'pixel_size_um' of the model.")
-    optics = Optics(
-        na=spec.na,
-        wavelength_um=spec.emission_wavelength_um or _EMISSION_UM,
-        pixel_size_um=spec.pixel_size_um,
-    )
-    reach_um = max(abs(z_um) for z_um in spec.axial_range_um)
-    return StackSettings(optics=optics, half_range_um=math.ceil(reach_um) + 1.0)
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

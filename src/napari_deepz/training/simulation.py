@@ -11,7 +11,7 @@ The chain, each stage with its axes and units:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -23,7 +23,60 @@ from napari_deepz.training.psf import Aberrations, focal_psf
 
 _MARGIN_PX = 64
 _OBJECT_BEYOND_STACK_UM = 1.0
+_OTHER_PIXELS_SHARE = 0.5
 _DRY_20X = Optics(na=0.75, wavelength_um=0.52, pixel_size_um=0.325)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """An sCMOS camera: Poisson noise, read noise, offset, saturation and 16-bit conversion."""
+
+    gain_adu_per_photon: float = 2.0
+    offset_adu: float = 100.0
+    read_noise_photons: float = 3.0
+    highest_adu: float = 65535.0
+
+    def expected(self, photons: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Counts without noise, in ADU."""
+        counts = photons * np.float32(self.gain_adu_per_photon) + np.float32(self.offset_adu)
+        clipped: NDArray[np.float32] = counts.clip(max=np.float32(self.highest_adu))
+        return clipped
+
+    def record(self, photons: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
+        """Counts with noise, clipped to 16 bit, in ADU."""
+        noisy = rng.poisson(photons) + rng.normal(0, self.read_noise_photons, photons.shape)
+        counts = np.rint(noisy * self.gain_adu_per_photon + self.offset_adu)
+        return np.clip(counts, 0, self.highest_adu).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """Ranges to draw cameras from; by default there is one camera.
+
+    Parameters
+    ----------
+    gain_adu_per_photon : tuple of float
+        Drawn evenly in its logarithm.
+    offset_adu, read_noise_photons : tuple of float
+        Drawn evenly.
+    saturated_share : float
+        Share of the stacks in which what is brightest saturates the camera.
+    """
+
+    gain_adu_per_photon: tuple[float, float] = (2.0, 2.0)
+    offset_adu: tuple[float, float] = (100.0, 100.0)
+    read_noise_photons: tuple[float, float] = (3.0, 3.0)
+    saturated_share: float = 0.0
+
+    def draw(self, photons: float, background: float, rng: np.random.Generator) -> Camera:
+        """Draw a camera for a stack with so many photons in its brightest voxels, and outside."""
+        gain = float(np.exp(rng.uniform(*np.log(self.gain_adu_per_photon))))
+        offset = float(rng.uniform(*self.offset_adu))
+        gain = min(gain, (65535.0 - offset) / (photons + background))
+        saturated = rng.uniform() < self.saturated_share
+        full_photons = background + photons * rng.uniform(0.3, 0.9)
+        highest = offset + gain * full_photons if saturated else 65535.0
+        return Camera(gain, offset, float(rng.uniform(*self.read_noise_photons)), float(highest))
 
 
 @dataclass(frozen=True)
@@ -46,6 +99,11 @@ class StackSettings:
         Range of the photons in the brightest voxels, drawn evenly in its logarithm.
     background_photons : tuple of float
         Range of the even background per pixel.
+    na, pixel_size_um : tuple of float or None
+        Ranges that each pupil's own microscope is drawn from; that of `optics` where None. The
+        stack then has as many pixels as cover the same field.
+    camera : CameraSettings
+        What cameras to draw from.
     """
 
     optics: Optics = _DRY_20X
@@ -57,31 +115,15 @@ class StackSettings:
     astigmatism_waves: float = 0.1
     photons: tuple[float, float] = (300.0, 12_000.0)
     background_photons: tuple[float, float] = (5.0, 60.0)
+    na: tuple[float, float] | None = None
+    pixel_size_um: tuple[float, float] | None = None
+    camera: CameraSettings = CameraSettings()
 
     @property
     def z_um(self) -> NDArray[np.float64]:
         """Focus of each plane, µm."""
         half = round(self.half_range_um / self.z_step_um)
         return np.arange(-half, half + 1).astype(np.float64) * self.z_step_um
-
-
-@dataclass(frozen=True)
-class Camera:
-    """An sCMOS camera: Poisson noise, read noise, offset and 16-bit conversion."""
-
-    gain_adu_per_photon: float = 2.0
-    offset_adu: float = 100.0
-    read_noise_photons: float = 3.0
-
-    def expected(self, photons: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Counts without noise, in ADU."""
-        return photons * np.float32(self.gain_adu_per_photon) + np.float32(self.offset_adu)
-
-    def record(self, photons: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.uint16]:
-        """Counts with noise, clipped to 16 bit, in ADU."""
-        noisy = rng.poisson(photons) + rng.normal(0, self.read_noise_photons, photons.shape)
-        counts = np.rint(noisy * self.gain_adu_per_photon + self.offset_adu)
-        return np.clip(counts, 0, 65535).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -102,6 +144,8 @@ class SimulatedStack:
         The phantom.
     aberrations : Aberrations
         The pupil.
+    optics : Optics
+        The microscope.
     """
 
     measured: NDArray[np.uint16]
@@ -110,6 +154,7 @@ class SimulatedStack:
     centres: NDArray[np.float64]
     kind: Kind
     aberrations: Aberrations
+    optics: Optics
 
 
 class Microscope:
@@ -198,6 +243,20 @@ def splat(
     return volume.reshape(shape).astype(np.float32)
 
 
+def draw_microscope(settings: StackSettings, rng: np.random.Generator) -> StackSettings:
+    """Settings with one microscope out of their ranges, and pixels for the same field."""
+    optics = settings.optics
+    na = optics.na if settings.na is None else float(rng.uniform(*settings.na))
+    pixel_um = optics.pixel_size_um
+    if settings.pixel_size_um is not None and rng.uniform() < _OTHER_PIXELS_SHARE:
+        pixel_um = float(rng.uniform(*settings.pixel_size_um))
+    return replace(
+        settings,
+        optics=replace(optics, na=na, pixel_size_um=pixel_um),
+        size_px=round(settings.size_px * optics.pixel_size_um / pixel_um),
+    )
+
+
 def draw_aberrations(settings: StackSettings, rng: np.random.Generator) -> Aberrations:
     """Draw a pupil: depth aberration of one sign, coma in any direction, a little astigmatism."""
     primary, secondary = settings.optics.depth_aberration_waves(rng.uniform(*settings.depth_um))
@@ -219,15 +278,14 @@ def simulate_stack(
     rng: np.random.Generator,
     *,
     tilt_span_um: float | None = None,
-    camera: Camera | None = None,
+    camera_rng: np.random.Generator | None = None,
 ) -> SimulatedStack:
     """Draw a phantom and record its focal stack.
 
     `tilt_span_um` is the rise of a tilted bead field across the stack's width, if it is not to be
-    random.
+    random. The camera is drawn from `camera_rng`; the default camera is taken where it is None.
     """
     settings = microscope.settings
-    camera = camera or Camera()
     pixel = settings.optics.pixel_size_um
     canvas_tilt = (
         None
@@ -244,7 +302,11 @@ def simulate_stack(
     light = microscope.expose(phantom)
     photons = np.exp(rng.uniform(*np.log(settings.photons)))
     light *= np.float32(photons / np.percentile(light.max(axis=0), 99.9))
-    light += np.float32(rng.uniform(*settings.background_photons))
+    background = float(rng.uniform(*settings.background_photons))
+    light += np.float32(background)
+    camera = Camera()
+    if camera_rng is not None:
+        camera = settings.camera.draw(photons, background, camera_rng)
     centres = phantom.centres_um.copy()
     centres[:, 1:] = centres[:, 1:] / pixel + (settings.size_px - 1) / 2
     inside = np.all((centres[:, 1:] >= 0) & (centres[:, 1:] <= settings.size_px - 1), axis=1)
@@ -255,6 +317,7 @@ def simulate_stack(
         centres=centres[inside],
         kind=kind,
         aberrations=microscope.aberrations,
+        optics=settings.optics,
     )
 
 
@@ -276,11 +339,13 @@ def simulate(
     pupils = min(pupils, count)
     for pupil in range(pupils):
         pupil_rng = np.random.default_rng([seed, 0, pupil])
-        microscope = Microscope(settings, draw_aberrations(settings, pupil_rng))
+        own = draw_microscope(settings, np.random.default_rng([seed, 2, pupil]))
+        microscope = Microscope(own, draw_aberrations(own, pupil_rng))
         for index in range(pupil, count, pupils):
             yield simulate_stack(
                 microscope,
                 kinds[(index // pupils + pupil) % len(kinds)],
                 np.random.default_rng([seed, 1, index]),
                 tilt_span_um=tilt_span_um,
+                camera_rng=np.random.default_rng([seed, 3, index]),
             )

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from napari_deepz.generators.bioimageio.description import (
     fault_of,
 )
 from napari_deepz.generators.bioimageio.documentation import describe_model, make_cover
-from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.errors import ModelError, quoted
+from napari_deepz.generators.folded_unet import FoldedUNet
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import WEIGHTS_FILE, Model, read_test
 from napari_deepz.generators.spec import ModelSpec
@@ -132,7 +132,7 @@ def _npy(array: np.typing.NDArray[np.float32]) -> bytes:
 def _torchscript(model: Model, test: StoredTest) -> bytes:
     """Record the network as TorchScript on its test.
 
-    `EncodeOnce` takes a short cut where all distances are the same. Those of the test are not, so
+    `FoldedUNet` takes a short cut where all distances are the same. Those of the test are not, so
     what is recorded is the general way, which holds for all.
     """
     inputs: tuple[Tensor, ...] = tuple(
@@ -196,8 +196,8 @@ def _description(model: Model) -> Any:
     )
 
 
-def _has_own_weights(network: torch.nn.Module) -> bool:
-    return isinstance(network, DeepZUNet | EncodeOnce)
+def _has_own_weights(network: torch.nn.Module) -> TypeGuard[DeepZUNet | FoldedUNet]:
+    return isinstance(network, DeepZUNet | FoldedUNet)
 
 
 def _check_licence(spec: ModelSpec) -> None:
@@ -271,22 +271,7 @@ def _tensor(name: str, kind: str, spec: ModelSpec, size_multiple: int | None) ->
 def _weights(network: torch.nn.Module) -> dict[str, Any]:
     version = torch.__version__.partition("+")[0]
     script: dict[str, Any] = {"source": _SCRIPT_FILE, "pytorch_version": version}
-    if isinstance(network, DeepZUNet):
-        kwargs: dict[str, Any] = {
-            "base": network.base,
-            "levels": network.levels,
-            "dpm_scale_um": network.dpm_scale_um,
-        }
-    elif isinstance(network, EncodeOnce):
-        assert network.plane_z_um is not None
-        kwargs = {
-            "base": network.head.in_channels,
-            "levels": len(network.down),
-            "z_min_um": network.plane_z_um[0],
-            "z_max_um": network.plane_z_um[-1],
-            "planes": network.planes,
-        }
-    else:
+    if not _has_own_weights(network):
         return {"torchscript": script}
     return {
         "pytorch_state_dict": {
@@ -295,7 +280,7 @@ def _weights(network: torch.nn.Module) -> dict[str, Any]:
             "architecture": {
                 "import_from": type(network).__module__,
                 "callable": type(network).__name__,
-                "kwargs": kwargs,
+                "kwargs": network.arguments,
             },
         },
         "torchscript": script | {"parent": "pytorch_state_dict"},

@@ -1,0 +1,83 @@
+"""What the encode-once generators share: a U-Net on the folded image, and planes to pick from."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from napari_deepz.generators.base import Generator
+
+
+class _Block(nn.Sequential):
+    """Two 3 x 3 convolutions, each with a ReLU."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels_in, channels_out, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1),
+            nn.ReLU(inplace=True),
+        )
+
+
+class FoldedUNet(Generator):
+    """A U-Net on the image alone, and DPMs that pick among the planes which it leads to.
+
+    The image is folded by two (pixel-unshuffle) before the U-Net. What follows on it is the
+    matter of each architecture; its code holds one refocused image per plane. `decode`
+    interpolates linearly in z, per pixel, so any surface over an encoded image costs next to
+    nothing. Distances outside the planes give the outermost plane.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Channels of each level, the finest first.
+    z_min_um, z_max_um : float
+        Axial distance of the first and the last plane in µm.
+    planes : int
+        Number of planes, evenly spaced.
+    """
+
+    def __init__(self, widths: list[int], z_min_um: float, z_max_um: float, planes: int) -> None:
+        super().__init__()
+        self.z_min_um = z_min_um
+        self.z_step_um = (z_max_um - z_min_um) / (planes - 1)
+        self.planes = planes
+        pairs = list(pairwise(widths))
+        self.down = nn.ModuleList(_Block(a, b) for a, b in [(4, widths[0]), *pairs])
+        self.widen = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(_Block(2 * a, a) for a, _ in pairs)
+        self.size_multiple = 2 ** len(widths)
+        self.code_channels = planes
+        self.plane_z_um = tuple(z_min_um + k * self.z_step_um for k in range(planes))
+        # Folded pixels: two 3 x 3 convolutions at every level on the way down, and at all but the
+        # deepest on the way up.
+        steps = [2**level for level in range(len(widths))]
+        self.features_halo_px = 2 * (2 * sum(steps) + 2 * sum(steps[:-1]) + sum(steps[1:]))
+
+    def features(self, image: Tensor) -> Tensor:
+        """Compute (N, widths[0], Y / 2, X / 2) from (N, 1, Y, X)."""
+        features = F.pixel_unshuffle(image, 2)
+        skips = []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else F.max_pool2d(features, 2))
+            skips.append(features)
+        for level in reversed(range(len(self.up))):
+            widened = self.widen[level](features)
+            features = self.up[level](torch.cat([widened, skips[level]], dim=1))
+        return features
+
+    def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
+        """Interpolate the encoded planes at every pixel's own distance."""
+        position = ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
+        lowest, highest = (float(end) for end in torch.aminmax(position))
+        if lowest == highest:
+            plane = min(int(lowest), self.planes - 2)
+            return torch.lerp(code[:, plane, None], code[:, plane + 1, None], lowest - plane)
+        below = position.floor().clamp(max=self.planes - 2)
+        lower = code.gather(1, below.long())
+        upper = code.gather(1, below.long() + 1)
+        return torch.lerp(lower, upper, position - below)
