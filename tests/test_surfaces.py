@@ -506,3 +506,13 @@ class TestRange:
     def test_pixel_sizes_that_make_no_sense(self, pixel_size_um: float) -> None:
         with pytest.raises(ValueError, match="give a positive number of micrometres"):
             Tilted(1, 1).dpm(SHAPE, pixel_size_um)
+
+
+@pytest.mark.parametrize("tilts_deg", [(3, -2), (0, 4), (-5, -1), (0, 0)])
+@pytest.mark.parametrize("shape", [(40, 60), (33, 1)])
+def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(tilts_deg, shape):
+    surface = Tilted(*tilts_deg, offset_um=1.5)
+    matrix = surface.dpm(shape, 0.3)
+    np.testing.assert_allclose(
+        surface.range_um(shape, 0.3), (matrix.min(), matrix.max()), rtol=1e-6
+    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
-    from napari_deepz.engine.refocus import iter_refocus, refocus
+    from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
@@ -24,6 +24,7 @@ __version__ = version("napari-deepz")
 
 __all__ = [
     "Curved",
+    "EncodedImage",
     "Flat",
     "FromImage",
     "FromPoints",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EncodedImage": "engine.refocus",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
     "load_model": "generators.library",

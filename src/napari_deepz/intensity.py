@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from skimage.filters import threshold_triangle
 
 Method = Literal["signed-sqrt", "median-p99", "mean-std", "as-is"]
 METHODS: tuple[str, ...] = get_args(Method)
+
+Pixels = TypeVar("Pixels", bound=Any)
 
 _PERCENTILES = re.compile(r"percentiles-(\d{1,2}(?:\.\d+)?)-(\d{1,3}(?:\.\d+)?)")
 _SAMPLE_PIXELS = 1 << 22
@@ -53,16 +55,12 @@ class Intensity:
             np.copysign(root, scaled, out=scaled)
         return scaled
 
-    def invert(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring normalised values back to the image's units, float32."""
-        if self.method == "signed-sqrt":
-            restored = np.abs(values)
-            restored *= values
-        else:
-            restored = values.copy()
-        restored *= np.float32(self.gain)
-        restored += np.float32(self.offset)
-        return restored.astype(np.float32, copy=False)
+    def invert(self, values: Pixels) -> Pixels:
+        """Bring normalised values back to the image's units; a float32 array or tensor."""
+        restored: Pixels = abs(values) * values if self.method == "signed-sqrt" else values * 1.0
+        restored *= self.gain
+        restored += self.offset
+        return restored
 
 
 def is_method(name: str) -> bool:

@@ -231,7 +231,7 @@ def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(monkeypatch):
     def network_on(network, device):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("napari_deepz.engine.run.network_on", network_on)
+    monkeypatch.setattr("napari_deepz.engine.encoding.network_on", network_on)
     with pytest.raises(ResourceError, match="choose the device 'cpu'"):
         run(grey((64, 64)), Flat(1), AddDistance())
 

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_deepz.cli.app import Device, ModelName, PixelSize, app, check_folder, choose_index
+from napari_deepz.cli.app import (
+    Device,
+    ModelName,
+    PixelSize,
+    PrecisionName,
+    app,
+    check_folder,
+    choose_index,
+)
 from napari_deepz.cli.console import (
     console,
     print_note,
@@ -78,12 +86,13 @@ def refocus(
     model: ModelName = DEFAULT_MODEL,
     pixel_size: PixelSize = None,
     device: Device = None,
+    precision: PrecisionName = "float32",
     plane: Annotated[int | None, typer.Option(help="Plane of a stack, counted from 0.")] = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
 ) -> None:
     """Refocus one image onto a flat range, a tilted plane or any surface."""
-    from napari_deepz.engine.devices import choose_device, describe_device
+    from napari_deepz.engine.devices import check_precision, choose_device, describe_device
     from napari_deepz.engine.record import describe_run
     from napari_deepz.engine.refocus import iter_refocus
     from napari_deepz.generators.library import load_model
@@ -103,7 +112,9 @@ def refocus(
     pixel_size_um = pixel_size if pixel_size is not None else series.pixel_size_um
     pixels = series.plane(**where)
     chosen = choose_device(device)
-    console.print(f"{loaded.spec.name} on {describe_device(chosen)}: {wanted.describe()}")
+    digits = check_precision(precision)
+    where_run = describe_device(chosen, digits)
+    console.print(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
     with (
         stop_on_interrupt() as should_stop,
         warnings_as_notes() as notes,
@@ -115,6 +126,7 @@ def refocus(
             loaded,
             pixel_size_um=pixel_size_um,
             device=chosen,
+            precision=digits,
             should_stop=should_stop,
             on_progress=on_progress,
         )
@@ -135,7 +147,7 @@ def refocus(
                     loaded,
                     [wanted],
                     pixel_size_um=pixel_size_um,
-                    device=describe_device(chosen),
+                    device=where_run,
                     notes=[*first_notes, *notes],
                     input_name=image.name,
                     command=shlex.join(["napari-deepz", *sys.argv[1:]]),

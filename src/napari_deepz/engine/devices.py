@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
+from typing import Literal, cast, get_args
 
 import torch
 
 from napari_deepz.generators.base import Generator
+
+Precision = Literal["float32", "bfloat16"]
+
+# Where Linux offers them, large tensors then lie in large pages: a run spends up to a quarter of
+# its time on page faults otherwise. PyTorch looks at this once, at its first tensor.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def choose_device(name: str | torch.device | None = "auto") -> torch.device:
@@ -55,14 +63,23 @@ def choose_device(name: str | torch.device | None = "auto") -> torch.device:
     return torch.device(wanted)
 
 
-def describe_device(device: torch.device) -> str:
+def check_precision(name: str) -> Precision:
+    """Return a precision, or raise a `ValueError` if it is not known."""
+    if name not in get_args(Precision):
+        raise ValueError(f"The precision '{name}' is not known; use 'float32' or 'bfloat16'.")
+    return cast(Precision, name)
+
+
+def describe_device(device: torch.device, precision: Precision = "float32") -> str:
     """Name a device for people, such as "CPU, 2 threads" or the graphics card's own name."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "mps":
-        return "Apple GPU (MPS)"
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread" + ("" if threads == 1 else "s")
+        name = torch.cuda.get_device_name(device)
+    elif device.type == "mps":
+        name = "Apple GPU (MPS)"
+    else:
+        threads = torch.get_num_threads()
+        name = f"CPU, {threads} thread" + ("" if threads == 1 else "s")
+    return name if precision == "float32" else f"{name}, {precision}"
 
 
 def network_on(network: Generator, device: torch.device) -> Generator:

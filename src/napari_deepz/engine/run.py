@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_deepz.engine.devices import (
     describe_device,
     free_device_memory,
     is_out_of_memory,
-    network_on,
 )
-from napari_deepz.engine.inputs import CheckedImage
+from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.planning import PlannedPlane, RefocusPlan, ResourceError
 from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.scratch import MemoryStore, ScratchFile, TileStore
 from napari_deepz.engine.tile_compute import TileCompute
-from napari_deepz.generators.base import Generator as Network
-from napari_deepz.generators.package import Model
-from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.surfaces import Surface, out_of_range_mask
 
@@ -80,57 +75,40 @@ class RefocusRun:
 
     Parameters
     ----------
-    image : CheckedImage
+    source : Encoding
         What is refocused.
-    model : Model
-        With what.
-    device : torch.device
-        Where.
     should_stop : callable
         Asked between tiles and between the layers of the network.
     make_plan : callable
         Plan for a tile size; None for the default.
-    tile_px : int or None
-        Tile size to start with.
     on_progress : callable
         Told the progress, counted in tiles of planes, after each.
     """
 
     def __init__(
         self,
-        image: CheckedImage,
-        model: Model,
-        device: torch.device,
+        source: Encoding,
         should_stop: StopCondition,
         make_plan: Callable[[int | None], RefocusPlan],
-        tile_px: int | None,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        self.image = image
-        self.model = model
-        self.device = device
-        self.device_name = describe_device(device)
+        self.source = source
+        self.device_name = describe_device(source.device, source.precision)
         self.should_stop = should_stop
         self.make_plan = make_plan
-        self.plan = make_plan(tile_px)
+        self.plan = make_plan(source.tile_px)
         self.on_progress = on_progress
-        self.notes = list(dict.fromkeys((*image.notes, *self.plan.notes)))
+        self.notes = list(dict.fromkeys((*source.image.notes, *self.plan.notes)))
 
     def planes(self) -> Generator[RefocusedPlane, None, None]:
         """Yield every plane; goes on with smaller tiles when memory runs out."""
-        if self.image.constant is not None:
-            yield from self._constant_planes(self.image.constant)
+        if self.source.image.constant is not None:
+            yield from self._constant_planes(self.source.image.constant)
             return
-        pixels = resample(self.image.pixels, self.plan.working_shape)
-        intensity = fit_intensity(self.model.spec.normalisation, pixels)
-        network = self._network()
         done = 0
         self._progress = Progress(len(self.plan.tiles) * len(self.plan.planes))
         while done < len(self.plan.planes):
-            alone = len(self.plan.tiles) == 1
-            # Codes of several tiles wait in main memory, so that smaller tiles always help.
-            waiting_room = self.device if alone else torch.device("cpu")
-            compute = TileCompute(network, self.device, intensity, pixels, waiting_room)
+            compute = self._compute()
             spool = self.plan.strategy.startswith("spool")
             planes = self._spooled(compute, done) if spool else self._streamed(compute, done)
             try:
@@ -144,37 +122,35 @@ class RefocusRun:
             else:
                 return
             # Outside the except clause, where the traceback no longer keeps tensors alive.
-            free_device_memory(self.device)
+            compute.forget()
+            free_device_memory(self.source.device)
             self._shrink_tiles()
             tiles = len(self.plan.tiles)
             self._progress = Progress(tiles * len(self.plan.planes), done=tiles * done)
 
-    def _network(self) -> Network:
+    def _compute(self) -> TileCompute:
         try:
-            network = network_on(self.model.network, self.device)
+            return self.source.compute(self.plan.working_shape)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise self._too_little_memory() from error
             raise
-        # The copy is this run's own, so asking between its layers disturbs nobody else.
-        for layer in network.modules():
-            layer.register_forward_pre_hook(lambda *_: self._check_stop())
-        return network
 
     def _shrink_tiles(self) -> None:
         tile_px = self.plan.smaller_tile_px
         if tile_px is None:
             raise self._too_little_memory()
         self.plan = self.make_plan(tile_px)
+        self.source.tile_px = tile_px
         note = f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels."
         self.notes.append(note)
         warnings.warn(note, RefocusWarning, stacklevel=3)
 
     def _too_little_memory(self) -> ResourceError:
         return ResourceError(
-            f"{self.device_name} has too little memory for the model '{self.model.spec.name}', "
-            "even in the smallest tiles; close other programs that use it, or choose the device "
-            "'cpu'."
+            f"{self.device_name} has too little memory for the model "
+            f"'{self.source.model.spec.name}', even in the smallest tiles; close other programs "
+            "that use it, or choose the device 'cpu'."
         )
 
     def _constant_planes(self, value: float) -> Generator[RefocusedPlane, None, None]:
@@ -185,20 +161,26 @@ class RefocusRun:
 
     def _streamed(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
         tiles = self.plan.tiles
-        codes = []
-        if self.plan.strategy == "hold codes":
+        alone, keep = len(tiles) == 1, self.plan.strategy == "hold codes"
+        if keep:
             for tile in tiles:
                 self._check_stop()
-                codes.append(compute.encode(tile))
+                compute.code(tile, self.should_stop, alone=alone)
         for target in self.plan.planes[first:]:
             field = self._field(target)
-            canvas = self._canvas()
-            for number, tile in enumerate(tiles):
-                self._check_stop()
-                code = codes[number] if codes else compute.encode(tile)
-                tile.add_to(canvas, compute.decode(code, tile, field.dpm_um))
-                self._advance()
-            yield self._finished(target, field.out_of_range, canvas)
+            data = self._assembled(self._decoded(compute, field, keep))
+            yield self._finished(target, field.out_of_range, data)
+
+    def _decoded(self, compute: TileCompute, field: _Field, keep: bool) -> Iterator[Pixels]:
+        tiles = self.plan.tiles
+        for tile in tiles:
+            self._check_stop()
+            if keep:
+                code = compute.code(tile, self.should_stop, alone=len(tiles) == 1)
+            else:
+                code = compute.encode(tile, self.should_stop)
+            yield compute.decode(code, tile, field.dpm_um, self.should_stop)
+            self._advance()
 
     def _spooled(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
         tiles = self.plan.tiles
@@ -212,20 +194,19 @@ class RefocusRun:
                     self._fill(store, number, compute, fields)
                 for row, target in enumerate(targets):
                     self._check_stop()
-                    canvas = self._canvas()
-                    for number, tile in enumerate(tiles):
-                        tile.add_to(canvas, store.read(row, number))
-                    yield self._finished(target, fields[row].out_of_range, canvas)
+                    outputs = (store.read(row, number) for number in range(len(tiles)))
+                    data = self._assembled(outputs)
+                    yield self._finished(target, fields[row].out_of_range, data)
 
     def _fill(
         self, store: TileStore, number: int, compute: TileCompute, fields: list[_Field]
     ) -> None:
         tile = self.plan.tiles[number]
         self._check_stop()
-        code = compute.encode(tile)
+        code = compute.encode(tile, self.should_stop)
         for row, field in enumerate(fields):
             self._check_stop()
-            store.write(row, number, compute.decode(code, tile, field.dpm_um))
+            store.write(row, number, compute.decode(code, tile, field.dpm_um, self.should_stop))
             self._advance()
 
     def _advance(self) -> None:
@@ -237,11 +218,18 @@ class RefocusRun:
             return MemoryStore()
         return ScratchFile([tile.output_shape for tile in self.plan.tiles])
 
-    def _canvas(self) -> Pixels:
-        return np.zeros(self.plan.working_shape, dtype=np.float32)
+    def _assembled(self, outputs: Iterable[Pixels]) -> Pixels:
+        """Put tiles together; one that is alone is the plane."""
+        if len(self.plan.tiles) == 1:
+            (alone,) = outputs
+            return alone
+        canvas = np.zeros(self.plan.working_shape, dtype=np.float32)
+        for tile, output in zip(self.plan.tiles, outputs, strict=True):
+            tile.add_to(canvas, output)
+        return canvas
 
     def _field(self, target: PlannedPlane) -> _Field:
-        shape, axial_range_um = self.plan.image_shape, self.model.spec.axial_range_um
+        shape, axial_range_um = self.plan.image_shape, self.source.model.spec.axial_range_um
         if target.z_um is not None:
             outside = out_of_range_mask(np.array([[target.z_um]]), axial_range_um)
             return _Field(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_deepz.engine.devices import Precision
 from napari_deepz.generators.base import Generator
 from napari_deepz.intensity import Intensity
+from napari_deepz.jobs import Cancelled, StopCondition
 from napari_deepz.tiling import Tile
 
 
-@dataclass(frozen=True, eq=False)
 class TileCompute:
-    """Encodes and decodes tiles of one image.
+    """Encodes and decodes tiles of one image, and keeps codes.
 
     Inference mode is entered for each call alone: it belongs to the thread, and a caller that
     takes planes one by one must not find itself in it.
@@ -24,31 +25,64 @@ class TileCompute:
     Parameters
     ----------
     network : Generator
-        On `device`, in evaluation mode.
+        On `device`, in evaluation mode, and nobody else's.
     device : torch.device
         Where tiles are computed.
     intensity : Intensity
         Fitted to the whole image.
     pixels : ndarray
         (Y, X) float32, the whole image on the model's grid, in the input's units.
-    code_device : torch.device
-        Where codes wait between `encode` and `decode`.
+    precision : {"float32", "bfloat16"}
+        What convolutions are computed in.
     """
 
-    network: Generator
-    device: torch.device
-    intensity: Intensity
-    pixels: NDArray[np.float32]
-    code_device: torch.device
+    def __init__(
+        self,
+        network: Generator,
+        device: torch.device,
+        intensity: Intensity,
+        pixels: NDArray[np.float32],
+        precision: Precision = "float32",
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._intensity = intensity
+        self._pixels = pixels
+        self._precision = precision
+        self._codes: dict[Tile, Tensor] = {}
+        self._caller = threading.local()
+        for layer in network.modules():
+            layer.register_forward_pre_hook(lambda *_: self._check_stop())
 
-    def encode(self, tile: Tile) -> Tensor:
-        """Encode the tile's window; (1, code_channels, Y, X)."""
-        window = self.intensity.apply(tile.read_window(self.pixels))
-        with torch.inference_mode():
-            return self.network.encode(self._tensor(window)).to(self.code_device)
+    def code(self, tile: Tile, should_stop: StopCondition, *, alone: bool) -> Tensor:
+        """Encode a tile unless that was done before, and keep the code.
+
+        Codes of several tiles wait in main memory, so that smaller tiles always help where a
+        device is short of it; that of one which is alone stays on the device.
+        """
+        if tile not in self._codes:
+            place = self._device if alone else torch.device("cpu")
+            self._codes[tile] = self.encode(tile, should_stop).to(place)
+        return self._codes[tile]
+
+    def forget(self) -> None:
+        """Free all codes."""
+        self._codes.clear()
+
+    def encode(self, tile: Tile, should_stop: StopCondition) -> Tensor:
+        """Encode the tile's window; (1, code_channels, Y, X) float32."""
+        self._caller.should_stop = should_stop
+        window = self._intensity.apply(tile.read_window(self._pixels))
+        with torch.inference_mode(), self._autocast():
+            code = self._network.encode(self._tensor(window))
+        return code.float().contiguous()
 
     def decode(
-        self, code: Tensor, tile: Tile, dpm_um: NDArray[np.float32] | float
+        self,
+        code: Tensor,
+        tile: Tile,
+        dpm_um: NDArray[np.float32] | float,
+        should_stop: StopCondition,
     ) -> NDArray[np.float32]:
         """Refocus an encoded tile.
 
@@ -60,20 +94,35 @@ class TileCompute:
             The tile.
         dpm_um : ndarray or float
             (Y, X) of the whole image on the model's grid, or one distance for all pixels.
+        should_stop : callable
+            Asked between the layers of the network.
 
         Returns
         -------
         ndarray
             `tile.output_shape` float32, in the input's units.
         """
+        self._caller.should_stop = should_stop
         if isinstance(dpm_um, np.ndarray):
-            window = tile.read_window(dpm_um)
+            distances = self._tensor(tile.read_window(dpm_um))
         else:
-            window = np.full(tile.window_shape, dpm_um, dtype=np.float32)
-        with torch.inference_mode():
-            decoded = self.network.decode(code.to(self.device), self._tensor(window))[0, 0]
-            kept = decoded[tile.crop].float().cpu().numpy()
-        return self.intensity.invert(kept)
+            one = torch.tensor(dpm_um, dtype=torch.float32, device=self._device)
+            distances = one.expand(1, 1, *tile.window_shape)
+        with torch.inference_mode(), self._autocast():
+            decoded = self._network.decode(code.to(self._device), distances)[0, 0]
+            kept = self._intensity.invert(decoded[tile.crop].float())
+        restored: NDArray[np.float32] = kept.cpu().numpy()
+        return restored
+
+    def _autocast(self) -> torch.autocast:
+        reduced = self._precision == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=reduced)
 
     def _tensor(self, window: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(np.array(window, copy=True))[None, None].to(self.device)
+        # PyTorch does not take arrays that must not be written to.
+        own = window if window.flags.writeable else window.copy()
+        return torch.from_numpy(own)[None, None].to(self._device)
+
+    def _check_stop(self) -> None:
+        if self._caller.should_stop():
+            raise Cancelled("The refocusing was cancelled.")

@@ -60,7 +60,8 @@ class Generator(nn.Module, ABC):
         code : Tensor
             What `encode` returned.
         dpm_um : Tensor
-            (N, 1, Y, X) float, axial distance of the wanted surface in µm.
+            (N, 1, Y, X) float, axial distance of the wanted surface in µm; one number, expanded,
+            where it is the same for all pixels.
 
         Returns
         -------

@@ -10,6 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from napari_deepz.generators.base import Generator
 
+_MOST_INT32 = 1 << 31
+
 
 class _Block(nn.Sequential):
     """Two 3 x 3 convolutions, each with a ReLU."""
@@ -71,13 +73,41 @@ class FoldedUNet(Generator):
         return features
 
     def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
-        """Interpolate the encoded planes at every pixel's own distance."""
+        """Interpolate the encoded planes at every pixel's own distance.
+
+        A DPM that is one number expanded to the image's shape takes a short cut.
+        """
         position = ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
-        lowest, highest = (float(end) for end in torch.aminmax(position))
-        if lowest == highest:
-            plane = min(int(lowest), self.planes - 2)
-            return torch.lerp(code[:, plane, None], code[:, plane + 1, None], lowest - plane)
-        below = position.floor().clamp(max=self.planes - 2)
-        lower = code.gather(1, below.long())
-        upper = code.gather(1, below.long() + 1)
-        return torch.lerp(lower, upper, position - below)
+        if not any(dpm_um.stride()):
+            return self._uniform(code, float(position[0, 0, 0, 0]))
+        below = position.int().clamp(max=self.planes - 2)
+        share = position - below
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            lower, upper = (code.gather(1, below.long() + step) for step in (0, 1))
+        else:
+            lower, upper = _neighbours(code, below)
+        return torch.lerp(lower, upper, share)
+
+    def _uniform(self, code: Tensor, position: float) -> Tensor:
+        plane = min(int(position), self.planes - 2)
+        lower, upper = code[:, plane, None], code[:, plane + 1, None]
+        if position in (plane, plane + 1):
+            return lower if position == plane else upper
+        return torch.lerp(lower, upper, position - plane)
+
+
+def _neighbours(code: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of `code` in the plane `below` and the one after it, each of the shape of `below`.
+
+    In half the time that gather takes.
+    """
+    kind = torch.int32 if code.numel() < _MOST_INT32 else torch.int64
+    samples, planes, pixels = len(code), code.shape[1], below[0].numel()
+    first = torch.arange(samples, dtype=kind, device=code.device) * planes
+    index = (below.flatten(1) + first[:, None]) * pixels
+    index = (index + torch.arange(pixels, dtype=kind, device=code.device)).flatten()
+    values = code.flatten()
+    return (
+        values.index_select(0, index).view_as(below),
+        values[pixels:].index_select(0, index).view_as(below),
+    )

@@ -24,8 +24,11 @@ class _Down(nn.Module):
         self.new_channels = channels_out - channels_in
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.conv2(F.relu(self.conv1(x))))
-        return y + F.pad(x, (0, 0, 0, 0, 0, self.new_channels))
+        y = F.relu_(self.conv2(F.relu_(self.conv1(x))))
+        if torch.is_grad_enabled():
+            return y + F.pad(x, (0, 0, 0, 0, 0, self.new_channels))
+        y[:, : x.shape[1]] += x
+        return y
 
 
 class _Up(nn.Module):
@@ -40,8 +43,8 @@ class _Up(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         # TensorFlow's SAME keeps the first 2n of the 2n + 1 rows and columns.
         u = self.conv0(x)[..., :-1, :-1]
-        y = F.relu(self.conv2(F.relu(self.conv1(torch.cat([u, skip], dim=1)))))
-        out: Tensor = y + u
+        y = F.relu_(self.conv2(F.relu_(self.conv1(torch.cat([u, skip], dim=1)))))
+        out: Tensor = y + u if torch.is_grad_enabled() else y.add_(u)
         return out
 
 

@@ -218,6 +218,18 @@ class Tilted(Surface):
             offset_um=plane.depth_um(centre_y, centre_x),
         )
 
+    def range_um(self, shape: tuple[int, int], pixel_size_um: float) -> tuple[float, float]:
+        """Smallest and largest depth in µm, which a plane has in two corners."""
+        reach_um = sum(
+            abs(math.tan(math.radians(tilt_deg))) * centre_um
+            for tilt_deg, centre_um in zip(
+                (self.tilt_y_deg, self.tilt_x_deg),
+                image_centre_um(shape, pixel_size_um),
+                strict=True,
+            )
+        )
+        return self.offset_um - reach_um, self.offset_um + reach_um
+
     def describe(self) -> str:
         """Say the angles, such as 'tilted by 2° along x and 0° along y, 1 µm at the centre'."""
         return (

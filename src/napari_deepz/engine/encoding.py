@@ -1,0 +1,58 @@
+"""What runs over the same image share: its pixels for the network, the network, and the codes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import torch
+
+from napari_deepz.engine.devices import Precision, network_on
+from napari_deepz.engine.inputs import CheckedImage
+from napari_deepz.engine.resampling import resample
+from napari_deepz.engine.tile_compute import TileCompute
+from napari_deepz.generators.package import Model
+from napari_deepz.intensity import fit_intensity
+
+
+@dataclass(eq=False)
+class Encoding:
+    """An image on its way through a model, as far as no surface matters.
+
+    Attributes
+    ----------
+    image : CheckedImage
+        What is refocused.
+    model : Model
+        With what.
+    device : torch.device
+        Where.
+    precision : {"float32", "bfloat16"}
+        What convolutions are computed in.
+    tile_px : int or None
+        Tile size to start with; None for the default. It shrinks when memory runs out.
+    """
+
+    image: CheckedImage
+    model: Model
+    device: torch.device
+    precision: Precision
+    tile_px: int | None
+    _compute: TileCompute | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def compute(self, working_shape: tuple[int, int]) -> TileCompute:
+        """Give what computes the tiles, made at the first call.
+
+        Parameters
+        ----------
+        working_shape : tuple of int
+            (Y, X) on the model's pixel grid, the same in every call.
+        """
+        with self._lock:
+            if self._compute is None:
+                pixels = resample(self.image.pixels, working_shape)
+                intensity = fit_intensity(self.model.spec.normalisation, pixels)
+                network = network_on(self.model.network, self.device)
+                self._compute = TileCompute(network, self.device, intensity, pixels, self.precision)
+            return self._compute

@@ -1,0 +1,97 @@
+"""One encoding serves every surface, and gives the pixels of a run of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_deepz.engine.refocus import EncodedImage, refocus
+from napari_deepz.generators.library import bundled_models, load_model
+from napari_deepz.generators.package import Model
+from napari_deepz.io.reading import read_image
+from napari_deepz.jobs import Cancelled
+from napari_deepz.samples import WORM
+from napari_deepz.surfaces import Flat, Tilted
+from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, Hungry, model_of
+from tests.engine.test_architectures import random_model, spots
+
+
+def encoded(image: np.ndarray, network: AddDistance, **settings) -> EncodedImage:
+    return EncodedImage(image, model_of(network), pixel_size_um=PIXEL_SIZE_UM, **settings)
+
+
+def test_a_further_surface_does_not_encode_again(rng):
+    network = AddDistance()
+    image = encoded(rng.uniform(0, 1, (48, 64)), network, tile_px=32)
+    image.refocus(Flat(-1, 1, 1))
+    before = network.log.count("encode")
+    image.refocus([Tilted(1, 1), Flat(3)])
+    assert before == network.log.count("encode") == 4
+
+
+@pytest.mark.parametrize("name", ["encode once", "z basis"])
+@pytest.mark.parametrize("settings", [{}, {"tile_px": 128}, {"precision": "bfloat16"}])
+def test_pixels_are_those_of_a_run_of_its_own(name, settings):
+    model, image = random_model(name), spots((200, 150))
+    kept = EncodedImage(image, model, pixel_size_um=PIXEL_SIZE_UM, **settings)
+    for surfaces in (Flat(-2, 2, 1.3), Tilted(3, -2), Flat(4)):
+        alone = refocus(image, surfaces, model, pixel_size_um=PIXEL_SIZE_UM, **settings)
+        np.testing.assert_array_equal(kept.refocus(surfaces).data, alone.data)
+
+
+def difference_of_fewer_digits(model: Model, image: np.ndarray, pixel_size_um: float) -> float:
+    """Largest difference between the precisions, as a share of the range."""
+    exact, fewer = (
+        refocus(
+            image,
+            [Flat(-10, 10, 2.5), Tilted(2, 1)],
+            model,
+            pixel_size_um=pixel_size_um,
+            precision=precision,
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    assert fewer.device == f"{exact.device}, bfloat16"
+    return np.abs(exact.data - fewer.data).max() / np.ptp(exact.data)
+
+
+@pytest.mark.parametrize("name", ["paper", "encode once", "z basis"])
+def test_fewer_digits_change_little(name):
+    assert 0 < difference_of_fewer_digits(random_model(name), spots((160, 192)), 0.5) < 2e-2
+
+
+@pytest.mark.parametrize("name", bundled_models())
+def test_fewer_digits_change_a_bundled_models_result_by_less_than_a_hundredth(name):
+    image = read_image(WORM).plane(z=10)
+    assert difference_of_fewer_digits(load_model(name), image, 0.325) < 1e-2
+
+
+def test_after_a_shortage_later_surfaces_use_the_smaller_tiles(rng):
+    network = Hungry(most_pixels=150 * 150)
+    image = encoded(rng.uniform(0, 1, (256, 256)), network, tile_px=256)
+    with pytest.warns(UserWarning, match="ran out of memory"):
+        image.refocus(Flat(1))
+    before = network.log.count("encode")
+    image.refocus(Tilted(1, 0))
+    assert before == 4
+    assert network.log.count("encode") == before
+
+
+def test_a_cancelled_surface_leaves_the_next_one_alone(rng):
+    image = encoded(rng.uniform(0, 1, (48, 64)), AddDistance())
+    with pytest.raises(Cancelled):
+        image.refocus(Flat(1), should_stop=lambda: True)
+    assert np.isfinite(image.refocus(Flat(1)).data).all()
+
+
+def test_a_precision_that_is_not_known_is_refused(rng):
+    with pytest.raises(ValueError, match="'float16' is not known; use 'float32' or 'bfloat16'"):
+        encoded(rng.uniform(0, 1, (48, 64)), AddDistance(), precision="float16")
+
+
+def test_nothing_runs_before_a_surface_is_asked_for(rng):
+    network = AddDistance()
+    encoded(rng.uniform(0, 1, (48, 64)), network)
+    assert not network.log
+    assert not torch.is_inference_mode_enabled()
