@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVERYTHING := $(VENV)/.everything-installed
 
-.PHONY: demo test check lint clean
+.PHONY: demo test check lint clean bench
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -13,6 +13,12 @@ demo: $(STAMP)
 test: $(EVERYTHING) lint
 	sh .ci/display-packages
 	$(BIN)/python -m pytest
+
+bench: $(EVERYTHING)
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group bench
+	mkdir -p runs
+	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
+	$(BIN)/python -m benchmarks.performance runs/bench.json
 
 lint: $(EVERYTHING)
 	$(BIN)/ruff check .

@@ -26,6 +26,9 @@ PixelSize = Annotated[
     float | None, typer.Option(help="Pixel size in µm, instead of the one in the file.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the fastest if not given.")]
+RuntimeName = Annotated[
+    str, typer.Option("--runtime", help="pytorch, or openvino: faster for the published U-Net.")
+]
 PrecisionName = Annotated[
     str, typer.Option("--precision", help="float32, or bfloat16: faster, within 1 % of the range.")
 ]

@@ -16,6 +16,7 @@ from napari_deepz.cli.app import (
     ModelName,
     PixelSize,
     PrecisionName,
+    RuntimeName,
     app,
     check_folder,
     choose_index,
@@ -87,12 +88,18 @@ def refocus(
     pixel_size: PixelSize = None,
     device: Device = None,
     precision: PrecisionName = "float32",
+    runtime: RuntimeName = "pytorch",
     plane: Annotated[int | None, typer.Option(help="Plane of a stack, counted from 0.")] = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
 ) -> None:
     """Refocus one image onto a flat range, a tilted plane or any surface."""
-    from napari_deepz.engine.devices import check_precision, choose_device, describe_device
+    from napari_deepz.engine.devices import (
+        check_precision,
+        check_runtime,
+        choose_device,
+        describe_device,
+    )
     from napari_deepz.engine.record import describe_run
     from napari_deepz.engine.refocus import iter_refocus
     from napari_deepz.generators.library import load_model
@@ -113,7 +120,8 @@ def refocus(
     pixels = series.plane(**where)
     chosen = choose_device(device)
     digits = check_precision(precision)
-    where_run = describe_device(chosen, digits)
+    through = check_runtime(runtime, loaded.network, chosen)
+    where_run = describe_device(chosen, digits, through)
     console.print(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
     with (
         stop_on_interrupt() as should_stop,
@@ -127,6 +135,7 @@ def refocus(
             pixel_size_um=pixel_size_um,
             device=chosen,
             precision=digits,
+            runtime=through,
             should_stop=should_stop,
             on_progress=on_progress,
         )

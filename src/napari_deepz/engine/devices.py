@@ -9,8 +9,10 @@ from typing import Literal, cast, get_args
 import torch
 
 from napari_deepz.generators.base import Generator
+from napari_deepz.generators.network import DeepZUNet
 
 Precision = Literal["float32", "bfloat16"]
+Runtime = Literal["pytorch", "openvino"]
 
 # Where Linux offers them, large tensors then lie in large pages: a run spends up to a quarter of
 # its time on page faults otherwise. PyTorch looks at this once, at its first tensor.
@@ -70,7 +72,23 @@ def check_precision(name: str) -> Precision:
     return cast(Precision, name)
 
 
-def describe_device(device: torch.device, precision: Precision = "float32") -> str:
+def check_runtime(name: str, network: Generator, device: torch.device) -> Runtime:
+    """Return a runtime, or raise a `ValueError` if it is not known or does not suit."""
+    if name not in get_args(Runtime):
+        raise ValueError(f"The runtime '{name}' is not known; use 'pytorch' or 'openvino'.")
+    if name == "openvino" and not isinstance(network, DeepZUNet):
+        raise ValueError(
+            "The runtime 'openvino' is for models of the published U-Net only, which it makes "
+            "faster; leave it out for this one."
+        )
+    if name == "openvino" and device.type != "cpu":
+        raise ValueError("The runtime 'openvino' computes on the CPU; choose the device 'cpu'.")
+    return cast(Runtime, name)
+
+
+def describe_device(
+    device: torch.device, precision: Precision = "float32", runtime: Runtime = "pytorch"
+) -> str:
     """Name a device for people, such as "CPU, 2 threads" or the graphics card's own name."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -79,6 +97,8 @@ def describe_device(device: torch.device, precision: Precision = "float32") -> s
     else:
         threads = torch.get_num_threads()
         name = f"CPU, {threads} thread" + ("" if threads == 1 else "s")
+    if runtime == "openvino":
+        name += ", OpenVINO"
     return name if precision == "float32" else f"{name}, {precision}"
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from napari_deepz.engine.devices import Precision, network_on
+from napari_deepz.engine.devices import Precision, Runtime, describe_device, network_on
 from napari_deepz.engine.inputs import CheckedImage
+from napari_deepz.engine.openvino_runtime import OpenVINOUNet
 from napari_deepz.engine.resampling import resample
 from napari_deepz.engine.tile_compute import TileCompute
+from napari_deepz.generators.base import Generator
+from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import Model
 from napari_deepz.intensity import fit_intensity
 
@@ -29,6 +32,8 @@ class Encoding:
         Where.
     precision : {"float32", "bfloat16"}
         What convolutions are computed in.
+    runtime : {"pytorch", "openvino"}
+        What computes the network.
     tile_px : int or None
         Tile size to start with; None for the default. It shrinks when memory runs out.
     """
@@ -37,9 +42,15 @@ class Encoding:
     model: Model
     device: torch.device
     precision: Precision
+    runtime: Runtime
     tile_px: int | None
     _compute: TileCompute | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def device_name(self) -> str:
+        """What computes, for people."""
+        return describe_device(self.device, self.precision, self.runtime)
 
     def compute(self, working_shape: tuple[int, int]) -> TileCompute:
         """Give what computes the tiles, made at the first call.
@@ -53,6 +64,12 @@ class Encoding:
             if self._compute is None:
                 pixels = resample(self.image.pixels, working_shape)
                 intensity = fit_intensity(self.model.spec.normalisation, pixels)
-                network = network_on(self.model.network, self.device)
+                network = self._network()
                 self._compute = TileCompute(network, self.device, intensity, pixels, self.precision)
             return self._compute
+
+    def _network(self) -> Generator:
+        network = network_on(self.model.network, self.device)
+        if self.runtime == "openvino" and isinstance(network, DeepZUNet):
+            return OpenVINOUNet(network, self.precision)
+        return network

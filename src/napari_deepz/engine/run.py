@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.engine.devices import (
-    describe_device,
     free_device_memory,
     is_out_of_memory,
 )
@@ -93,7 +92,7 @@ class RefocusRun:
         on_progress: Callable[[Progress], None],
     ) -> None:
         self.source = source
-        self.device_name = describe_device(source.device, source.precision)
+        self.device_name = source.device_name
         self.should_stop = should_stop
         self.make_plan = make_plan
         self.plan = make_plan(source.tile_px)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import Generator, initialise
+from napari_deepz.generators.base import Generator, initialise, is_recording
 
 
 def _convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -25,7 +25,7 @@ class _Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu_(self.conv2(F.relu_(self.conv1(x))))
-        if torch.is_grad_enabled():
+        if is_recording():
             return y + F.pad(x, (0, 0, 0, 0, 0, self.new_channels))
         y[:, : x.shape[1]] += x
         return y
@@ -41,11 +41,27 @@ class _Up(nn.Module):
         self.conv2 = _convolution(3 * channels // 2, channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        # TensorFlow's SAME keeps the first 2n of the 2n + 1 rows and columns.
-        u = self.conv0(x)[..., :-1, :-1]
-        y = F.relu_(self.conv2(F.relu_(self.conv1(torch.cat([u, skip], dim=1)))))
-        out: Tensor = y + u if torch.is_grad_enabled() else y.add_(u)
-        return out
+        u = self._widened(x)
+        if is_recording():
+            return F.relu(self.conv2(F.relu(self.conv1(torch.cat([u, skip], dim=1))))) + u
+        # Two convolutions and their sum spare the largest tensor of all.
+        weight, channels = self.conv1.weight, u.shape[1]
+        y = F.conv2d(u, weight[:, :channels], self.conv1.bias, padding=1)
+        y += F.conv2d(skip, weight[:, channels:], padding=1)
+        out: Tensor = F.relu_(self.conv2(F.relu_(y)))
+        return out.add_(u)
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """Keep the first 2n of the 2n + 1 rows and columns, as TensorFlow's SAME does."""
+        widened: Tensor
+        if is_recording():
+            widened = self.conv0(x)[..., :-1, :-1]
+        else:
+            # Padding cuts both ends, so a row goes in front: the same in half the time.
+            before = F.pad(x, (1, 0, 1, 0))
+            weight, bias = self.conv0.weight, self.conv0.bias
+            widened = F.conv_transpose2d(before, weight, bias, 2, padding=2, output_padding=1)
+        return widened
 
 
 class DeepZUNet(Generator):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import initialise
+from napari_deepz.generators.base import initialise, is_recording
 from napari_deepz.generators.folded_unet import FoldedUNet
 
 _STRIP_PX = 64
@@ -68,7 +68,7 @@ class ZBasis(FoldedUNet):
         """Predict (N, planes, Y, X) from (N, 1, Y, X), all normalised."""
         squeezed = self.squeeze(self.features(image))
         height = image.shape[2]
-        if torch.is_grad_enabled() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        if is_recording():
             return self._rows(squeezed, image, 0, height)
         # Strips stay in the processor's cache, which halves the time at full resolution.
         planes = image.new_empty((len(image), self.planes, *image.shape[2:]))

@@ -154,7 +154,7 @@ def convert_saved_model(
 def _completed(spec: ModelSpec, network: DeepZUNet, version: str) -> ModelSpec:
     return spec.model_copy(
         update={
-            "parameters": {"base": network.base, "levels": network.levels},
+            "parameters": {name: network.arguments[name] for name in ("base", "levels")},
             "training": {**spec.training, "converted_with": f"TensorFlow {version}"},
         }
     )

@@ -1,0 +1,79 @@
+"""Times of the published generator and of the fast one; `make bench` makes a table of them."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import conftest as runtimes
+from benchmarks.conftest import ROUNDS
+from napari_deepz import EncodedImage, Flat, Tilted, load_model, refocus
+from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.generators.package import Model
+
+PUBLISHED = [
+    "TensorFlow",
+    "PyTorch",
+    "ONNX Runtime",
+    "OpenVINO",
+    "PyTorch, bfloat16",
+    "OpenVINO, bfloat16",
+]
+
+
+@pytest.fixture(scope="module")
+def fast() -> Model:
+    return load_model()
+
+
+@pytest.mark.parametrize("runtime", PUBLISHED)
+def test_published_slice(benchmark, published: DeepZUNet, image: np.ndarray, size_px, runtime):
+    name, _, precision = runtime.partition(", ")
+    precision = precision or "float32"
+    if name == "TensorFlow":
+        run = runtimes.tensorflow(image)
+    elif name == "PyTorch":
+        run = runtimes.pytorch(published, image, precision)
+    elif name == "OpenVINO":
+        run = runtimes.openvino(published, image, precision)
+    else:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            run = runtimes.onnxruntime(published, image, Path(folder))
+    benchmark.pedantic(run, rounds=ROUNDS[size_px], warmup_rounds=1)
+    if name != "TensorFlow":
+        exact = runtimes.pytorch(published, image, "float32")()
+        benchmark.extra_info["difference"] = float(np.abs(run() - exact).max() / np.ptp(exact))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("what", ["41 slices", "first picture"])
+def test_fast(benchmark, fast: Model, image: np.ndarray, size_px, what, precision):
+    surface = Flat(-10, 10, 0.5) if what == "41 slices" else Flat(3.2)
+
+    def run(digits: str = precision) -> np.ndarray:
+        return refocus(
+            image, surface, fast, pixel_size_um=fast.spec.pixel_size_um, precision=digits
+        ).data
+
+    benchmark.pedantic(run, rounds=2 * ROUNDS[size_px] + 1, warmup_rounds=2)
+    exact = run("float32")
+    benchmark.extra_info["difference"] = float(np.abs(run() - exact).max() / np.ptp(exact))
+
+
+@pytest.mark.parametrize("what", ["another flat surface", "another tilted surface"])
+def test_further_surface(benchmark, fast: Model, image: np.ndarray, size_px, what):
+    encoded = EncodedImage(image, fast, pixel_size_um=fast.spec.pixel_size_um)
+    encoded.refocus(Flat(0))
+    tilts_deg = iter(np.linspace(0.01, 1, 1000))
+
+    def run() -> np.ndarray:
+        if what == "another flat surface":
+            return encoded.refocus(Flat(3.2)).data
+        return encoded.refocus(Tilted(next(tilts_deg), 0.3)).data
+
+    benchmark.pedantic(run, rounds=31, warmup_rounds=3)
