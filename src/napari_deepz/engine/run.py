@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_deepz.engine.allocation import reused_memory
 from napari_deepz.engine.devices import (
     free_device_memory,
     is_out_of_memory,
@@ -110,8 +111,10 @@ class RefocusRun:
             compute = self._compute()
             spool = self.plan.strategy.startswith("spool")
             planes = self._spooled(compute, done) if spool else self._streamed(compute, done)
+            # A generator that does all its work for each plane anew gets the same memory each time.
+            again = self.plan.strategy == "encode again"
             try:
-                with closing(planes):
+                with closing(planes), reused_memory() if again else nullcontext():
                     for plane in planes:
                         yield plane
                         done += 1

@@ -16,6 +16,16 @@ from napari_deepz.jobs import Cancelled, StopCondition
 from napari_deepz.tiling import Tile
 
 
+class _Caller(threading.local):
+    """Who waits for the tile that a thread computes."""
+
+    should_stop: StopCondition
+
+    def check_stop(self, *_: object) -> None:
+        if self.should_stop():
+            raise Cancelled("The refocusing was cancelled.")
+
+
 class TileCompute:
     """Encodes and decodes tiles of one image, and keeps codes.
 
@@ -50,9 +60,10 @@ class TileCompute:
         self._pixels = pixels
         self._precision = precision
         self._codes: dict[Tile, Tensor] = {}
-        self._caller = threading.local()
+        self._caller = _Caller()
+        # The hooks hold the caller alone: codes are freed with the last reference to this object.
         for layer in network.modules():
-            layer.register_forward_pre_hook(lambda *_: self._check_stop())
+            layer.register_forward_pre_hook(self._caller.check_stop)
 
     def code(self, tile: Tile, should_stop: StopCondition, *, alone: bool) -> Tensor:
         """Encode a tile unless that was done before, and keep the code.
@@ -122,7 +133,3 @@ class TileCompute:
         # PyTorch does not take arrays that must not be written to.
         own = window if window.flags.writeable else window.copy()
         return torch.from_numpy(own)[None, None].to(self._device)
-
-    def _check_stop(self) -> None:
-        if self._caller.should_stop():
-            raise Cancelled("The refocusing was cancelled.")
