@@ -57,6 +57,52 @@ def test_flat_range_gives_the_same_pixels_as_python(
     assert record.input_name == image.name
 
 
+@pytest.mark.parametrize(
+    ("architecture", "parameters", "options", "settings", "device"),
+    [
+        (
+            "z-basis",
+            {"base": 4, "levels": 2, "functions": 3},
+            ["--precision", "bfloat16"],
+            {"precision": "bfloat16"},
+            "bfloat16",
+        ),
+        (
+            "deepz-unet",
+            {"base": 4, "levels": 2},
+            ["--runtime", "openvino"],
+            {"runtime": "openvino"},
+            "OpenVINO",
+        ),
+    ],
+)
+def test_how_it_is_computed_can_be_chosen_and_is_recorded(
+    deepz: Run, image: Path, tmp_path: Path, architecture, parameters, options, settings, device
+):
+    package = write_tiny_model(tmp_path / "other", architecture=architecture, parameters=parameters)
+    where = ("--z", "2", "--model", package)
+    deepz("refocus", image, "out.tif", *where, *options, cwd=tmp_path)
+    expected = refocus(
+        read_image(image).plane(), Flat(2), load_model(package), pixel_size_um=0.325, **settings
+    )
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), expected.data[0])
+    record = read_provenance(tmp_path / "out.tif")
+    assert record is not None
+    assert record.device == expected.device
+    assert record.device.endswith(device)
+
+
+def test_a_way_of_computing_that_is_not_known_is_refused(deepz: Run, image: Path, tmp_path: Path):
+    for options, sentence in (
+        (("--precision", "half"), "The precision 'half' is not known"),
+        (("--runtime", "openvino"), "for models of the published U-Net only"),
+    ):
+        said = deepz("refocus", image, "x.tif", "--z", "1", *options, cwd=tmp_path, check=False)
+        assert said.code == 1
+        assert sentence in " ".join(said.stderr.split())
+    assert not (tmp_path / "x.tif").exists()
+
+
 def test_the_recorded_command_repeats_the_run(deepz: Run, image: Path, model: Path, tmp_path: Path):
     deepz("refocus", image, "one.ome.tif", "--tilt-x", "-3", "--model", model, cwd=tmp_path)
     first = tifffile.imread(tmp_path / "one.ome.tif")
