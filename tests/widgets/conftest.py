@@ -11,9 +11,9 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThreadPool
 
+from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.package import Model
-from napari_deepz.widgets import work
 from napari_deepz.widgets.refocusing import VirtualRefocusing
 from napari_deepz.widgets.session import Phase
 from tests.conftest import write_tiny_model
@@ -111,7 +111,7 @@ class Slowly:
         self.seconds = seconds
         self.closed = False
         self.given = 0
-        self.genuine = work.iter_refocus
+        self.genuine = LastEncoding.iter_refocus
 
     def __call__(self, *arguments: Any, **settings: Any) -> Iterator[Any]:
         planes = self.genuine(*arguments, **settings)
@@ -128,5 +128,7 @@ class Slowly:
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> Slowly:
     slow = Slowly(0.1)
-    monkeypatch.setattr(work, "iter_refocus", slow)
+    monkeypatch.setattr(
+        LastEncoding, "iter_refocus", lambda *given, **settings: slow(*given, **settings)
+    )
     return slow

@@ -14,7 +14,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
+def responsiveness(monkeypatch):
     spec = importlib.util.spec_from_file_location("responsiveness", BENCHMARK)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -24,11 +24,11 @@ def benchmark(monkeypatch):
     return module
 
 
-def test_planes_are_drawn_less_often_than_they_come(benchmark, open_dock, qtbot):
-    watch = benchmark.Stopwatch()
+def test_planes_are_drawn_less_often_than_they_come(responsiveness, open_dock, qtbot):
+    watch = responsiveness.Stopwatch()
     watch.watch(VirtualRefocusing)
     dock = open_dock()
-    add_image(dock, benchmark.blobs(1024))
+    add_image(dock, responsiveness.blobs(1024))
     set_range(dock, -10, 10, 0.5)
     dock.review()
     watch.seconds.clear()
@@ -36,4 +36,5 @@ def test_planes_are_drawn_less_often_than_they_come(benchmark, open_dock, qtbot)
 
     planes = 41
     assert len(watch.seconds["_on_received"]) > planes
-    assert 0 < len(watch.seconds["_refresh"]) < planes
+    # None where all came before the first was due: the end draws what is there.
+    assert len(watch.seconds["_refresh"]) < planes

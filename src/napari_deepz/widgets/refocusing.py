@@ -23,6 +23,7 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_deepz.engine.devices import choose_device, describe_device
+from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface, SurfaceWarning
@@ -74,6 +75,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.viewer = napari_viewer
         self._device = describe_device(choose_device())
         self.state = RunState(message=f"Computes on {self._device}.")
+        self._encoding = LastEncoding()
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
         self._result: ResultLayer | None = None
@@ -211,7 +213,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
             show_warning(note)
         self.viewer.reset_view()
         self._result = result
-        work = partial(refocus_planes, request, result.canvas)
+        work = partial(refocus_planes, request, result.canvas, self._encoding)
         self._start(work, "Refocusing", total=len(surface))
 
     def _surface(self) -> tuple[Surface, tuple[str, ...]]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.record import describe_run
-from napari_deepz.engine.refocus import iter_refocus
 from napari_deepz.generators.library import load_model
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
@@ -82,6 +82,7 @@ class PlaneDone:
 def refocus_planes(
     request: RefocusRequest,
     canvas: NDArray[np.float32],
+    encoding: LastEncoding,
     send: Send,
     should_stop: StopCondition,
 ) -> None:
@@ -96,6 +97,8 @@ def refocus_planes(
         The run.
     canvas : ndarray
         (n, Y, X) float32, gets the planes in the order of the run.
+    encoding : LastEncoding
+        Where the encoded image is kept for the next run.
     send, should_stop : callable
         From the job.
 
@@ -107,7 +110,7 @@ def refocus_planes(
         If the image, the model or the machine does not suffice; one sentence.
     """
     model = load_model(request.model)
-    planes = iter_refocus(
+    planes = encoding.iter_refocus(
         request.plane.read(),
         request.surface,
         model,

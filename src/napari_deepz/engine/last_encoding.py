@@ -1,0 +1,67 @@
+"""For who refocuses the same image again and again without saying so, such as the dock."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Generator
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from napari_deepz.engine.inputs import Surfaces
+from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
+from napari_deepz.generators.package import Model
+from napari_deepz.jobs import Progress, StopCondition
+
+_Key = tuple[object, ...]
+
+
+class LastEncoding:
+    """Keeps the encoded image of the last run, and uses it where the next one has the same image.
+
+    Images are told apart by their pixels, so one that was changed in place is encoded anew. Safe
+    to be used by several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: tuple[_Key, EncodedImage] | None = None
+
+    def iter_refocus(
+        self,
+        image: ArrayLike,
+        surfaces: Surfaces,
+        model: Model,
+        *,
+        pixel_size_um: float | None = None,
+        device: str | torch.device | None = None,
+        should_stop: StopCondition | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Generator[RefocusedPlane, None, None]:
+        """Yield refocused planes; as the function `engine.refocus.iter_refocus`."""
+        encoded = self._encoded(np.asarray(image), model, pixel_size_um, device)
+        return encoded.iter_refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
+
+    def forget(self) -> None:
+        """Free the image."""
+        with self._lock:
+            self._kept = None
+
+    def _encoded(
+        self,
+        image: np.typing.NDArray[np.generic],
+        model: Model,
+        pixel_size_um: float | None,
+        device: str | torch.device | None,
+    ) -> EncodedImage:
+        digest = hashlib.blake2b(image.tobytes()).digest()
+        key = (digest, image.shape, image.dtype, model.spec, model.sha256, pixel_size_um, device)
+        with self._lock:
+            if self._kept is not None and self._kept[0] == key:
+                return self._kept[1]
+            self._kept = None  # Frees the old codes before there are new ones.
+            encoded = EncodedImage(image.copy(), model, pixel_size_um=pixel_size_um, device=device)
+            self._kept = key, encoded
+            return encoded

@@ -1,0 +1,65 @@
+"""The dock's memory: the same pixels through the same model are encoded once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.refocus import refocus
+from napari_deepz.surfaces import Flat, Tilted
+from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
+
+
+def planes(last: LastEncoding, image: np.ndarray, surface, model, pixel_size_um=PIXEL_SIZE_UM):
+    found = last.iter_refocus(image, surface, model, pixel_size_um=pixel_size_um)
+    return np.stack([plane.data for plane in found])
+
+
+@pytest.fixture
+def network() -> AddDistance:
+    return AddDistance()
+
+
+def test_another_surface_is_not_encoded_again_and_is_right(rng, network):
+    last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
+    planes(last, image, Flat(0), model)
+    found = planes(last, image.copy(), Tilted(2, 1), model_of(network))
+    assert network.log.count("encode") == 1
+    expected = refocus(image, Tilted(2, 1), model, pixel_size_um=PIXEL_SIZE_UM).data
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_image_changed_in_place_is_encoded_again(rng, network):
+    last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
+    planes(last, image, Flat(0), model)
+    image[3, 4] += 0.1
+    found = planes(last, image, Flat(1), model)
+    assert network.log.count("encode") == 2
+    expected = refocus(image, Flat(1), model, pixel_size_um=PIXEL_SIZE_UM).data
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore::napari_deepz.engine.refocus.RefocusWarning")
+@pytest.mark.parametrize("change", ["pixel size", "weights", "card", "type"])
+def test_whatever_else_changes_is_noticed(rng, network, change):
+    last, image, model = LastEncoding(), rng.integers(0, 9, (48, 64)), model_of(network)
+    planes(last, image, Flat(0), model)
+    if change == "weights":
+        model = replace(model, sha256="1" * 64)
+    elif change == "card":
+        model = replace(model, spec=model.spec.model_copy(update={"normalisation": "mean-std"}))
+    elif change == "type":
+        image = image.view(np.uint64)
+    planes(last, image, Flat(0), model, PIXEL_SIZE_UM * (2 if change == "pixel size" else 1))
+    assert network.log.count("encode") == 2
+
+
+def test_nothing_is_kept_after_forgetting(rng, network):
+    last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
+    planes(last, image, Flat(0), model)
+    last.forget()
+    planes(last, image, Flat(0), model)
+    assert network.log.count("encode") == 2
