@@ -9,7 +9,6 @@ same processor time on one core. It prints one JSON object a design; docs/trials
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import time
 from collections.abc import Callable
@@ -19,127 +18,89 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import initialise
+from napari_deepz.generators.base import Generator, initialise
 from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.folded_unet import FoldedUNet
 from napari_deepz.generators.library import load_model
-from napari_deepz.training.dataset import FocalStack, PatchSampler
-from napari_deepz.training.loop import masked_error, validate
-from napari_deepz.training.run import stack_settings
+from napari_deepz.generators.z_basis import ZBasis
+from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
+from napari_deepz.training.loop import masked_error, predict, validate
+from napari_deepz.training.simulated import stack_settings
 from napari_deepz.training.simulation import simulate
 
 PLANES = 41
-WIDTHS = (32, 64, 128, 256)
+PLANE_Z_UM = tuple(-10.0 + 0.5 * plane for plane in range(PLANES))
+WIDTHS = [32, 64, 128, 256]
 KINDS = ("beads", "tilted-beads", "curved-beads", "neurons", "worm")
 LEARNING_RATE = 2e-3
 FOCUS_WEIGHT = 8.0
+DECODED_PLANES = 3
 
 
-class Twice(nn.Sequential):
-    """Two 3 x 3 convolutions."""
+class Basis(FoldedUNet):
+    """Sixteen functions of z per pixel by pixel-shuffle."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1),
-            nn.ReLU(inplace=True),
-        )
-
-
-class Residual(nn.Module):
-    """Three 3 x 3 convolutions, the last two beside a short cut."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-        self.third = nn.Conv2d(channels_out, channels_out, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it."""
-        x = F.relu(self.first(x))
-        return F.relu(x + self.third(F.relu(self.second(x))))
-
-
-class Trunk(nn.Module):
-    """A U-Net on the image folded by two; its output has half the image's size."""
-
-    def __init__(self, widths: tuple[int, ...], block: Callable[[int, int], nn.Module]) -> None:
-        super().__init__()
-        pairs = list(itertools.pairwise(widths))
-        self.down = nn.ModuleList(block(a, b) for a, b in [(4, widths[0]), *pairs])
-        self.widen = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
-        self.up = nn.ModuleList(block(2 * a, a) for a, _ in pairs)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Apply it."""
-        features, skips = F.pixel_unshuffle(image, 2), []
-        for level, block in enumerate(self.down):
-            features = block(features if level == 0 else F.max_pool2d(features, 2))
-            skips.append(features)
-        for level in reversed(range(len(self.up))):
-            widened = self.widen[level](features)
-            features = self.up[level](torch.cat([widened, skips[level]], dim=1))
-        return features
-
-
-class Design(nn.Module):
-    """A trunk and one of the ways from its features to planes."""
-
-    size_multiple = 16
-    planes, z_min_um, z_step_um = PLANES, -10.0, 0.5
-    plane_z_um = tuple(-10.0 + 0.5 * plane for plane in range(PLANES))
-    decode = EncodeOnce.decode
-
-    def __init__(
-        self,
-        head: str,
-        widths: tuple[int, ...] = WIDTHS,
-        block: Callable[[int, int], nn.Module] = Twice,
-    ) -> None:
-        super().__init__()
-        self.head = head
-        self.trunk = Trunk(widths, block)
-        base = widths[0]
-        if head == "shuffle":
-            self.out = nn.Conv2d(base, 4 * PLANES, 3, padding=1)
-        elif head == "basis":
-            self.squeeze = nn.Conv2d(base, 4 * 16, 3, padding=1)
-            self.out = nn.Conv2d(16, PLANES, 1, bias=False)
-        elif head == "shuffle-full":
-            self.squeeze = nn.Conv2d(base, 4 * 12, 3, padding=1)
-            self.fine = nn.Conv2d(12 + 1, 24, 3, padding=1)
-            self.out = nn.Conv2d(24, PLANES, 1, bias=False)
-        else:
-            self.squeeze = nn.Conv2d(base, 16, 1)
-            self.fine = nn.Conv2d(16 + 1, 16, 3, padding=1)
-            self.out = nn.Conv2d(16, PLANES, 1, bias=False)
+    def __init__(self) -> None:
+        super().__init__(WIDTHS, -10.0, 10.0, PLANES)
+        self.squeeze = nn.Conv2d(WIDTHS[0], 4 * 16, 3, padding=1)
+        self.basis = nn.Conv2d(16, PLANES, 1, bias=False)
         initialise(self)
-        nn.init.normal_(self.out.weight, 0, 0.0 if head == "shuffle" else 0.02)
+        nn.init.normal_(self.basis.weight, 0, 0.02)
 
     def encode(self, image: Tensor) -> Tensor:
         """Predict all planes."""
-        features = self.trunk(image)
-        if self.head == "shuffle":
-            return F.pixel_shuffle(self.out(features), 2) + image
-        if self.head == "basis":
-            return self.out(F.pixel_shuffle(self.squeeze(features), 2)) + image
-        if self.head == "shuffle-full":
-            wide = F.relu(F.pixel_shuffle(self.squeeze(features), 2))
-        else:
-            wide = F.interpolate(
-                self.squeeze(features), scale_factor=2, mode="bilinear", align_corners=False
-            )
-        return self.out(F.relu(self.fine(torch.cat([wide, image], dim=1)))) + image
+        return self.basis(F.pixel_shuffle(self.squeeze(self.features(image)), 2)) + image
 
 
-DESIGNS = {
-    "shuffle": lambda: Design("shuffle"),
-    "basis": lambda: Design("basis"),
-    "shuffle-full": lambda: Design("shuffle-full"),
-    "full": lambda: Design("full"),
-    "shuffle-residual": lambda: Design("shuffle", (24, 64, 160, 256), Residual),
-    "shuffle-full-residual": lambda: Design("shuffle-full", (24, 64, 160, 256), Residual),
+class ShuffleFull(FoldedUNet):
+    """Features by pixel-shuffle, one convolution at full resolution beside the image."""
+
+    def __init__(self) -> None:
+        super().__init__(WIDTHS, -10.0, 10.0, PLANES)
+        self.squeeze = nn.Conv2d(WIDTHS[0], 4 * 12, 3, padding=1)
+        self.fine = nn.Conv2d(12 + 1, 24, 3, padding=1)
+        self.basis = nn.Conv2d(24, PLANES, 1, bias=False)
+        initialise(self)
+        nn.init.normal_(self.basis.weight, 0, 0.02)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Predict all planes."""
+        wide = F.relu(F.pixel_shuffle(self.squeeze(self.features(image)), 2))
+        return self.basis(F.relu(self.fine(torch.cat([wide, image], dim=1)))) + image
+
+
+class Decoder(FoldedUNet):
+    """Features as in `ZBasis`, kept with the image; two convolutions see them and the DPM."""
+
+    def __init__(self) -> None:
+        super().__init__(WIDTHS, -10.0, 10.0, PLANES)
+        self.code_channels = 16 + 1
+        self.plane_z_um = None
+        self.squeeze = nn.Conv2d(WIDTHS[0], 16, 1)
+        self.fine = nn.Conv2d(16 + 1, 16, 3, padding=1)
+        self.first = nn.Conv2d(16 + 1 + 1, 16, 3, padding=1)
+        self.last = nn.Conv2d(16, 1, 3, padding=1)
+        initialise(self)
+        nn.init.normal_(self.last.weight, 0, 0.02)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Compute the features, with the image behind them."""
+        squeezed = self.squeeze(self.features(image))
+        wide = F.interpolate(squeezed, scale_factor=2, mode="bilinear", align_corners=False)
+        return torch.cat([F.relu(self.fine(torch.cat([wide, image], dim=1))), image], dim=1)
+
+    def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
+        """Add to the image what features, image and DPM lead to."""
+        features = F.relu(self.first(torch.cat([code, dpm_um / 10], dim=1)))
+        return self.last(features) + code[:, -1:]
+
+
+DESIGNS: dict[str, Callable[[], Generator]] = {
+    "shuffle": lambda: EncodeOnce(WIDTHS[0], len(WIDTHS)),
+    "basis": Basis,
+    "shuffle-full": ShuffleFull,
+    "full": lambda: ZBasis(WIDTHS[0], WIDTHS[-1], len(WIDTHS)),
+    "decoder": Decoder,
 }
 
 
@@ -154,10 +115,11 @@ def main() -> None:
     torch.set_num_threads(1)
     spec = load_model().spec
     settings = stack_settings(spec)
+    pixel_size_um = settings.optics.pixel_size_um
     validation = simulate(10, 2, settings, kinds=KINDS)
     stacks = simulate(given.stacks, 11, settings, kinds=KINDS, pupils=40)
-    unseen = [FocalStack.from_simulation(stack) for stack in validation]
-    seen = [FocalStack.from_simulation(stack) for stack in stacks]
+    unseen = [FocalStack.from_simulation(stack, pixel_size_um) for stack in validation]
+    seen = [FocalStack.from_simulation(stack, pixel_size_um) for stack in stacks]
     given.output.mkdir(parents=True, exist_ok=True)
     for name in given.designs:
         torch.manual_seed(0)
@@ -170,12 +132,12 @@ def main() -> None:
             "steps": steps,
             "parameters": sum(p.numel() for p in network.parameters()),
             "correlation": {z_um: score["refocused"] for z_um, score in scores.items()},
-            "encode_512_s": round(encode_s(network), 3),
+            "planes_512_s": round(planes_s(network), 3),
         }
         print(json.dumps(result), flush=True)
 
 
-def train(network: Design, stacks: list[FocalStack], normalisation: str, seconds: float) -> int:
+def train(network: Generator, stacks: list[FocalStack], normalisation: str, seconds: float) -> int:
     """Train for so much processor time; returns the number of steps."""
     optimiser = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     sampler = PatchSampler(
@@ -183,7 +145,7 @@ def train(network: Design, stacks: list[FocalStack], normalisation: str, seconds
         normalisation=normalisation,
         middle_um=3.0,
         patch_px=96,
-        plane_z_um=network.plane_z_um,
+        plane_z_um=PLANE_Z_UM,
         planes_per_sample=None,
     )
     start_s, step = time.process_time(), 0
@@ -191,8 +153,10 @@ def train(network: Design, stacks: list[FocalStack], normalisation: str, seconds
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * min(1, (step + 1) / 200) * (1 - used_s / seconds)
         batch = sampler.batch(0, step, 12)
+        if network.plane_z_um is None:
+            batch = known_planes(batch, DECODED_PLANES, step)
         with torch.autocast("cpu", torch.bfloat16):
-            predicted = network.encode(batch.image)
+            predicted = predict(network, batch.image, batch.z_um)
         loss = masked_error(predicted.float(), batch.target, batch.known, FOCUS_WEIGHT)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -202,15 +166,29 @@ def train(network: Design, stacks: list[FocalStack], normalisation: str, seconds
     return step
 
 
-def encode_s(network: Design) -> float:
-    """Fastest of five encodings of 512 x 512 pixels, one core, float32."""
+def known_planes(batch: Batch, count: int, seed: int) -> Batch:
+    """Keep so many random planes of each sample, out of those that its stack has."""
+    random = torch.Generator().manual_seed(seed)
+    picked = torch.multinomial(batch.known[:, :, 0, 0], count, generator=random)
+    sample = torch.arange(len(picked))[:, None]
+    return Batch(
+        batch.image,
+        batch.target[sample, picked],
+        batch.known[sample, picked],
+        batch.z_um[sample, picked],
+    )
+
+
+def planes_s(network: Generator) -> float:
+    """Fastest of five runs for all planes of 512 x 512 pixels, one core, float32."""
     network.eval()
     image = torch.rand(1, 1, 512, 512).to(memory_format=torch.channels_last)
+    z_um = torch.tensor([PLANE_Z_UM])
     taken_s = []
     with torch.inference_mode():
         for _ in range(5):
             start_s = time.process_time()
-            network.encode(image)
+            predict(network, image, z_um)
             taken_s.append(time.process_time() - start_s)
     return min(taken_s)
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tifffile
 
-from napari_deepz.training.phantoms import KINDS, Phantom, draw_phantom
+from napari_deepz.optics import Optics
+from napari_deepz.samples import WORM
+from napari_deepz.training.phantoms import KINDS, Phantom
 from napari_deepz.training.psf import Aberrations
 from napari_deepz.training.simulation import (
     Camera,
+    CameraSettings,
     Microscope,
+    SimulatedStack,
     StackSettings,
     draw_aberrations,
+    draw_microscope,
     simulate,
     simulate_stack,
     splat,
@@ -81,6 +89,77 @@ def test_camera_saturates(rng: np.random.Generator):
     assert (counts == 65535).all()
 
 
+ANY_CAMERA = CameraSettings(
+    gain_adu_per_photon=(0.5, 5), offset_adu=(0, 500), read_noise_photons=(1, 4)
+)
+
+
+def test_drawn_cameras_keep_within_their_ranges_and_16_bit(rng: np.random.Generator):
+    for _ in range(300):
+        photons, background = np.exp(rng.uniform(np.log(30), np.log(1e5))), rng.uniform(2, 60)
+        camera = ANY_CAMERA.draw(photons, background, rng)
+        brightest = np.array([photons + background])
+        most = (65535 - camera.offset_adu) / brightest[0]
+        assert min(0.5, most) <= camera.gain_adu_per_photon <= 5
+        assert 0 <= camera.offset_adu <= 500
+        assert 1 <= camera.read_noise_photons <= 4
+        assert camera.highest_adu == 65535
+        assert brightest[0] * camera.gain_adu_per_photon + camera.offset_adu <= 65535 + 1e-6
+        assert camera.record(10 * brightest, rng).max() <= 65535
+
+
+def test_the_share_of_saturated_stacks_is_as_asked_for(rng: np.random.Generator):
+    some = replace(ANY_CAMERA, saturated_share=0.25)
+    drawn = [some.draw(1000, 20, rng).highest_adu < 65535 for _ in range(2000)]
+    # Four standard deviations of a binomial share.
+    assert np.mean(drawn) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 2000))
+
+
+def test_a_saturating_camera_clips_measured_and_expected_alike(rng: np.random.Generator):
+    always = replace(ANY_CAMERA, saturated_share=1)
+    for _ in range(50):
+        camera = always.draw(5000, 40, rng)
+        photons = np.full((64, 64), 40, np.float32)
+        photons[:32] = 5040
+        measured, expected = camera.record(photons, rng), camera.expected(photons)
+        assert expected.max() == measured.max() == camera.highest_adu
+        assert (measured[:32] == measured.max()).all()
+        # What lies outside is as without saturation, and well below.
+        np.testing.assert_array_equal(
+            expected[32:], replace(camera, highest_adu=65535).expected(photons)[32:]
+        )
+        unclipped = 5000 * camera.gain_adu_per_photon
+        height = camera.highest_adu - camera.expected(photons[32:]).max()
+        assert 0.3 * unclipped - 1 <= height <= 0.9 * unclipped + 1
+
+
+def test_drawn_microscopes_keep_within_their_ranges_and_see_the_same_field():
+    settings = StackSettings(na=(0.70, 0.80), pixel_size_um=(0.25, 0.5))
+    field_um = settings.size_px * settings.optics.pixel_size_um
+    drawn = [draw_microscope(settings, np.random.default_rng(k)) for k in range(300)]
+    for one in drawn:
+        pixel_um = one.optics.pixel_size_um
+        assert 0.70 <= one.optics.na <= 0.80
+        assert 0.25 <= pixel_um <= 0.5
+        assert one.size_px * pixel_um == pytest.approx(field_um, abs=pixel_um)
+        assert one.optics.wavelength_um == settings.optics.wavelength_um
+    nas = [one.optics.na for one in drawn]
+    assert np.mean(nas) == pytest.approx(0.75, abs=0.01)
+    kept = np.mean([one.optics.pixel_size_um == 0.325 for one in drawn])
+    assert kept == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 300))
+
+
+def test_an_even_plane_of_light_is_as_bright_at_every_focus():
+    """The microscope passes no contrast in z at the lateral frequency zero."""
+    optics = Optics(na=0.8, wavelength_um=0.52, pixel_size_um=0.25)
+    settings = StackSettings(optics, size_px=192, half_range_um=11.0, z_step_um=1.0)
+    widest = Microscope(settings, Aberrations())
+    y, x = np.mgrid[:320, :320].reshape(2, -1) * 0.25 - 319 / 2 * 0.25
+    plane = np.column_stack([np.full(y.size, 12.0), y, x])
+    light = widest.expose(Phantom(plane, np.ones(len(plane)), plane[:0])).mean((1, 2))
+    np.testing.assert_allclose(light, light[-1], rtol=0.05)
+
+
 def test_depth_aberration_has_one_sign():
     drawn = [draw_aberrations(SMALL, np.random.default_rng(k)) for k in range(50)]
     assert min(a.spherical for a in drawn) > 0.05
@@ -127,7 +206,34 @@ def test_the_same_seed_gives_the_same_stacks():
     assert not np.array_equal(first[0], first[1])
 
 
-def test_worms_stay_within_the_volume():
-    phantom = draw_phantom("worm", np.random.default_rng(0), field_um=60, half_depth_um=5)
-    assert np.abs(phantom.points_um[:, 0]).max() <= 5
-    assert np.abs(phantom.centres_um[:, 0]).max() <= 5
+def test_the_same_seed_gives_the_same_microscopes_and_cameras():
+    broad = replace(
+        SMALL,
+        na=(0.70, 0.80),
+        pixel_size_um=(0.25, 0.5),
+        camera=replace(ANY_CAMERA, saturated_share=0.5),
+    )
+
+    def drawn(seed: int) -> list[SimulatedStack]:
+        return list(simulate(3, seed, broad, kinds=("beads",), pupils=2))
+
+    first, again = drawn(1), drawn(1)
+    for stack, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(stack.measured, other.measured)
+        np.testing.assert_array_equal(stack.expected, other.expected)
+        assert stack.optics == other.optics
+    assert first[0].optics == first[1].optics != first[2].optics
+    # Two stacks of one microscope, but not of one camera.
+    assert first[0].expected.min() != pytest.approx(first[1].expected.min(), abs=1)
+
+
+def test_there_is_one_microscope_and_one_camera_unless_ranges_are_given(rng: np.random.Generator):
+    assert draw_microscope(SMALL, rng) == SMALL
+    assert CameraSettings().draw(12_000, 60, rng) == Camera()
+
+
+@pytest.mark.slow
+def test_the_sample_is_still_what_the_simulation_gives():
+    settings = StackSettings(half_range_um=10.0, z_step_um=1.0)
+    (stack,) = simulate(1, 103, settings, kinds=("worm",))
+    np.testing.assert_array_equal(stack.measured, tifffile.imread(WORM))

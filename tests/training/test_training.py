@@ -291,6 +291,10 @@ def test_stacks_smaller_than_a_patch():
         sampler(blurred_stacks(1), patch_px=64)
 
 
+def breadth(setting: str) -> str:
+    return CONFIG.format(steps=3, **ENCODE_ONCE) + f"[data.breadth]\n{setting}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -299,6 +303,16 @@ def test_stacks_smaller_than_a_patch():
         (CONFIG.format(steps=0, **ENCODE_ONCE), "setting 'schedule.steps'"),
         (CONFIG.format(steps=3, **ENCODE_ONCE) + "[data]\nstacks = ['a.tif']", "validation_stacks"),
         (CONFIG.format(steps=3, **ENCODE_ONCE) + "stepps = 3", "setting 'schedule.stepps'"),
+        (breadth("na = [0.8, 0.7]"), "'na' must go from a smaller to a larger positive number"),
+        (breadth("depth_um = [-1, 5]"), "'depth_um' must go from a smaller to a larger"),
+        (breadth("photons = [0, 100]"), "'photons' must not go down to zero"),
+        (breadth("photons = [1, inf]"), "'photons' must go from"),
+        (breadth("offset_adu = [0, 70000]"), "'offset_adu' must stay below 65535"),
+        (breadth("saturated_share = 1.5"), r"setting 'data\.breadth\.saturated_share' in .* valid"),
+        (
+            breadth("magnification = [10, 20]"),
+            r"setting 'data\.breadth\.magnification' in .* valid",
+        ),
     ],
 )
 def test_broken_configurations_say_so(tmp_path: Path, text: str, sentence: str):
@@ -306,6 +320,40 @@ def test_broken_configurations_say_so(tmp_path: Path, text: str, sentence: str):
     path.write_text(text)
     with pytest.raises(ValueError, match=sentence):
         read_config(path)
+
+
+def test_the_folder_of_kept_stacks_is_relative_to_the_configuration(tmp_path: Path):
+    (tmp_path / "here").mkdir()
+    path = tmp_path / "here/config.toml"
+    text = CONFIG.format(steps=3, **ENCODE_ONCE)
+    path.write_text(text + '[data]\nkept_in = "../stacks"\n')
+    kept_in = read_config(path).data.kept_in
+    assert kept_in is not None
+    assert kept_in.resolve() == (tmp_path / "stacks").resolve()
+    path.write_text(text)
+    assert read_config(path).data.kept_in is None
+
+
+def test_where_stacks_are_kept_is_no_part_of_a_run(tmp_path: Path):
+    """It may change between stop and resume, and the card does not tell it."""
+    stacks = blurred_stacks()
+
+    def kept_in(folder: str) -> TrainConfig:
+        settings = config(tmp_path, steps=4)
+        data = settings.data.model_copy(update={"kept_in": tmp_path / folder})
+        return settings.model_copy(update={"data": data})
+
+    with pytest.raises(Cancelled):
+        train(kept_in("one"), stacks, stacks[:1], should_stop=lambda: True)
+    checkpoint = tmp_path / "run/checkpoint.pt"
+    saved = torch.load(checkpoint, weights_only=True)
+    # As checkpoints were written once.
+    settings = kept_in("one").model_dump_json(exclude={"output"})
+    torch.save(saved | {"config": settings}, checkpoint)
+    with pytest.raises(Cancelled):
+        train(kept_in("two"), stacks, stacks[:1], resume=True, should_stop=lambda: True)
+    package = train(kept_in("three"), stacks, stacks[:1], resume=True)
+    assert "kept_in" not in (package / "model.json").read_text()
 
 
 def test_missing_configuration(tmp_path: Path):

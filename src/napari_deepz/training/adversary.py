@@ -76,13 +76,20 @@ class Adversary:
         return torch.from_numpy(samples[picked]), torch.from_numpy(planes[picked])
 
     def generator_loss(self, generated: Tensor, error: Tensor) -> Tensor:
-        """Loss of the generator, from (N, Y, X) generated planes and its mean absolute error."""
+        """Loss of the generator, from (N, Y, X) generated planes and its mean absolute error.
+
+        There may be no planes: a small batch can have none with a known target.
+        """
+        if not len(generated):
+            return self._settings.mae_weight * error
         fooled = self._discriminator(generated) - 1
         loss: Tensor = 0.5 * fooled.square().mean() + self._settings.mae_weight * error
         return loss
 
     def learn(self, generated: Tensor, true: Tensor) -> None:
-        """Train the discriminator by one step on (N, Y, X) planes of either kind."""
+        """Train the discriminator by one step on (N, Y, X) planes of either kind, if any."""
+        if not len(generated):
+            return
         taken_for_true = self._discriminator(generated).square().mean()
         taken_for_false = (self._discriminator(true) - 1).square().mean()
         self._optimiser.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,8 @@ class _Section(BaseModel):
 
 
 Range = tuple[float, float]
+_NEVER_ZERO = ("na", "pixel_size_um", "photons", "gain_adu_per_photon")
+_HIGHEST_ADU = 65535.0
 
 
 class BreadthConfig(_Section):
@@ -39,8 +42,14 @@ class BreadthConfig(_Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name, value in self:
-            if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
+            if not isinstance(value, tuple):
+                continue
+            if not 0 <= value[0] <= value[1] < math.inf:
                 raise ValueError(f"'{name}' must go from a smaller to a larger positive number")
+            if value[0] == 0 and name in _NEVER_ZERO:
+                raise ValueError(f"'{name}' must not go down to zero")
+        if self.offset_adu is not None and self.offset_adu[1] >= _HIGHEST_ADU:
+            raise ValueError("'offset_adu' must stay below 65535, the highest count of 16 bits")
         return self
 
 
@@ -63,7 +72,8 @@ class DataConfig(_Section):
         How much the simulated stacks differ.
     kept_in : Path or None
         Folder in which simulated stacks are kept as files, for this run when it goes on, and for
-        others with the same settings; they are held in memory where None.
+        others with the same settings; they are held in memory where None. Empty it when the
+        simulation itself has changed: the files do not know of that.
     """
 
     stacks: tuple[str, ...] = ()

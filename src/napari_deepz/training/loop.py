@@ -240,7 +240,7 @@ def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch
         group["lr"] = learning_rate(config, state.step)
     image, target, known = (part.to(device) for part in (batch.image, batch.target, batch.known))
     with torch.autocast(device.type, torch.bfloat16, enabled=config.schedule.bfloat16):
-        predicted = _predict(state.network, image, batch.z_um.to(device))
+        predicted = predict(state.network, image, batch.z_um.to(device))
     predicted = predicted.float()
     loss = error = masked_error(predicted, target, known, config.schedule.focus_weight)
     chosen = None
@@ -257,8 +257,11 @@ def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch
     return error.item()
 
 
-def _predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
-    """Refocus to all distances of a batch, (N, P, Y, X)."""
+def predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
+    """Refocus (N, 1, Y, X) images to (N, P) distances in µm, giving (N, P, Y, X).
+
+    A generator whose code holds the planes themselves gives these, whatever the distances.
+    """
     code = network.encode(image)
     if network.plane_z_um is not None:
         return code
@@ -289,7 +292,7 @@ def masked_error(
 
 
 def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, Any]]) -> Path:
-    data = config.data.model_dump(mode="json")
+    data = config.data.model_dump(mode="json", exclude={"kept_in"})  # A place on one machine.
     training = {
         "software": f"napari-deepz {__version__}, PyTorch {torch.__version__}",
         "machine": platform.machine(),

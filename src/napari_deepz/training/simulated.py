@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.optics import Optics
@@ -17,6 +20,7 @@ from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.simulation import CameraSettings, StackSettings, simulate
 
 _EMISSION_UM = 0.52
+_PARTS = ("measured", "target")
 
 
 def simulated_stacks(spec: ModelSpec, data: DataConfig) -> Iterator[FocalStack]:
@@ -40,7 +44,8 @@ def stack_settings(spec: ModelSpec, breadth: BreadthConfig | None = None) -> Sta
     Raises
     ------
     ValueError
-        If the model does not say its numerical aperture and pixel size.
+        If the model does not say its numerical aperture and pixel size, or no microscope has a
+        numerical aperture that may be drawn.
     """
     if spec.na is None or spec.pixel_size_um is None:
         raise ValueError("Simulated stacks need the 'na' and the 'pixel_size_um' of the model.")
@@ -52,6 +57,8 @@ def stack_settings(spec: ModelSpec, breadth: BreadthConfig | None = None) -> Sta
     reach_um = max(abs(z_um) for z_um in spec.axial_range_um)
     settings = StackSettings(optics=optics, half_range_um=math.ceil(reach_um) + 1.0)
     given = (breadth or BreadthConfig()).model_dump(exclude_none=True)
+    for na in given.get("na", ()):
+        replace(optics, na=na)  # Refuses what it cannot be, before anything is simulated.
     camera = {name: given.pop(name) for name in CameraSettings.__annotations__ if name in given}
     return replace(settings, camera=CameraSettings(**camera), **given)
 
@@ -61,7 +68,7 @@ def _stacks(
 ) -> Iterator[FocalStack]:
     assert spec.pixel_size_um is not None  # As stack_settings found.
     folder = _folder(data, settings, count, seed)
-    if folder is not None and (folder / _name(count - 1)).exists():
+    if folder is not None and _is_complete(folder, count):
         for index in range(count):
             yield _kept(folder, index, settings.z_step_um)
         return
@@ -81,21 +88,41 @@ def _folder(data: DataConfig, settings: StackSettings, count: int, seed: int) ->
     return data.kept_in / hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
-def _name(index: int, part: str = "target") -> str:
+def _name(index: int, part: str) -> str:
     return f"{index:04d}-{part}.npy"
+
+
+def _is_complete(folder: Path, count: int) -> bool:
+    return all((folder / _name(index, part)).exists() for index in range(count) for part in _PARTS)
 
 
 def _keep(folder: Path, index: int, stack: FocalStack) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for part in ("measured", "target"):
-        beside = folder / f".partial-{_name(index, part)}"
-        np.save(beside, getattr(stack, part))
-        beside.replace(folder / _name(index, part))
+    for part in _PARTS:
+        # Another run may be keeping the same stacks at the same time.
+        beside = folder / f".partial-{os.getpid()}-{_name(index, part)}"
+        try:
+            np.save(beside, getattr(stack, part))
+            beside.replace(folder / _name(index, part))
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _kept(folder: Path, index: int, z_step_um: float) -> FocalStack:
-    """Read a stack as a memory map: the system keeps in memory what there is room for."""
-    measured, target = (
-        np.load(folder / _name(index, part), mmap_mode="r") for part in ("measured", "target")
-    )
+    measured, target = (_mapped(folder / _name(index, part)) for part in _PARTS)
     return FocalStack(measured, target, z_step_um)
+
+
+def _mapped(path: Path) -> NDArray[np.generic]:
+    """Map a file into memory: the system keeps there what there is room for.
+
+    numpy.memmap keeps every file open, and systems allow a few hundred of them.
+    """
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    mapped = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8)
+    pixels: NDArray[np.generic] = mapped.numpy()[start:].view(kind).reshape(shape)
+    pixels.flags.writeable = False
+    return pixels

@@ -23,6 +23,7 @@ from napari_deepz.training.psf import Aberrations, focal_psf
 
 _MARGIN_PX = 64
 _OBJECT_BEYOND_STACK_UM = 1.0
+_PSF_HALF_WIDTH_PX, _PSF_HALF_WIDTH_UM = 96, 31.2
 _OTHER_PIXELS_SHARE = 0.5
 _DRY_20X = Optics(na=0.75, wavelength_um=0.52, pixel_size_um=0.325)
 
@@ -56,7 +57,7 @@ class CameraSettings:
     Parameters
     ----------
     gain_adu_per_photon : tuple of float
-        Drawn evenly in its logarithm.
+        Drawn evenly in its logarithm; lowered where the brightest voxels would not fit 16 bits.
     offset_adu, read_noise_photons : tuple of float
         Drawn evenly.
     saturated_share : float
@@ -75,7 +76,7 @@ class CameraSettings:
         gain = min(gain, (65535.0 - offset) / (photons + background))
         saturated = rng.uniform() < self.saturated_share
         full_photons = background + photons * rng.uniform(0.3, 0.9)
-        highest = offset + gain * full_photons if saturated else 65535.0
+        highest = np.rint(offset + gain * full_photons) if saturated else 65535.0
         return Camera(gain, offset, float(rng.uniform(*self.read_noise_photons)), float(highest))
 
 
@@ -100,8 +101,9 @@ class StackSettings:
     background_photons : tuple of float
         Range of the even background per pixel.
     na, pixel_size_um : tuple of float or None
-        Ranges that each pupil's own microscope is drawn from; that of `optics` where None. The
-        stack then has as many pixels as cover the same field.
+        Ranges that each pupil's own microscope is drawn from; that of `optics` where None. Half
+        of the microscopes keep the pixel size of `optics`; the stacks of the others have as many
+        pixels as cover the same field.
     camera : CameraSettings
         What cameras to draw from.
     """
@@ -173,7 +175,10 @@ class Microscope:
             aberrations,
             half_range_um=(psf_planes // 2) * settings.z_step_um,
             z_step_um=settings.z_step_um,
-            half_width_px=96,
+            half_width_px=max(
+                _PSF_HALF_WIDTH_PX,
+                round(_PSF_HALF_WIDTH_UM / settings.optics.pixel_size_um),
+            ),
         )
         # Circular in z is enough: the planes wanted are not touched by what wraps around.
         self._fft_planes = scipy.fft.next_fast_len(psf_planes, real=True)

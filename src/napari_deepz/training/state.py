@@ -36,7 +36,14 @@ class TrainingState:
 
 
 def _fingerprint(config: TrainConfig) -> str:
-    return config.model_dump_json(exclude={"output"})
+    return config.model_dump_json(exclude={"output": True, "data": {"kept_in"}})
+
+
+def _is_same_run(saved: str, config: TrainConfig) -> bool:
+    """Whether a checkpoint's fingerprint is that of a configuration, wherever its stacks lie."""
+    settings = json.loads(saved)
+    settings["data"].pop("kept_in", None)  # Older checkpoints have it.
+    return bool(settings == json.loads(_fingerprint(config)))
 
 
 def save_state(config: TrainConfig, state: TrainingState) -> None:
@@ -69,7 +76,7 @@ def restore_state(config: TrainConfig, state: TrainingState) -> None:
     """
     path = config.output / CHECKPOINT
     saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["config"] != _fingerprint(config):
+    if not _is_same_run(saved["config"], config):
         raise ValueError(
             f"The checkpoint in {config.output} was made with another configuration; go on with "
             "that one, or choose another output folder."
