@@ -73,6 +73,7 @@ def tensorflow(image: np.ndarray) -> Slice:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     pytest.importorskip("tensorflow")
     import tensorflow.compat.v1 as tf
+
     from tests.generators.tensorflow_models import generator
 
     code, dpm_um = _inputs(image)

@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.interpolate import RBFInterpolator
 
 from napari_deepz.surfaces import (
+    AlongPath,
     Curved,
     Flat,
     FromImage,
@@ -380,6 +381,7 @@ SURFACES = [
     Curved(form="sphere", radius_um=500, centre_um=(1, 2), offset_um=-1),
     Curved(form="paraboloid", radius_um=500),
     FromPoints(bumpy_points(SHAPE), smoothing=0.5),
+    AlongPath([(1, 2, -1.5), (8, 14, 2), (9, 30, 0.25)]),
     FromImage(np.random.default_rng(1).normal(size=SHAPE)),
 ]
 
@@ -516,3 +518,55 @@ def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(tilts_deg, shape):
     np.testing.assert_allclose(
         surface.range_um(shape, 0.3), (matrix.min(), matrix.max()), rtol=1e-6
     )
+
+
+class TestAlongPath:
+    def test_depth_is_that_of_the_nearest_point_of_the_line(self) -> None:
+        surface = AlongPath([(10, 0, -2), (10, 40, 6)])
+        matrix = surface.dpm((60, 81), 0.5)
+        x_um = np.arange(81) * 0.5
+        # On the line and to its side alike: it is level across.
+        for row in (0, 20, 59):
+            np.testing.assert_allclose(matrix[row], -2 + 8 * x_um / 40, atol=0.06)
+
+    def test_beyond_the_ends_the_depth_stays(self) -> None:
+        matrix = AlongPath([(5, 10, 1), (5, 20, 3)]).dpm((21, 61), 0.5)
+        np.testing.assert_allclose(matrix[10, :20], 1, atol=1e-6)
+        np.testing.assert_allclose(matrix[10, 41:], 3, atol=1e-6)
+
+    def test_depths_between_vertices_do_not_overshoot(self) -> None:
+        z_um = [0, 0, 4, 4, 0.0]
+        surface = AlongPath([(5, 10.0 * k, z) for k, z in enumerate(z_um)])
+        matrix = surface.dpm((21, 81), 0.5)
+        assert matrix.min() == pytest.approx(0, abs=1e-6)
+        assert matrix.max() == pytest.approx(4, abs=1e-6)
+        for k, z in enumerate(z_um):
+            assert matrix[10, 20 * k] == pytest.approx(z, abs=0.05)
+
+    def test_a_bent_line_is_followed(self) -> None:
+        angle = np.linspace(0, np.pi, 60)
+        line = np.column_stack([30 - 20 * np.cos(angle), 5 + 20 * np.sin(angle), angle])
+        matrix = AlongPath(line).dpm((120, 120), 0.5)
+        y, x = np.rint(line[:, :2] / 0.5).astype(int).T
+        np.testing.assert_allclose(matrix[y, x], angle, atol=0.05)
+
+    def test_a_vertex_given_twice_counts_once(self) -> None:
+        twice = AlongPath([(0, 0, 1), (0, 0, 1), (9, 9, 2)])
+        assert np.array_equal(
+            twice.dpm(SHAPE, PIXEL_UM), AlongPath([(0, 0, 1), (9, 9, 2)]).dpm(SHAPE, PIXEL_UM)
+        )
+        assert twice.describe() == "along a line of 2 vertices, 12.7 µm long"
+
+    @pytest.mark.parametrize(
+        ("points", "sentence"),
+        [
+            ([], "at least two vertices"),
+            ([(1, 1, 1)], "at least two vertices"),
+            ([(1, 1, 1), (1, 1, 5)], "at least two vertices"),
+            (np.zeros((2001, 3)), "2001 vertices is too long"),
+            ([(0, 0, 0), (1, 1, math.inf)], "AlongPath surface"),
+        ],
+    )
+    def test_what_is_no_line_is_refused(self, points: object, sentence: str) -> None:
+        with pytest.raises(ValueError, match=sentence):
+            AlongPath(points)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
-    from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
+    from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
 
 __version__ = version("napari-deepz")
 
 __all__ = [
+    "AlongPath",
     "Curved",
     "EncodedImage",
     "Flat",

@@ -149,6 +149,6 @@ def _surface(given: object) -> Surface:
         return FromImage(np.asarray(given))
     what = type(given).__name__ if not dimensions else f"{dimensions}D array"
     raise ValueError(
-        f"A surface to refocus onto was given as {what}; give Flat, Tilted, Curved, FromPoints or "
-        "FromImage, or a 2D array of axial distances in µm."
+        f"A surface to refocus onto was given as {what}; give Flat, Tilted, Curved, FromPoints, "
+        "AlongPath or FromImage, or a 2D array of axial distances in µm."
     )

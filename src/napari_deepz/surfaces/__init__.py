@@ -12,10 +12,12 @@ the image are in µm from the centre of the first pixel, y down the rows and x a
 from napari_deepz.surfaces.base import Surface, SurfaceWarning, out_of_range_mask
 from napari_deepz.surfaces.files import load_surface, save_surface
 from napari_deepz.surfaces.image import FromImage
+from napari_deepz.surfaces.path import AlongPath
 from napari_deepz.surfaces.points import FromPoints
 from napari_deepz.surfaces.shapes import Curved, Flat, Tilted
 
 __all__ = [
+    "AlongPath",
     "Curved",
     "Flat",
     "FromImage",

@@ -10,6 +10,7 @@ import tifffile
 
 from napari_deepz.surfaces.base import Surface
 from napari_deepz.surfaces.image import IMAGE_SUFFIXES, FromImage
+from napari_deepz.surfaces.path import AlongPath
 from napari_deepz.surfaces.points import FromPoints
 from napari_deepz.surfaces.shapes import Curved, Flat, Tilted
 
@@ -19,6 +20,7 @@ _KINDS: dict[str, type[Surface]] = {
     "tilted": Tilted,
     "curved": Curved,
     "points": FromPoints,
+    "path": AlongPath,
     "image": FromImage,
 }
 
