@@ -62,7 +62,7 @@ def test_commands_and_python_run_in_an_empty_folder(tmp_path: Path):
     assert list_models()["my-model"].name == "my-model"
     assert zipfile.is_zipfile(tmp_path / "widefield.zip")
 
-    (script,) = blocks("python")
+    script = "".join(blocks("python"))
     said = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         cwd=tmp_path,
@@ -70,7 +70,9 @@ def test_commands_and_python_run_in_an_empty_folder(tmp_path: Path):
         capture_output=True,
         text=True,
     ).stdout
-    assert said.startswith("(41, 128, 128) -10.0 10.0 ")
+    first, *tilts = said.splitlines()
+    assert first.startswith("(41, 128, 128) -10.0 10.0 ")
+    assert [line.split()[0] for line in tilts] == ["-3", "0", "3"]
 
 
 def test_make_targets_of_the_readme_exist():
@@ -82,7 +84,7 @@ def test_make_targets_of_the_readme_exist():
 
 def test_extras_of_the_readme_exist():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for extra in ("all", "zarr", "train", "tensorflow", "bioimageio"):
+    for extra in ("all", "zarr", "train", "tensorflow", "openvino", "bioimageio"):
         assert f"`{extra}`" in TEXT
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
 
