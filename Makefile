@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVERYTHING := $(VENV)/.everything-installed
+UNET := runs/unet-12/unet-12/model.json
 
-.PHONY: demo test check lint clean bench
+.PHONY: demo test check lint clean bench fidelity
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -19,6 +20,13 @@ bench: $(EVERYTHING)
 	mkdir -p runs
 	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
 	$(BIN)/python -m benchmarks.performance runs/bench.json
+
+fidelity: $(EVERYTHING) $(UNET)
+	$(BIN)/python -m benchmarks.fidelity
+
+# Hours of training: once, and from where it stopped if it did.
+$(UNET): | $(EVERYTHING)
+	$(BIN)/napari-deepz train training/unet-12.toml $(if $(wildcard runs/unet-12/checkpoint.pt),--resume)
 
 lint: $(EVERYTHING)
 	$(BIN)/ruff check .

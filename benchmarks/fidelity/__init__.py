@@ -1,0 +1,1 @@
+"""How faithful virtual images are: `python -m benchmarks.fidelity` writes docs/fidelity.md."""
