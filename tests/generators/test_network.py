@@ -102,6 +102,15 @@ def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
     assert torch.linalg.matrix_rank(courses.double(), rtol=1e-5) == 3
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 128, 64), (2, 1, 200, 48), (1, 1, 64, 64), (1, 1, 8, 8)])
+def test_planes_in_strips_are_those_of_the_whole(shape):
+    network, image = ZBasis(base=4, levels=2, functions=3, planes=9).eval(), torch.randn(shape)
+    whole = network.encode(image).detach()
+    with torch.inference_mode():
+        strips = network.encode(image)
+    torch.testing.assert_close(strips, whole, rtol=0, atol=1e-5)
+
+
 def test_widths_double_up_to_the_widest():
     network = ZBasis(base=4, widest=10, levels=4)
     assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]

@@ -67,18 +67,23 @@ class ZBasis(FoldedUNet):
     def encode(self, image: Tensor) -> Tensor:
         """Predict (N, planes, Y, X) from (N, 1, Y, X), all normalised."""
         squeezed = self.squeeze(self.features(image))
-        height = image.shape[2]
+        height, width = image.shape[2:]
         if is_recording():
-            return self._rows(squeezed, image, 0, height)
+            recorded: Tensor = self.basis(self._weights(squeezed, image, 0, height)) + image
+            return recorded
         # Strips stay in the processor's cache, which halves the time at full resolution.
-        planes = image.new_empty((len(image), self.planes, *image.shape[2:]))
+        planes = image.new_empty((len(image), self.planes, height * width))
+        basis = self.basis.weight.flatten(1)
         for first in range(0, height, _STRIP_PX):
             last = min(first + _STRIP_PX, height)
-            planes[:, :, first:last] = self._rows(squeezed, image, first, last)
-        return planes
+            strip = slice(first * width, last * width)
+            weights = self._weights(squeezed, image, first, last).flatten(2)
+            for sample, pixels, into in zip(weights, image.flatten(2), planes, strict=True):
+                torch.add(basis @ sample, pixels[:, strip], out=into[:, strip])
+        return planes.view(len(image), self.planes, height, width)
 
-    def _rows(self, squeezed: Tensor, image: Tensor, first: int, last: int) -> Tensor:
-        """Planes of the rows from `first` to before `last`, equal to those of the whole image."""
+    def _weights(self, squeezed: Tensor, image: Tensor, first: int, last: int) -> Tensor:
+        """Weights of the functions in the rows from `first` to before `last`, as in the whole."""
         height = image.shape[2]
         top, bottom = max(first - 1, 0), min(last + 1, height)
         # Two more rows of features, as those at the end of a strip are not at the image's end.
@@ -90,6 +95,4 @@ class ZBasis(FoldedUNet):
             torch.cat([wide, image[:, :, top:bottom]], dim=1),
             (1, 1, int(first == 0), int(last == height)),
         )
-        weights = F.relu(F.conv2d(beside, self.fine.weight, self.fine.bias))
-        planes: Tensor = self.basis(weights) + image[:, :, first:last]
-        return planes
+        return F.relu(F.conv2d(beside, self.fine.weight, self.fine.bias))
