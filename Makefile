@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVERYTHING := $(VENV)/.everything-installed
-UNET := runs/unet-12/unet-12/model.json
+UNET := runs/unet-12-2/unet-12/model.json
 
 .PHONY: demo test check lint clean bench fidelity
 
@@ -26,7 +26,10 @@ fidelity: $(EVERYTHING) $(UNET)
 
 # Hours of training: once, and from where it stopped if it did.
 $(UNET): | $(EVERYTHING)
-	$(BIN)/napari-deepz train training/unet-12.toml $(if $(wildcard runs/unet-12/checkpoint.pt),--resume)
+	test -e runs/unet-12/unet-12/model.json || $(BIN)/napari-deepz train training/unet-12-first.toml \
+		$(if $(wildcard runs/unet-12/checkpoint.pt),--resume)
+	$(BIN)/napari-deepz train training/unet-12.toml \
+		$(if $(wildcard runs/unet-12-2/checkpoint.pt),--resume)
 
 lint: $(EVERYTHING)
 	$(BIN)/ruff check .
