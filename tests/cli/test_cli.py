@@ -79,6 +79,8 @@ def test_flat_range_gives_the_same_pixels_as_python(
 def test_how_it_is_computed_can_be_chosen_and_is_recorded(
     deepz: Run, image: Path, tmp_path: Path, architecture, parameters, options, settings, device
 ):
+    if "--runtime" in options:
+        pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     package = write_tiny_model(tmp_path / "other", architecture=architecture, parameters=parameters)
     where = ("--z", "2", "--model", package)
     deepz("refocus", image, "out.tif", *where, *options, cwd=tmp_path)

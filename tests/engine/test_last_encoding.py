@@ -55,11 +55,3 @@ def test_whatever_else_changes_is_noticed(rng, network, change):
         image = image.view(np.uint64)
     planes(last, image, Flat(0), model, PIXEL_SIZE_UM * (2 if change == "pixel size" else 1))
     assert network.log.count("encode") == 2
-
-
-def test_nothing_is_kept_after_forgetting(rng, network):
-    last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
-    planes(last, image, Flat(0), model)
-    last.forget()
-    planes(last, image, Flat(0), model)
-    assert network.log.count("encode") == 2

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Generator
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from napari_deepz.engine.inputs import Surfaces
@@ -36,32 +35,25 @@ class LastEncoding:
         model: Model,
         *,
         pixel_size_um: float | None = None,
-        device: str | torch.device | None = None,
         should_stop: StopCondition | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes; as the function `engine.refocus.iter_refocus`."""
-        encoded = self._encoded(np.asarray(image), model, pixel_size_um, device)
+        encoded = self._encoded(np.asarray(image), model, pixel_size_um)
         return encoded.iter_refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
-
-    def forget(self) -> None:
-        """Free the image."""
-        with self._lock:
-            self._kept = None
 
     def _encoded(
         self,
         image: np.typing.NDArray[np.generic],
         model: Model,
         pixel_size_um: float | None,
-        device: str | torch.device | None,
     ) -> EncodedImage:
         digest = hashlib.blake2b(image.tobytes()).digest()
-        key = (digest, image.shape, image.dtype, model.spec, model.sha256, pixel_size_um, device)
+        key = (digest, image.shape, image.dtype, model.spec, model.sha256, pixel_size_um)
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
                 return self._kept[1]
             self._kept = None  # Frees the old codes before there are new ones.
-            encoded = EncodedImage(image.copy(), model, pixel_size_um=pixel_size_um, device=device)
+            encoded = EncodedImage(image.copy(), model, pixel_size_um=pixel_size_um)
             self._kept = key, encoded
             return encoded

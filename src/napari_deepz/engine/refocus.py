@@ -84,8 +84,8 @@ class EncodedImage:
         "bfloat16" computes convolutions with fewer digits, about twice as fast on processors that
         have instructions for it; the result differs by less than 1 % of its range.
     runtime : {"pytorch", "openvino"}, optional
-        "openvino" computes models of the published U-Net on the CPU about twice as fast, once it
-        has compiled them; needs the extra ``napari-deepz[openvino]``.
+        "openvino" computes models of the published U-Net on the CPU, with "bfloat16" up to twice
+        as fast, once it has compiled them; needs the extra ``napari-deepz[openvino]``.
     tile_px : int, optional
         Largest side of a tile without its halo; by default images up to 1152 × 1152 pixels are
         not tiled.
