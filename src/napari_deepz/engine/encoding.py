@@ -15,7 +15,7 @@ from napari_deepz.engine.tile_compute import TileCompute
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import Model
-from napari_deepz.intensity import fit_intensity
+from napari_deepz.intensity import Intensity, fit_intensity
 
 
 @dataclass(eq=False)
@@ -36,6 +36,10 @@ class Encoding:
         What computes the network.
     tile_px : int or None
         Tile size to start with; None for the default. It shrinks when memory runs out.
+    intensity : Intensity or None
+        Of the image that this one is a part of; None to fit it to this image.
+    is_complete : bool
+        Whether the codes of all tiles are held.
     """
 
     image: CheckedImage
@@ -44,6 +48,8 @@ class Encoding:
     precision: Precision
     runtime: Runtime
     tile_px: int | None
+    intensity: Intensity | None = None
+    is_complete: bool = False
     _compute: TileCompute | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -63,7 +69,7 @@ class Encoding:
         with self._lock:
             if self._compute is None:
                 pixels = resample(self.image.pixels, working_shape)
-                intensity = fit_intensity(self.model.spec.normalisation, pixels)
+                intensity = self.intensity or fit_intensity(self.model.spec.normalisation, pixels)
                 network = self._network()
                 self._compute = TileCompute(network, self.device, intensity, pixels, self.precision)
             return self._compute

@@ -14,7 +14,8 @@ from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
 from napari_deepz.generators.package import Model
 from napari_deepz.jobs import Progress, StopCondition
 
-_Key = tuple[object, ...]
+Key = tuple[object, ...]
+"""Tells pixels, model and pixel size apart; hashable."""
 
 
 class LastEncoding:
@@ -26,7 +27,7 @@ class LastEncoding:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: tuple[_Key, EncodedImage] | None = None
+        self._kept: tuple[Key, EncodedImage] | None = None
 
     def iter_refocus(
         self,
@@ -39,21 +40,38 @@ class LastEncoding:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes; as the function `engine.refocus.iter_refocus`."""
-        encoded = self._encoded(np.asarray(image), model, pixel_size_um)
+        _, encoded = self.encode(image, model, pixel_size_um)
         return encoded.iter_refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
 
-    def _encoded(
-        self,
-        image: np.typing.NDArray[np.generic],
-        model: Model,
-        pixel_size_um: float | None,
-    ) -> EncodedImage:
-        digest = hashlib.blake2b(image.tobytes()).digest()
-        key = (digest, image.shape, image.dtype, model.spec, model.sha256, pixel_size_um)
+    def encode(
+        self, image: ArrayLike, model: Model, pixel_size_um: float | None
+    ) -> tuple[Key, EncodedImage]:
+        """Give the encoded image, a new one unless it is the last one.
+
+        Parameters
+        ----------
+        image, model, pixel_size_um
+            As for `EncodedImage`.
+
+        Returns
+        -------
+        key : tuple
+            The same for the same pixels, model and pixel size.
+        encoded : EncodedImage
+            That of the last call with this key, or a new one.
+
+        Raises
+        ------
+        ValueError
+            As `EncodedImage`.
+        """
+        pixels = np.asarray(image)
+        digest = hashlib.blake2b(pixels.tobytes()).digest()
+        card = model.spec.model_dump_json()
+        key = (digest, pixels.shape, pixels.dtype.str, card, model.sha256, pixel_size_um)
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
-                return self._kept[1]
+                return self._kept
             self._kept = None  # Frees the old codes before there are new ones.
-            encoded = EncodedImage(image.copy(), model, pixel_size_um=pixel_size_um)
-            self._kept = key, encoded
-            return encoded
+            self._kept = key, EncodedImage(pixels.copy(), model, pixel_size_um=pixel_size_um)
+            return self._kept

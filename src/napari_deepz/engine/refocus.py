@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,11 +20,12 @@ from napari_deepz.engine.devices import (
     choose_device,
 )
 from napari_deepz.engine.encoding import Encoding
-from napari_deepz.engine.inputs import Surfaces, check_image, check_surfaces
+from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check_surfaces
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
 from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
 from napari_deepz.engine.scratch import free_scratch_bytes
 from napari_deepz.generators.package import Model
+from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.jobs import Progress, StopCondition
 from napari_deepz.surfaces import Surface
 
@@ -121,6 +124,45 @@ class EncodedImage:
         )
         self._pixel_size_um = pixel_size_um
         self._budget = budget or Budget()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a further surface takes milliseconds: all that it shares with others is kept."""
+        return self._encoding.is_complete or self._encoding.image.constant is not None
+
+    @cached_property
+    def _intensity(self) -> Intensity:
+        """Normalisation of the image on its own pixel grid, for its parts."""
+        encoding = self._encoding
+        method = encoding.model.spec.normalisation
+        return encoding.intensity or fit_intensity(method, encoding.image.pixels)
+
+    def part(self, y: slice, x: slice) -> EncodedImage:
+        """Cut out a rectangle, to be refocused sooner than the whole.
+
+        Its intensities are normalised like the whole image's, so that its planes are those of the
+        whole but for the pixels near its edges, where the generator does not see what is beyond.
+
+        Parameters
+        ----------
+        y, x : slice
+            Rows and columns, at least 32 of each.
+
+        Returns
+        -------
+        EncodedImage
+            Its surfaces begin at its own first pixel.
+        """
+        part, whole = copy(self), self._encoding
+        pixels = np.ascontiguousarray(whole.image.pixels[y, x])
+        check_shape(pixels.shape)
+        part._encoding = replace(
+            whole,
+            image=replace(whole.image, pixels=pixels),
+            intensity=self._intensity,
+            is_complete=False,
+        )
+        return part
 
     def iter_refocus(
         self,

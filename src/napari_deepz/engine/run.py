@@ -125,6 +125,7 @@ class RefocusRun:
                 return
             # Outside the except clause, where the traceback no longer keeps tensors alive.
             compute.forget()
+            self.source.is_complete = False
             free_device_memory(self.source.device)
             self._shrink_tiles()
             tiles = len(self.plan.tiles)
@@ -168,6 +169,7 @@ class RefocusRun:
             for tile in tiles:
                 self._check_stop()
                 compute.code(tile, self.should_stop, alone=alone)
+            self.source.is_complete = True
         for target in self.plan.planes[first:]:
             field = self._field(target)
             data = self._assembled(self._decoded(compute, field, keep))

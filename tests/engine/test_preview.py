@@ -1,0 +1,112 @@
+"""What is shown at once agrees with what a run makes, and nothing that takes long is done twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_deepz.engine import preview as module
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.plane_cache import PlaneCache
+from napari_deepz.engine.preview import Previewer, PreviewRequest, Stage
+from napari_deepz.engine.refocus import refocus
+from napari_deepz.jobs import Cancelled
+from napari_deepz.surfaces import Flat, Tilted
+from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
+from tests.engine.test_architectures import random_model, spots
+
+SHAPE = (500, 600)
+VIEW = (slice(100, 300), slice(400, 600))
+
+
+@pytest.fixture
+def image(rng) -> np.ndarray:
+    return rng.uniform(0, 1, SHAPE).astype(np.float32)
+
+
+class Setting:
+    """An image, a model and what a user wants of them."""
+
+    def __init__(self, image, model):
+        self.image, self.model = image, model
+        self.planes = PlaneCache()
+        self.previewer = Previewer(self.planes)
+        self.key, self.encoded = LastEncoding().encode(image, model, PIXEL_SIZE_UM)
+
+    def show(self, surface, *, is_stale=lambda: False, should_stop=lambda: False):
+        request = PreviewRequest(
+            self.encoded, self.key, self.model, surface, SHAPE, PIXEL_SIZE_UM, VIEW
+        )
+        return self.previewer.iter_preview(request, is_stale=is_stale, should_stop=should_stop)
+
+    def truth(self, surface):
+        return refocus(self.image, surface, self.model, pixel_size_um=PIXEL_SIZE_UM).data[0]
+
+
+def test_first_the_middle_of_the_view_then_everything_then_at_once(image):
+    network = AddDistance()
+    setting = Setting(image, model_of(network))
+    part, exact = setting.show(Tilted(1, 2))
+    assert (part.stage, exact.stage) == (Stage.PART, Stage.EXACT)
+    assert part.at == (slice(8, 392), slice(216, 600))
+    truth = setting.truth(Tilted(1, 2))
+    np.testing.assert_allclose(part.data, truth[part.at], atol=1e-5)
+    np.testing.assert_array_equal(exact.data, truth)
+    (at_once,) = setting.show(Flat(2))
+    assert at_once.stage is Stage.EXACT
+    np.testing.assert_array_equal(at_once.data, setting.truth(Flat(2)))
+    assert len(setting.planes) == 0
+
+
+def test_the_part_is_encoded_once_while_the_hand_moves(image):
+    network = AddDistance()
+    setting = Setting(image, model_of(network))
+    for z_um in (1, 2, 3):
+        (part,) = setting.show(Flat(z_um), is_stale=lambda: True)
+        assert part.stage is Stage.PART
+    assert network.log.count("encode") == 1
+
+
+def test_a_slow_model_leaves_its_planes_for_surfaces_between_them(image):
+    network = AddDistance(code_channels=1)
+    setting = Setting(image, model_of(network))
+    for z_um in (-1, 0, 1):
+        assert [shown.stage for shown in setting.show(Flat(z_um))] == [Stage.PART, Stage.EXACT]
+    (again,) = setting.show(Flat(1))
+    np.testing.assert_array_equal(again.data, setting.truth(Flat(1)))
+    surface = Tilted(0.2, 0.1)
+    blended, part, exact = setting.show(surface)
+    assert (blended.stage, part.stage) == (Stage.BLENDED, Stage.PART)
+    assert part.data.shape == (160, 160)
+    # The fake generator is linear in z, so that planes blend without error.
+    np.testing.assert_allclose(blended.data, exact.data, atol=1e-5)
+    np.testing.assert_array_equal(exact.data, setting.truth(surface))
+
+
+def test_what_takes_long_is_given_up_when_stale(image, monkeypatch):
+    monkeypatch.setattr(module, "REST_S", 0)
+    setting = Setting(image, model_of(AddDistance(code_channels=1)))
+    shown = setting.show(Flat(1), is_stale=lambda: True)
+    assert next(shown).stage is Stage.PART
+    with pytest.raises(Cancelled):
+        next(shown)
+    assert len(setting.planes) == 0
+
+
+def test_a_stop_is_heard_at_once(image):
+    setting = Setting(image, model_of(AddDistance()))
+    with pytest.raises(Cancelled):
+        next(setting.show(Flat(1), should_stop=lambda: True))
+
+
+@pytest.mark.parametrize("name", ["paper", "z basis"])
+def test_a_part_looks_like_the_whole_away_from_its_edges(name):
+    model, image = random_model(name), spots(SHAPE)
+    encoded = LastEncoding().encode(image, model, PIXEL_SIZE_UM)[1]
+    whole = encoded.refocus(Flat(2)).data[0]
+    margin = model.network.halo_px
+    at = slice(64, 64 + 256 + 64), slice(96, 96 + 384)
+    part = encoded.part(*at).refocus(Flat(2)).data[0]
+    inner = (slice(margin, -margin),) * 2
+    assert part[inner].size > 1000
+    np.testing.assert_allclose(part[inner], whole[at][inner], atol=1e-3 * np.ptp(whole))
