@@ -99,14 +99,13 @@ def test_a_stop_is_heard_at_once(image):
         next(setting.show(Flat(1), should_stop=lambda: True))
 
 
-@pytest.mark.parametrize("name", ["paper", "z basis"])
-def test_a_part_looks_like_the_whole_away_from_its_edges(name):
-    model, image = random_model(name), spots(SHAPE)
+def test_a_part_has_the_pixels_of_the_whole_away_from_its_edges():
+    model, image = random_model("z basis"), spots(SHAPE)
     encoded = LastEncoding().encode(image, model, PIXEL_SIZE_UM)[1]
     whole = encoded.refocus(Flat(2)).data[0]
-    margin = model.network.halo_px
-    at = slice(64, 64 + 256 + 64), slice(96, 96 + 384)
+    at = slice(64, 384), slice(96, 480)
     part = encoded.part(*at).refocus(Flat(2)).data[0]
-    inner = (slice(margin, -margin),) * 2
+    halo = model.network.halo_px
+    inner = (slice(halo, -halo),) * 2
     assert part[inner].size > 1000
-    np.testing.assert_allclose(part[inner], whole[at][inner], atol=1e-3 * np.ptp(whole))
+    np.testing.assert_allclose(part[inner], whole[at][inner], atol=1e-5 * np.ptp(whole))

@@ -194,20 +194,23 @@ def _depth_um(surface: Surface) -> float | None:
 
 
 def _middle(request: PreviewRequest) -> Rectangle:
-    """A rectangle around the centre of the view that takes little time."""
-    again = request.model.network.code_channels == 1
-    side = _SIDE_ENCODING_ALWAYS_PX if again else _SIDE_ENCODING_ONCE_PX
+    """A rectangle around the centre of the view that takes little time.
+
+    It begins where the generator's own grid of strides does in the whole image.
+    """
+    network = request.model.network
+    side = _SIDE_ENCODING_ALWAYS_PX if network.code_channels == 1 else _SIDE_ENCODING_ONCE_PX
     rows, columns = (
-        _centred(seen, side, length)
+        _centred(seen, side, length, network.size_multiple)
         for seen, length in zip(request.view, request.shape, strict=True)
     )
     return rows, columns
 
 
-def _centred(seen: slice, side: int, length: int) -> slice:
+def _centred(seen: slice, side: int, length: int, multiple: int) -> slice:
     wanted = min(side, length)
     first = (seen.start + seen.stop - wanted) // 2
-    first = min(max(first, 0), length - wanted)
+    first = min(max(first, 0), length - wanted) // multiple * multiple
     return slice(first, first + wanted)
 
 
