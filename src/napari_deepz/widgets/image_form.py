@@ -20,7 +20,7 @@ from napari_deepz.widgets.layers import (
     set_pixel_size,
     surface_from_layer,
 )
-from napari_deepz.widgets.results import record_of
+from napari_deepz.widgets.results import is_inferred
 from napari_deepz.widgets.session import InputPlane
 
 
@@ -134,4 +134,4 @@ class ImageForm:
 
 
 def _can_be_refocused(layer: Layer) -> bool:
-    return isinstance(layer, Image) and record_of(layer) is None
+    return isinstance(layer, Image) and not is_inferred(layer)

@@ -155,6 +155,7 @@ def input_plane(layer: Image, view: View) -> InputPlane:
         pixel_size_um=pixel_size_um(layer),
         read=partial(_read, data, index),
         source=_source(layer, index),
+        origin=None if isinstance(data, np.ndarray) else (data, index),
     )
 
 

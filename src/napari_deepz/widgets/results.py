@@ -17,6 +17,9 @@ from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.work import PlaneDone
 
 _KEY = "napari-deepz"
+LIVE = "napari-deepz live"
+"""In the metadata of the layer that Live shows."""
+
 _GAP = 0.04
 _ONE_PLANE_STEP_UM = 1.0
 
@@ -45,8 +48,12 @@ class ResultRecord:
 
     def x_um(self, *, beside: bool) -> float:
         """Where the result begins: beside the input image or over it."""
-        width_um = self.request.plane.shape[1] * self.request.pixel_size_um
-        return self.origin_x_um + (width_um * (1 + _GAP) if beside else 0.0)
+        return self.origin_x_um + (shift_um(self.request) if beside else 0.0)
+
+
+def shift_um(request: RefocusRequest) -> float:
+    """How far to the right of the input image its virtual images are, where they lie beside it."""
+    return request.plane.shape[1] * request.pixel_size_um * (1 + _GAP)
 
 
 class ResultLayer:
@@ -189,6 +196,11 @@ def record_of(layer: Layer) -> ResultRecord | None:
     """What a result remembers; None for a layer that this package did not make."""
     record = layer.metadata.get(_KEY)
     return record if isinstance(record, ResultRecord) else None
+
+
+def is_inferred(layer: Layer) -> bool:
+    """Whether a layer is a result or a live preview."""
+    return record_of(layer) is not None or LIVE in layer.metadata
 
 
 def planes_of(layer: Image) -> NDArray[np.float32]:

@@ -37,6 +37,9 @@ class InputPlane:
         Loads the pixels, (Y, X); may take long.
     source : tuple of str or None
         Arguments with which the command line finds it: a file and, if there is more in it, options.
+    origin : tuple or None
+        The array that pixels are read from and where in it, if it is not in memory: reading it
+        again takes long, and gives the same.
     """
 
     name: str
@@ -44,6 +47,14 @@ class InputPlane:
     pixel_size_um: float | None
     read: Callable[[], NDArray[Any]]
     source: tuple[str, ...] | None = None
+    origin: tuple[Any, tuple[int, ...]] | None = None
+
+    def reads_the_same(self, other: InputPlane) -> bool:
+        """Whether another plane comes from the same place of the same array, not in memory."""
+        if self.origin is None or other.origin is None:
+            return False
+        (own, at), (others, others_at) = self.origin, other.origin
+        return own is others and at == others_at
 
 
 @dataclass(frozen=True, eq=False)
