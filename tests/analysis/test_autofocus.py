@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_deepz.analysis.autofocus import find_surface, map_focus
+from napari_deepz.analysis.autofocus import confidence_map, few_anchors, find_surface, map_focus
 from napari_deepz.surfaces import Curved, FromPoints, Surface, Tilted
+from napari_deepz.surfaces.geometry import fit_plane
 
 SHAPE = (192, 240)
 PIXEL_UM = 0.5
@@ -89,6 +90,69 @@ def test_the_map_says_where_each_tile_is_in_focus_and_how_surely():
 def test_a_focus_beyond_the_stack_is_not_guessed():
     focus = map_focus(stack_of(np.array([[90.0, 90.0]]), np.array([12.0])), Z_UM, tile_px=96)
     assert np.isnan(focus.depth_um[0, 0])
+
+
+@pytest.mark.parametrize("tilt_x_deg", [-3, 1, 4])
+def test_few_anchors_carry_the_plane(rng, tilt_x_deg):
+    true = Tilted(tilt_x_deg, -2, 0.7)
+    spots = positions(rng)
+    found = find_surface(stack_of(spots, depths_on(true, spots)), Z_UM, PIXEL_UM)
+    rows = few_anchors(found, SHAPE, PIXEL_UM)
+    assert 20 < len(rows) <= 36 < len(found.anchors_um)
+    y_um, x_um = spots.T * PIXEL_UM
+    away_um = fit_plane(rows).depth_um(y_um, x_um) - depths_on(true, spots)
+    assert np.sqrt(np.mean(away_um**2)) < 0.05
+
+
+def test_few_anchors_stay_on_the_plane_where_some_tiles_lie(rng):
+    true = Tilted(3, 1)
+    spots = positions(rng)
+    depth_um = depths_on(true, spots)
+    stray = rng.choice(len(spots), len(spots) // 6, replace=False)
+    depth_um[stray] = rng.uniform(4, 7, len(stray))
+    found = find_surface(stack_of(spots, depth_um), Z_UM, PIXEL_UM, tile_px=16)
+    rows = few_anchors(found, SHAPE, PIXEL_UM)
+    y_um, x_um = spots.T * PIXEL_UM
+    away_um = fit_plane(rows).depth_um(y_um, x_um) - depths_on(true, spots)
+    assert np.sqrt(np.mean(away_um**2)) < 0.1
+
+
+def test_few_anchors_carry_a_curved_surface(rng):
+    true = Curved(form="paraboloid", radius_um=300.0, offset_um=-3.0)
+    spots = positions(rng, 200)
+    stack = stack_of(spots, depths_on(true, spots))
+    found = find_surface(stack, Z_UM, PIXEL_UM, form="smooth", smoothing=1, tile_px=16)
+    rows = few_anchors(found, SHAPE, PIXEL_UM)
+    assert rms_um(FromPoints(rows, smoothing=1), true) < 0.5
+
+
+def test_few_anchors_are_spread_over_the_image(rng):
+    spots = positions(rng, 300)
+    found = find_surface(stack_of(spots, np.zeros(300)), Z_UM, PIXEL_UM, tile_px=16)
+    rows = few_anchors(found, SHAPE, PIXEL_UM, most=12)
+    assert len(rows) == 12
+    quarter = np.array(SHAPE) * PIXEL_UM / (3, 4)
+    fields = {tuple(field) for field in (rows[:, :2] // quarter).astype(int)}
+    assert len(fields) == 12
+    known = {tuple(row[:2]) for row in found.anchors_um}
+    assert all(tuple(row[:2]) in known for row in rows)
+
+
+def test_the_confidence_map_is_high_where_spots_are_and_zero_elsewhere():
+    spots = np.array([[30.0, 40.0], [150.0, 200.0], [90.0, 120.0]])
+    focus = map_focus(stack_of(spots, np.array([-3.25, 4.0, 9.0])), Z_UM, tile_px=48)
+    shown = confidence_map(focus, SHAPE)
+    assert shown.shape == SHAPE
+    assert shown.dtype == np.float32
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    # Tiles of 48 pixels: their middles are at 23.5, 71.5, …
+    assert shown[24, 24] == pytest.approx(focus.confidence[0, 0], abs=0.03)
+    assert shown[167, 215] == pytest.approx(focus.confidence[3, 4], abs=0.03)
+    assert shown[24, 48] == pytest.approx(focus.confidence[0, :2].mean(), abs=0.03)
+    assert np.isnan(focus.depth_um[1, 2])
+    assert focus.confidence[1, 2] > 0.2
+    assert shown[71, 119] < 0.03
 
 
 def test_an_empty_stack_has_no_surface(rng):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import napari.settings
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
@@ -19,6 +20,13 @@ from napari_deepz.widgets.session import Phase
 from tests.conftest import write_tiny_model
 
 PIXEL_UM = 0.325
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody's settings are read, changed or left for the next test."""
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "config" / "napari.yaml"))
+    monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {})
 
 
 @pytest.fixture

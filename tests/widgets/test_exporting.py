@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtWidgets import QFileDialog
+from PIL import Image
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_deepz.analysis.depth_colours import depth_coded_projection
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import load_surface
-from napari_deepz.widgets import work
+from napari_deepz.widgets import export_work
+from napari_deepz.widgets.export_work import ExportKind, export_planes
+from napari_deepz.widgets.exporting import export_request
 from napari_deepz.widgets.results import record_of
-from napari_deepz.widgets.surface_form import CURVED, TILTED
-from tests.widgets.conftest import PIXEL_UM, run, set_range, wait_idle
+from napari_deepz.widgets.surface_form import CURVED, LAYER, TILTED
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder for what is exported."""
+    (tmp_path / "exports").mkdir()
+    return tmp_path / "exports"
 
 
 @pytest.fixture
@@ -34,24 +49,24 @@ def ome_pixels(path):
         return tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
 
 
-def test_a_stack_as_ome_tiff(dock, qtbot, tmp_path, save_as):
+def test_a_stack_as_ome_tiff(dock, qtbot, folder, save_as):
     layer = run(dock, qtbot)
-    save_as(tmp_path / "out.ome.tif")
+    save_as(folder / "out.ome.tif")
 
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.ome.tif"), layer.data)
-    pixels = ome_pixels(tmp_path / "out.ome.tif")
+    np.testing.assert_array_equal(tifffile.imread(folder / "out.ome.tif"), layer.data)
+    pixels = ome_pixels(folder / "out.ome.tif")
     sizes = [pixels[f"PhysicalSize{axis}"] for axis in "XYZ"]
     np.testing.assert_allclose(sizes, (PIXEL_UM, PIXEL_UM, 1))
     assert [plane["PositionZ"] for plane in pixels["Plane"]] == list(range(-4, 5))
-    record = read_provenance(tmp_path / "out.ome.tif")
+    record = read_provenance(folder / "out.ome.tif")
     assert record == record_of(layer).provenance
     assert record.command is None
     assert "Exporting took" in dock.panel.message.text()
-    assert [file.name for file in tmp_path.iterdir()] == ["out.ome.tif"]
+    assert [file.name for file in folder.iterdir()] == ["out.ome.tif"]
 
 
-def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, tmp_path, pixels, save_as):
-    source = tmp_path / "measured image.tif"
+def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, folder, pixels, save_as):
+    source = folder / "measured image.tif"
     tifffile.imwrite(
         source, pixels, resolution=(1 / PIXEL_UM,) * 2, metadata={"unit": "um"}, imagej=True
     )
@@ -60,82 +75,82 @@ def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, tmp_path, pixe
     dock.surface.kind.value = TILTED
     dock.surface.tilt_x.value = 4
     run(dock, qtbot)
-    save_as(tmp_path / "flattened")
+    save_as(folder / "flattened")
 
-    record = read_provenance(tmp_path / "flattened.ome.tif")
+    record = read_provenance(folder / "flattened.ome.tif")
     assert shlex.split(record.command) == [
-        *("napari-deepz", "refocus", str(source), str(tmp_path / "flattened.ome.tif")),
+        *("napari-deepz", "refocus", str(source), str(folder / "flattened.ome.tif")),
         *("--tilt-x=4", "--tilt-y=0", "--offset=0", "--model=tiny", "--pixel-size=0.325"),
     ]
-    assert "PhysicalSizeZ" not in ome_pixels(tmp_path / "flattened.ome.tif")
+    assert "PhysicalSizeZ" not in ome_pixels(folder / "flattened.ome.tif")
 
 
-def test_the_command_makes_the_same_planes_again(dock, qtbot, tmp_path, rng, save_as):
+def test_the_command_makes_the_same_planes_again(dock, qtbot, folder, rng, save_as):
     typer_testing = pytest.importorskip("typer.testing")
     from napari_deepz.cli import app
 
     stack = rng.integers(0, 999, (3, 64, 80), dtype=np.uint16)
-    source = tmp_path / "stack.ome.tif"
+    source = folder / "stack.ome.tif"
     sizes = {f"PhysicalSize{axis}": PIXEL_UM for axis in "XYZ"}
     tifffile.imwrite(source, stack, metadata={"axes": "ZYX", **sizes})
     dock.viewer.open(source, plugin="napari-deepz")
     dock.image.choice.value = dock.viewer.layers["stack"]
     dock.viewer.dims.set_current_step(0, 2)
     layer = run(dock, qtbot)
-    save_as(tmp_path / "out.ome.tif")
+    save_as(folder / "out.ome.tif")
 
-    words = shlex.split(read_provenance(tmp_path / "out.ome.tif").command)
+    words = shlex.split(read_provenance(folder / "out.ome.tif").command)
     assert "--plane=2" in words
-    words[3] = str(tmp_path / "again.ome.tif")
+    words[3] = str(folder / "again.ome.tif")
     result = typer_testing.CliRunner().invoke(app, words[1:])
     assert result.exit_code == 0, result.output
-    np.testing.assert_array_equal(tifffile.imread(tmp_path / "again.ome.tif"), layer.data)
+    np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
 
 
-def test_a_curved_surface_is_saved_beside_its_planes(dock, qtbot, tmp_path, save_as):
+def test_a_curved_surface_is_saved_beside_its_planes(dock, qtbot, folder, save_as):
     dock.surface.kind.value = CURVED
     layer = run(dock, qtbot)
-    save_as(tmp_path / "out.ome.tif")
-    saved = load_surface(tmp_path / "out.surface.json")
+    save_as(folder / "out.ome.tif")
+    saved = load_surface(folder / "out.surface.json")
     assert saved == record_of(layer).request.surface
 
 
-def test_a_stack_as_ome_zarr(dock, qtbot, tmp_path, save_as):
+def test_a_stack_as_ome_zarr(dock, qtbot, folder, save_as):
     pytest.importorskip("zarr")
     set_range(dock, -2, 1, 0.5)
     layer = run(dock, qtbot)
-    save_as(tmp_path / "out", "OME-Zarr (*.ome.zarr)")
+    save_as(folder / "out", "OME-Zarr (*.ome.zarr)")
 
-    series = read_image(tmp_path / "out.ome.zarr")
+    series = read_image(folder / "out.ome.zarr")
     np.testing.assert_array_equal(series.stack(), layer.data)
     assert (series.pixel_size_um, series.z_step_um) == (PIXEL_UM, 0.5)
 
 
-def test_a_cancelled_run_is_exported_as_what_is_there(dock, qtbot, tmp_path, slowly, save_as):
+def test_a_cancelled_run_is_exported_as_what_is_there(dock, qtbot, folder, slowly, save_as):
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given > 3, timeout=10_000)
     dock.panel.cancel.click()
     wait_idle(dock, qtbot)
     layer = dock.viewer.layers[-1]
-    save_as(tmp_path / "out.ome.tif")
+    save_as(folder / "out.ome.tif")
 
-    assert tifffile.imread(tmp_path / "out.ome.tif").shape == layer.data.shape
-    record = read_provenance(tmp_path / "out.ome.tif")
+    assert tifffile.imread(folder / "out.ome.tif").shape == layer.data.shape
+    record = read_provenance(folder / "out.ome.tif")
     assert any("Ended early" in note for note in record.notes)
 
 
-def test_the_selected_result_is_exported(dock, qtbot, tmp_path, save_as):
+def test_the_selected_result_is_exported(dock, qtbot, folder, save_as):
     first = run(dock, qtbot)
     set_range(dock, 0, 1, 1)
     run(dock, qtbot)
     dock.viewer.layers.selection.active = first
-    save_as(tmp_path / "out.ome.tif")
-    assert len(tifffile.imread(tmp_path / "out.ome.tif")) == 9
+    save_as(folder / "out.ome.tif")
+    assert len(tifffile.imread(folder / "out.ome.tif")) == 9
 
 
-def test_a_cancelled_export_leaves_nothing(dock, qtbot, tmp_path, monkeypatch, save_as):
+def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
     run(dock, qtbot)
-    genuine = work.write_stack
+    genuine = export_work.write_stack
 
     def cancelled_in_the_middle(path, planes, **settings):
         def some():
@@ -146,15 +161,231 @@ def test_a_cancelled_export_leaves_nothing(dock, qtbot, tmp_path, monkeypatch, s
 
         genuine(path, some(), **settings)
 
-    monkeypatch.setattr(work, "write_stack", cancelled_in_the_middle)
-    save_as(tmp_path / "out.ome.tif")
+    monkeypatch.setattr(export_work, "write_stack", cancelled_in_the_middle)
+    save_as(folder / "out.ome.tif")
     assert "cancelled" in dock.panel.message.text()
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_an_error(dock, qtbot, tmp_path, save_as, notified):
+def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
     run(dock, qtbot)
-    save_as(tmp_path / "nowhere" / "out.ome.tif")
+    genuine = export_work.sweep_frames
+
+    def cancelled_in_the_middle(*given, **settings):
+        for index, frame in enumerate(genuine(*given, **settings)):
+            if index == 3:
+                dock._job.cancel()
+            yield frame
+
+    monkeypatch.setattr(export_work, "sweep_frames", cancelled_in_the_middle)
+    save_as(folder / "out.gif")
+    assert "cancelled" in dock.panel.message.text()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ExportKind)
+def test_a_full_disk_is_one_sentence_and_nothing_is_left(dock, qtbot, folder, kind):
+    resource = pytest.importorskip("resource")
+    set_range(dock, 0, 1, 1)
+    layer = run(dock, qtbot)
+    path = folder / {"STACK": "a.ome.tif", "SWEEP": "a.gif", "DPM": "a.tif"}.get(
+        kind.name, "a.png" if kind is ExportKind.PROJECTION else "a.json"
+    )
+    request = export_request(layer, record_of(layer), path, kind)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
+        with pytest.raises(
+            OSError, match=r"^'a\.\w+(\.\w+)?' could not be written, nothing"
+        ) as caught:
+            export_planes(request, lambda _: None, lambda: False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value).count("could not be written") == 1
+    assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def offered(monkeypatch, dock, qtbot):
+    """Press Export, choose nothing, and tell what could have been chosen."""
+
+    def look():
+        seen = []
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
+        )
+        dock.panel.export.click()
+        return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]
+
+    return look
+
+
+def test_what_is_offered_of_a_stack_and_of_one_plane(dock, qtbot, offered):
+    run(dock, qtbot)
+    pictures = [".png", ".mp4", ".gif"]
+    assert offered() == [".ome.tif", ".ome.zarr", *pictures, ".json"]
+    set_range(dock, 2, 2, 1)
+    run(dock, qtbot)
+    assert offered() == [".ome.tif", ".ome.zarr", ".json", ".dpm.tif"]
+    dock.surface.kind.value = TILTED
+    run(dock, qtbot)
+    assert offered() == [".ome.tif", ".ome.zarr", ".json", ".dpm.tif"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "choice", "written"),
+    [
+        ("out", "DPM (*.dpm.tif)", "out.dpm.tif"),
+        ("out.tif", "DPM (*.dpm.tif)", "out.tif"),
+        ("out.json", "OME-TIFF (*.ome.tif)", "out.json"),
+        ("cells 0.5", "Surface (*.json)", "cells 0.5.json"),
+        ("out.TIF", "Surface (*.json)", "out.TIF"),
+        ("out.ome.tif", "DPM (*.dpm.tif)", "out.ome.tif"),
+        ("a.dpm.tif", "OME-TIFF (*.ome.tif)", "a.dpm.tif"),
+    ],
+)
+def test_an_ending_that_was_typed_decides(dock, qtbot, folder, save_as, typed, choice, written):
+    dock.surface.kind.value = TILTED
+    dock.surface.tilt_x.value = 4
+    layer = run(dock, qtbot)
+    save_as(folder / typed, choice)
+    assert (folder / written).exists()
+    depths = record_of(layer).request.surface.dpm(layer.data.shape, PIXEL_UM)
+    if written.endswith(".json"):
+        assert load_surface(folder / written) == record_of(layer).request.surface
+    else:
+        expected = depths if "DPM" in choice or "dpm" in typed else layer.data
+        expected = layer.data if ".ome." in typed else expected
+        np.testing.assert_array_equal(tifffile.imread(folder / written), expected)
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.mp4", "out.gif"])
+def test_an_ending_that_makes_no_sense_is_one_sentence(
+    dock, qtbot, folder, save_as, notified, name
+):
+    dock.surface.kind.value = TILTED
+    run(dock, qtbot)
+    save_as(folder / name)
+    assert [severity for severity, text in notified() if "only one plane" in text] == ["error"]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", ["Yes", "No"])
+def test_a_file_whose_ending_was_added_is_not_replaced_unasked(
+    dock, qtbot, folder, save_as, monkeypatch, answer
+):
+    run(dock, qtbot)
+    (folder / "out.json").write_text("old")
+    button = QMessageBox.StandardButton[answer]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: button)
+    save_as(folder / "out", "Surface (*.json)")
+    assert ((folder / "out.json").read_text() == "old") == (answer == "No")
+
+
+def test_a_depth_coded_projection(dock, qtbot, folder, save_as):
+    layer = run(dock, qtbot)
+    layer.contrast_limits = (100, 900)
+    save_as(folder / "out.png")
+
+    with Image.open(folder / "out.png") as picture:
+        text = picture.text
+        shown = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert Provenance.from_json(text["napari-deepz/provenance"]) == record_of(layer).provenance
+    assert text["Description"].startswith("INFERRED")
+    expected = depth_coded_projection(layer.data, range(-4, 5), limits=(100, 900))
+    colours = np.rint(255 * expected.reshape(-1, 3)).astype(int)
+    there = {tuple(colour) for colour in shown.tolist()}
+    assert np.mean([tuple(colour) in there for colour in colours.tolist()]) > 0.9
+
+
+def test_a_focus_sweep_in_the_colours_of_the_layer(dock, qtbot, folder, save_as):
+    layer = run(dock, qtbot)
+    layer.colormap, layer.contrast_limits, layer.gamma = "magma", (0, 3000), 0.5
+    save_as(folder / "out", "Focus sweep (*.gif)")
+
+    with Image.open(folder / "out.gif") as movie:
+        record = Provenance.from_json(movie.info["comment"].decode())
+        assert movie.n_frames == 16
+        assert movie.size == (480, 384)
+        movie.seek(11)
+        shown = np.asarray(movie.convert("RGB")).astype(int)
+    assert record == record_of(layer).provenance
+    plane = np.asarray(layer.data[5])
+    part = (plane / 3000).clip(0, 1) ** 0.5
+    expected = 255 * layer.colormap.map(part.ravel())[:, :3].reshape(64, 80, 3)
+    away = (slice(20, 50), slice(5, 75))
+    middles = shown[3::6, 3::6]
+    assert np.abs(middles[away] - expected[away]).max() < 20
+    assert np.abs(middles[away] - expected[away]).mean() < 2
+
+
+def test_a_focus_sweep_as_mp4(dock, qtbot, folder, save_as):
+    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    layer = run(dock, qtbot)
+    save_as(folder / "out.mp4")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(folder / "out.mp4")]
+    told = subprocess.run([*command, "-f", "ffmetadata", "-"], capture_output=True, check=True)
+    tags = dict(line.split("=", 1) for line in told.stdout.decode().splitlines() if "=" in line)
+    assert Provenance.from_json(tags["comment"]) == record_of(layer).provenance
+    assert "INFERRED by tiny 1 from one image, not measured" in tags["title"]
+    assert b"480x384" in told.stderr
+
+
+def test_mp4_without_its_package_is_one_sentence(
+    dock, qtbot, folder, save_as, notified, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    run(dock, qtbot)
+    save_as(folder / "out.mp4")
+    assert any("napari-deepz[movie]" in text for severity, text in notified())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_surface_and_its_record(dock, qtbot, folder, save_as):
+    layer = run(dock, qtbot)
+    save_as(folder / "out.json")
+    assert load_surface(folder / "out.json") == record_of(layer).request.surface
+    record = Provenance.from_json((folder / "out.provenance.json").read_text())
+    assert record == record_of(layer).provenance
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_dpm_refocuses_to_the_same_pixels(dock, qtbot, folder, pixels, save_as):
+    typer_testing = pytest.importorskip("typer.testing")
+    from napari_deepz.cli import app
+
+    tifffile.imwrite(folder / "cells.tif", pixels)
+    dock.surface.kind.value = CURVED
+    dock.surface.radius.value = 40
+    layer = run(dock, qtbot)
+    save_as(folder / "out", "DPM (*.dpm.tif)")
+
+    path = folder / "out.dpm.tif"
+    sizes = ome_pixels(path)
+    assert (sizes["PhysicalSizeX"], sizes["PhysicalSizeXUnit"]) == (PIXEL_UM, "µm")
+    assert "depths in µm" in read_provenance(path).notes[-1]
+    words = ["refocus", str(folder / "cells.tif"), str(folder / "again.ome.tif")]
+    words += ["--surface", str(path), "--model", "tiny", "--pixel-size", str(PIXEL_UM)]
+    result = typer_testing.CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
+
+
+def test_depths_that_are_in_no_file_are_saved_beside_the_surface(dock, qtbot, folder, save_as, rng):
+    depths = rng.uniform(-3, 3, (64, 80)).astype(np.float32)
+    add_image(dock, depths, name="depths")
+    dock.surface.kind.value = LAYER
+    dock.surface.layer.value = dock.viewer.layers["depths"]
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    run(dock, qtbot)
+    save_as(folder / "out.json")
+    np.testing.assert_array_equal(tifffile.imread(folder / "out.dpm.tif"), depths)
+    assert load_surface(folder / "out.json").source == folder / "out.dpm.tif"
+
+
+def test_a_place_that_cannot_be_written_is_an_error(dock, qtbot, folder, save_as, notified):
+    run(dock, qtbot)
+    save_as(folder / "nowhere" / "out.ome.tif")
     assert any(severity == "error" and "nowhere" in text for severity, text in notified())
 
 

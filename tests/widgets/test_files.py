@@ -102,7 +102,7 @@ def test_a_sample_is_ready_to_be_refocused(open_dock, make_viewer, small_stacks,
         dock = open_dock(viewer)
     dock.review()
     assert dock.image.layer.name == "Simulated worm, input plane"
-    assert dock.cautions.text() == ""
+    assert dock.facts.cautions.text() == ""
     layer = run(dock, qtbot)
     wait_idle(dock, qtbot)
     assert layer.data.shape == (41, 48, 64)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog
+import pytest
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionSlider
 
+from napari_deepz.surfaces import Curved, Tilted
 from napari_deepz.widgets.session import model_facts
+from napari_deepz.widgets.surface_form import (
+    ANCHORS,
+    CURVED,
+    DOWN,
+    FLAT,
+    LAYER,
+    TILTED,
+    UP,
+)
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.widgets.conftest import PIXEL_UM, add_image, run
 
 
 def test_an_empty_viewer_says_what_to_do(open_dock):
     dock = open_dock()
-    assert "File > Open Sample" in dock.image_facts.text()
+    assert "or try a sample" in dock.facts.image.text()
     assert not dock.panel.refocus.isEnabled()
     assert not dock.panel.export.isEnabled()
 
@@ -24,7 +39,7 @@ def test_without_a_model_the_dock_says_what_to_do(make_viewer, monkeypatch, pixe
     viewer = make_viewer()
     viewer.add_image(pixels, units=("um", "um"), axis_labels=("y", "x"), scale=(0.3, 0.3))
     _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", "Virtual refocusing")
-    assert "Open model" in dock.model_facts.text()
+    assert "Open model" in dock.facts.model.text()
     assert not dock.panel.refocus.isEnabled()
 
 
@@ -44,15 +59,15 @@ def test_the_menu_of_images_follows_the_layers(dock):
 
 
 def test_what_a_model_was_made_for(dock, model):
-    assert dock.model_facts.text() == model_facts(model.spec)
+    assert dock.facts.model.text() == model_facts(model.spec)
     for fact in ("20x/0.75 dry", "NA 0.75", "0.325 µm", "-10 to 10 µm", "a test"):
-        assert fact in dock.model_facts.text()
+        assert fact in dock.facts.model.text()
 
 
 def test_another_pixel_size_than_the_models(dock, pixels, qtbot, notified):
     dock.viewer.layers["cells"].scale = (0.5, 0.5)
     dock.review()
-    assert "pixels of 0.5 µm" in dock.cautions.text()
+    assert "pixels of 0.5 µm" in dock.facts.cautions.text()
     layer = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (1, 0.5, 0.5))
     assert any("resampled" in text for _, text in notified())
@@ -63,14 +78,14 @@ def test_units_other_than_micrometres(dock):
     layer.units = ("mm", "nm")
     layer.scale = (PIXEL_UM / 1000, PIXEL_UM * 1000)
     dock.review()
-    assert dock.image_facts.text() == "80 × 64 pixels of 0.325 µm"
-    assert dock.cautions.text() == ""
+    assert dock.facts.image.text() == "80 × 64 pixels of 0.325 µm"
+    assert dock.facts.cautions.text() == ""
 
 
 def test_pixels_that_are_not_square(dock):
     dock.viewer.layers["cells"].scale = (0.3, 0.4)
     dock.review()
-    assert "square" in dock.cautions.text()
+    assert "square" in dock.facts.cautions.text()
 
 
 def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(open_dock, pixels, qtbot):
@@ -79,7 +94,7 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(open_dock, 
     dock.review()
     assert dock.image.pixel_size.native.isVisibleTo(dock)
     assert dock.image.pixel_size.value == PIXEL_UM
-    assert "does not say its pixel size" in dock.cautions.text()
+    assert "does not say its pixel size" in dock.facts.cautions.text()
     dock.image.pixel_size.value = 0.3201
     dock.surface.stop.value = dock.surface.start.value
 
@@ -99,7 +114,7 @@ def test_a_scale_without_units_suggests_the_pixel_size(open_dock, pixels):
     assert dock.image.pixel_size.value == 0.11
     dock.image.write.native.click()
     dock.review()
-    assert dock.image_facts.text() == "80 × 64 pixels of 0.11 µm"
+    assert dock.facts.image.text() == "80 × 64 pixels of 0.11 µm"
 
 
 def test_open_model(dock, tmp_path, monkeypatch, notified):
@@ -112,7 +127,7 @@ def test_open_model(dock, tmp_path, monkeypatch, notified):
         monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, c=chosen: (str(c), ""))
         dock.model.open.native.click()
         dock.review()
-        assert dock.model_facts.text() == model_facts(tiny_spec(name="second", na=0.5))
+        assert dock.facts.model.text() == model_facts(tiny_spec(name="second", na=0.5))
         assert dock.model.package == (archive if chosen == archive else package)
 
     (tmp_path / "bad.zip").write_bytes(b"no archive")
@@ -126,15 +141,15 @@ def test_open_model(dock, tmp_path, monkeypatch, notified):
 def test_points_need_depth_and_company(dock):
     dock.surface.kind.value = "From a layer"
     dock.review()
-    assert "Choose a layer" in dock.cautions.text()
+    assert "Choose a layer" in dock.facts.cautions.text()
     flat = dock.viewer.add_points(np.zeros((3, 2)), units=("um",) * 2)
     dock.surface.layer.value = flat
     dock.review()
-    assert "have no depth" in dock.cautions.text()
+    assert "have no depth" in dock.facts.cautions.text()
     few = dock.viewer.add_points(np.zeros((2, 3)), units=("um",) * 3)
     dock.surface.layer.value = few
     dock.review()
-    assert "at least three" in dock.cautions.text()
+    assert "at least three" in dock.facts.cautions.text()
 
 
 def test_depths_must_be_as_large_as_the_image(dock):
@@ -143,9 +158,187 @@ def test_depths_must_be_as_large_as_the_image(dock):
     dock.surface.kind.value = "From a layer"
     dock.surface.layer.value = depths
     dock.review()
-    assert "same size" in dock.cautions.text()
+    assert "same size" in dock.facts.cautions.text()
 
 
 def test_the_dock_fits_a_small_screen(dock):
-    assert dock.minimumSizeHint().height() < 300
-    assert dock.minimumSizeHint().width() < 400
+    for kind in (FLAT, TILTED, CURVED, ANCHORS, LAYER):
+        dock.surface.kind.value = kind
+        assert dock.minimumSizeHint().height() < 300
+        assert dock.minimumSizeHint().width() < 400, kind
+
+
+def surface_of(dock):
+    return dock.surface.surface(dock.image)
+
+
+@pytest.fixture
+def told(dock):
+    """What tilt along x was whenever the form said that it has changed."""
+    dock.surface.kind.value = TILTED
+    values = []
+    dock.surface.changed.connect(lambda: values.append(dock.surface.tilt_x.value))
+    return values
+
+
+def handle_of(slider):
+    option = QStyleOptionSlider()
+    slider.initStyleOption(option)
+    style = QStyle.SubControl.SC_SliderHandle
+    return slider.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, style).center()
+
+
+def test_dragging_a_slider_tells_every_step(dock, told):
+    slider = dock.surface.tilt_x.slider
+    start = handle_of(slider)
+    QTest.mousePress(slider, Qt.LeftButton, Qt.NoModifier, start)
+    for step in range(1, 5):
+        QTest.mouseMove(slider, start + QPoint(5 * step, 0))
+    assert len(told) == 4
+    assert np.all(np.diff([0, *told]) > 0)
+    assert dock.surface.tilt_x.box.value() == told[-1]
+    assert surface_of(dock) == Tilted(told[-1], 0, 0)
+    QTest.mouseRelease(slider, Qt.LeftButton, Qt.NoModifier, start + QPoint(20, 0))
+    assert len(told) == 4
+
+
+def test_arrow_keys_move_by_half_a_degree(dock, told):
+    slider = dock.surface.tilt_x.slider
+    QTest.keyClick(slider, Qt.Key_Right)
+    QTest.keyClick(slider, Qt.Key_Right)
+    QTest.keyClick(slider, Qt.Key_Left)
+    assert told == [0.5, 1.0, 0.5]
+
+
+def test_numbers_beyond_the_slider_can_be_typed(dock, told):
+    tilt = dock.surface.tilt_x
+    tilt.box.selectAll()
+    QTest.keyClicks(tilt.box, "62.25")
+    assert told[-1] == tilt.value == 62.25
+    assert tilt.slider.value() == tilt.slider.maximum()
+    QTest.keyClick(tilt.slider, Qt.Key_Left)
+    assert tilt.value == 29.5
+    with pytest.raises(ValueError, match="from -80 to 80"):
+        tilt.value = 81
+    assert tilt.value == 29.5
+
+
+def test_a_number_between_two_steps_of_its_slider_stays(dock, told):
+    dock.surface.tilt_x.value = 3.14
+    assert dock.surface.tilt_x.value == 3.14
+    assert told == [3.14]
+
+
+def test_the_slider_of_the_radius_goes_by_ratios_and_keeps_the_sign(dock):
+    dock.surface.kind.value = CURVED
+    radius, bend = dock.surface.radius, dock.surface.bend
+    assert (radius.value, bend.value) == (500, UP)
+    slider = radius.slider
+    slider.setValue(0)
+    values = [radius.value]
+    for _ in range(2):
+        slider.setValue(slider.value() + slider.maximum() // 2)
+        values.append(radius.value)
+    assert values == pytest.approx([20, math.sqrt(20 * 20_000), 20_000], rel=5e-3)
+
+    bend.value = DOWN
+    assert radius.value == -20_000
+    slider.setValue(0)
+    assert radius.value == -20
+    radius.value = -200
+    assert (radius.value, bend.value) == (-200, DOWN)
+    assert surface_of(dock) == Curved(form="cylinder", radius_um=-200)
+    radius.value = 0
+    radius.value = 1e6
+    assert bend.value == UP
+    assert slider.value() == slider.maximum()
+
+
+def test_turning_the_bend_is_told_once(dock):
+    dock.surface.kind.value = CURVED
+    told = []
+    dock.surface.changed.connect(lambda: told.append(dock.surface.radius.value))
+    dock.surface.bend.value = DOWN
+    assert told == [-500]
+    dock.surface.radius.value = 300
+    assert told == [-500, 300]
+
+
+def test_the_focus_stays_within_the_range(dock):
+    form = dock.surface
+    assert form.focus.limits == (-4, 4)
+    form.focus.value = 3
+    form.stop.value = 2
+    assert form.focus.value == 2
+    form.start.value = 5
+    assert form.focus.limits == (2, 5)
+    form.focus.slider.setValue(form.focus.slider.maximum())
+    assert form.focus.value == 5
+    dock.restore_defaults()
+    assert form.focus.value == 0
+    assert form.focus.limits == form.focus.span == form.vertex.span == (-10, 10)
+
+
+def test_moving_the_surface_along_z(dock):
+    form = dock.surface
+    for kind, depth in ((TILTED, form.tilt_offset), (CURVED, form.vertex)):
+        form.kind.value = kind
+        assert form.move(1.5)
+        assert form.move(-0.2)
+        assert depth.value == pytest.approx(1.3)
+    assert form.move(1e6)
+    assert form.vertex.value == 10_000
+    for kind in (FLAT, LAYER):
+        form.kind.value = kind
+        assert not form.move(1)
+    assert form.focus.value == 0
+
+
+def test_a_surface_through_anchors(dock):
+    form = dock.surface
+    anchors = form.anchors.anchors
+    form.start.value, form.stop.value = -1, 1
+    form.kind.value = ANCHORS
+    assert form.focus.limits == (-10, 10)
+    assert form.focus.native.isVisibleTo(form.widget)
+    assert form.anchors.widget.isVisibleTo(form.widget)
+    with pytest.raises(ValueError, match="anchor"):
+        form.surface(dock.image)
+
+    told = []
+    form.changed.connect(lambda: told.append(len(anchors.rows_um())))
+    anchors.replace([(0, 0, -1), (0, 20, 1), (15, 0, -1), (15, 20, 1)])
+    assert told
+    assert set(told) == {4}
+    expected = form.surface(dock.image).dpm((64, 80), PIXEL_UM)
+    np.testing.assert_allclose(expected[0, [0, -1]], [-1, -1 + 79 * PIXEL_UM / 10], atol=1e-4)
+    assert form.move(2.5)
+    moved = form.surface(dock.image).dpm((64, 80), PIXEL_UM)
+    np.testing.assert_allclose(moved - expected, 2.5, atol=1e-4)
+
+    form.kind.value = TILTED
+    assert not form.focus.native.isVisibleTo(form.widget)
+    assert not form.anchors.widget.isVisibleTo(form.widget)
+    form.kind.value = FLAT
+    assert form.focus.limits == (-1, 1)
+
+
+def test_the_wheel_scrolls_the_dock_and_changes_no_number(dock):
+    dock.surface.kind.value = TILTED
+    dock.viewer.show()
+    slider, box = dock.surface.tilt_x.slider, dock.surface.tilt_x.box
+    for part in (slider, box):
+        part.clearFocus()
+        at = part.rect().center()
+        wheel = QWheelEvent(
+            QPointF(at),
+            QPointF(part.mapToGlobal(at)),
+            QPoint(0, 0),
+            QPoint(0, 120),
+            Qt.NoButton,
+            Qt.NoModifier,
+            Qt.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(part, wheel)
+        assert dock.surface.tilt_x.value == 0

@@ -187,7 +187,7 @@ def test_settings_that_make_no_sense_are_an_error(dock, qtbot, notified):
     dock.surface.kind.value = "Curved surface"
     dock.surface.radius.value = 0
     dock.review()
-    assert "radius" in dock.cautions.text()
+    assert "radius" in dock.facts.cautions.text()
     dock.panel.refocus.click()
     assert dock.state.phase is Phase.IDLE
     assert any(severity == "error" and "radius" in text for severity, text in notified())
@@ -216,7 +216,7 @@ def test_leaving_the_models_range_is_shown_and_told(dock, qtbot, notified, stop)
     set_range(dock, 0, stop, 4)
     dock.review()
     outside = stop > 10
-    assert ("do not trust" in dock.cautions.text()) == outside
+    assert ("do not trust" in dock.facts.cautions.text()) == outside
     layer = run(dock, qtbot)
     assert (
         any(severity == "warning" and "trust" in text for severity, text in notified()) == outside

@@ -73,7 +73,7 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
     wait_idle(dock, qtbot)
     assert dock.model.package == models_folder() / "from-the-lab"
     assert dock.model.spec.na == 1.4
-    assert "63x/1.4 oil, NA 1.4, pixels of 0.0645 µm" in dock.model_facts.text()
+    assert "63x/1.4 oil, NA 1.4, pixels of 0.0645 µm" in dock.facts.model.text()
     assert "Converting the model took" in dock.panel.message.text()
     assert notified() == []
 
@@ -189,13 +189,13 @@ def test_a_replaced_model_is_described_anew(dock):
     write_tiny_model(models_folder() / "tiny", objective="63x/1.4 oil", na=1.4)
     dock.model.add(models_folder() / "tiny")
     dock.review()
-    assert "63x/1.4 oil" in dock.model_facts.text()
+    assert "63x/1.4 oil" in dock.facts.model.text()
 
 
 def test_a_model_that_is_gone_is_said_to_be_gone(dock):
     shutil.rmtree(models_folder() / "tiny")
     dock.review()
-    assert "is not there any more" in dock.model_facts.text()
+    assert "is not there any more" in dock.facts.model.text()
     dock.model.card.native.click()
     assert not dock.panel.refocus.isEnabled()
     dock.reset_choices()

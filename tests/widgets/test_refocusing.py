@@ -59,7 +59,7 @@ def test_a_falling_range_is_stored_rising(dock, model, pixels, qtbot):
 def test_steps_that_do_not_fit_end_early_and_say_so(dock, qtbot):
     set_range(dock, -4, 4, 3)
     dock.review()
-    assert "-4 to 2 µm in steps of 3 µm: 3 planes" in dock.result_facts.text()
+    assert "-4 to 2 µm in steps of 3 µm: 3 planes" in dock.facts.result.text()
     assert record_of(run(dock, qtbot)).z_um == (-4, -1, 2)
 
 
@@ -130,7 +130,7 @@ def test_points_on_a_line_are_used_and_the_user_is_told(dock, qtbot, notified):
     dock.surface.kind.value = LAYER
     dock.surface.layer.value = points
     dock.review()
-    assert "lie on one line" in dock.cautions.text()
+    assert "lie on one line" in dock.facts.cautions.text()
     layer = run(dock, qtbot)
     assert any("lie on one line" in text for _, text in notified())
     assert any("lie on one line" in note for note in record_of(layer).provenance.notes)
@@ -186,7 +186,7 @@ def test_the_slider_follows_the_newest_plane(dock, qtbot, slowly):
     assert len(streamed) > 3
     assert streamed == sorted(streamed)
     assert dock.viewer.dims.point[0] == 4
-    qtbot.waitUntil(lambda: dock.shown.text() == "Shown: z = 4 µm")
+    qtbot.waitUntil(lambda: dock.facts.shown.text() == "Shown: z = 4 µm")
 
 
 def test_the_slider_stays_where_the_user_puts_it(dock, qtbot, slowly):

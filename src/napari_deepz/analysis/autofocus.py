@@ -23,6 +23,7 @@ _OUTLIER_SPREADS = 3.0
 _PASSES = 10
 _LEAST_CONFIDENCE = 0.1
 _FEWEST_TILES = 6
+_MOST_ANCHORS = 36
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +188,83 @@ def find_surface(
         keep = now
     spread = np.sqrt(np.average(distance[keep] ** 2, weights=weight[keep]))
     return FoundSurface(surface, rows[keep], weight[keep], int((~keep).sum()), float(spread), focus)
+
+
+def few_anchors(
+    found: FoundSurface, shape: tuple[int, int], pixel_size_um: float, *, most: int = _MOST_ANCHORS
+) -> Values:
+    """Thin the anchors of a found surface to a few that a person can look at and move.
+
+    The image is divided into about square fields, at most as many as anchors are wanted. Each
+    field keeps the place of its most confident anchor, at the depth of the surface there plus the
+    weighted median of how far the field's anchors lie above the surface.
+
+    Parameters
+    ----------
+    found : FoundSurface
+        Of `find_surface`.
+    shape : tuple of int
+        (Y, X) of the stack's planes.
+    pixel_size_um : float
+        Size of a pixel in µm.
+    most : int
+        How many anchors there may be, at least 1.
+
+    Returns
+    -------
+    ndarray
+        (N, 3) float64 rows of (y, x, z) in µm, 1 <= N <= most, row by row through the image.
+    """
+    rows, weight = found.anchors_um, found.confidence
+    away_um = rows[:, 2] - _depths_at(found.surface, rows, shape, pixel_size_um)
+    columns = int(np.clip(round(np.sqrt(most * shape[1] / shape[0])), 1, most))
+    fields = np.array([most // columns, columns])
+    size_um = np.array(shape) * pixel_size_um
+    place = np.clip(np.floor(rows[:, :2] / size_um * fields), 0, fields - 1).astype(np.intp)
+    label = place[:, 0] * columns + place[:, 1]
+    kept = []
+    for field in np.unique(label):
+        inside = np.flatnonzero(label == field)
+        best = inside[weight[inside].argmax()]
+        shift_um = _weighted_median(away_um[inside], weight[inside])
+        kept.append((*rows[best, :2], rows[best, 2] - away_um[best] + shift_um))
+    return np.array(kept)
+
+
+def confidence_map(focus: FocusMap, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Show how surely the depth of focus is known, between the tiles by linear interpolation.
+
+    Parameters
+    ----------
+    focus : FocusMap
+        Of `map_focus`.
+    shape : tuple of int
+        (Y, X) of the stack's planes.
+
+    Returns
+    -------
+    ndarray
+        (Y, X) float32 from 0 to 1; 0 at the middle of tiles whose depth is not known.
+    """
+    known = np.where(np.isfinite(focus.depth_um), focus.confidence, 0.0)
+    along_y, along_x = (
+        _share_of_tiles(size, count) for size, count in zip(shape, known.shape, strict=True)
+    )
+    shown: NDArray[np.float32] = (along_y.T @ known @ along_x).astype(np.float32)
+    return shown
+
+
+def _share_of_tiles(size: int, count: int) -> Values:
+    """How much of each of ``count`` tiles every pixel of a line gets, (count, size)."""
+    edges = np.linspace(0, size, count + 1).astype(np.intp)
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    return np.array([np.interp(np.arange(size), middles, tile) for tile in np.eye(count)])
+
+
+def _weighted_median(values: Values, weight: Values) -> float:
+    order = values.argsort()
+    passed = np.cumsum(weight[order])
+    return float(values[order][np.searchsorted(passed, passed[-1] / 2)])
 
 
 def _fine_structure(plane: NDArray[np.float32]) -> NDArray[np.float32]:

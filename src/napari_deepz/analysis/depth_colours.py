@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,29 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from napari_deepz.provenance import Provenance
+
 COLOURS = "turbo"
-_DPI = 150
+RECORD_KEY = "napari-deepz/provenance"
+_LONGER_SIDE_INCHES = 6.0
+_SMALLEST_INCHES = (5.0, 3.6)
+_DPI = (150, 700)
+_PIXELS_PER_DOT = 0.85
 _SHOWN_PERCENTILES = (50.0, 99.8)
 
 
 def depth_coded_projection(
-    stack: ArrayLike, z_um: Sequence[float], *, limits: tuple[float, float] | None = None
+    planes: Iterable[ArrayLike],
+    z_um: Sequence[float],
+    *,
+    limits: tuple[float, float] | None = None,
 ) -> NDArray[np.float32]:
     """Project a stack onto its brightest values, coloured by the depth where they are.
 
     Parameters
     ----------
-    stack : array-like
-        (Z, Y, X) finite intensities.
+    planes : iterable of array-like
+        (Y, X) finite intensities, one after the other: a stack (Z, Y, X), or what makes its planes.
     z_um : sequence of float
         Depth of each plane in µm; the lowest and the highest are the ends of the colours.
     limits : tuple of float, optional
@@ -35,18 +45,15 @@ def depth_coded_projection(
     Returns
     -------
     ndarray
-        (Y, X, 3) float32 from 0 to 1.
+        (Y, X, 3) float32 from 0 to 1. Where planes are equally bright, the first has the colour.
 
     Raises
     ------
     ValueError
         If the planes do not have one depth each.
     """
-    planes, depths = np.asarray(stack), np.asarray(z_um, np.float64)
-    if planes.ndim != 3 or depths.shape != planes.shape[:1]:
-        raise ValueError("A depth-coded projection needs a stack with one depth for each plane.")
-    brightest = planes.argmax(axis=0)
-    value = np.take_along_axis(planes, brightest[None], axis=0)[0].astype(np.float32)
+    value, brightest = _brightest(planes, len(z_um))
+    depths = np.asarray(z_um, np.float64)
     low, high = limits if limits is not None else np.percentile(value, _SHOWN_PERCENTILES)
     brightness = ((value - low) / (high - low if high > low else 1)).clip(0, 1)
     shades = colormaps[COLOURS](_scale(depths)(depths))[:, :3].astype(np.float32)
@@ -54,13 +61,33 @@ def depth_coded_projection(
     return projection
 
 
+def _brightest(
+    planes: Iterable[ArrayLike], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Brightest values (Y, X), and in which plane they are."""
+    value, index, seen = np.empty(0, np.float32), np.empty(0, np.int64), 0
+    for plane in planes:
+        pixels = np.asarray(plane, np.float32)
+        if pixels.ndim != 2:
+            break
+        if seen == 0:
+            value, index = pixels.copy(), np.zeros(pixels.shape, np.int64)
+        brighter = pixels > value
+        value[brighter], index[brighter] = pixels[brighter], seen
+        seen += 1
+    if seen == 0 or seen != count:
+        raise ValueError("A depth-coded projection needs a stack with one depth for each plane.")
+    return value, index
+
+
 def write_depth_coded_projection(
     path: Path,
-    stack: ArrayLike,
+    planes: Iterable[ArrayLike],
     z_um: Sequence[float],
     *,
     pixel_size_um: float,
     caption: str,
+    provenance: Provenance,
     limits: tuple[float, float] | None = None,
 ) -> None:
     """Save a depth-coded projection as a PNG, with axes and a colour bar in µm.
@@ -69,31 +96,54 @@ def write_depth_coded_projection(
     ----------
     path : Path
         The file, replaced if it is there, and only when the picture is complete.
-    stack, z_um, limits
+    planes, z_um, limits
         As for `depth_coded_projection`.
     pixel_size_um : float
         Size of a pixel in µm.
     caption : str
         Written above: what made the stack, and that it is inferred where it is.
+    provenance : Provenance
+        Of the stack: in the file's text as JSON, and in words as its description.
+
+    Raises
+    ------
+    ValueError
+        As `depth_coded_projection`.
+    OSError
+        If the file cannot be written; one sentence.
     """
-    projection = depth_coded_projection(stack, z_um, limits=limits)
-    height, width = projection.shape[:2]
-    inches = 6.0 * np.array([width, height]) / max(width, height)
-    figure = Figure(figsize=(inches[0] + 1.8, inches[1] + 1.2), layout="constrained")
-    axes = figure.add_subplot()
-    extent = (0, width * pixel_size_um, height * pixel_size_um, 0)
-    axes.imshow(projection, extent=extent, interpolation="nearest")
-    axes.set_xlabel("x (µm)")
-    axes.set_ylabel("y (µm)")
-    axes.set_title(caption, fontsize=9, wrap=True)
-    scale = ScalarMappable(_scale(np.asarray(z_um, np.float64)), COLOURS)
-    figure.colorbar(scale, ax=axes, label="distance from the input plane (µm)", shrink=0.85)
-    beside = path.with_name(f".partial-{path.name}")
+    projection = depth_coded_projection(planes, z_um, limits=limits)
+    figure, dpi = _drawn(projection, z_um, pixel_size_um, caption)
+    text = {"Description": provenance.describe(), RECORD_KEY: provenance.to_json()}
+    beside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        figure.savefig(beside, dpi=_DPI, format="png", metadata={"Description": caption})
+        figure.savefig(beside, dpi=dpi, format="png", metadata=text)
         beside.replace(path)
+    except OSError as error:
+        raise OSError(
+            f"'{path.name}' could not be written, nothing is left of it: {error.strerror or error}."
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _drawn(
+    projection: NDArray[np.float32], z_um: Sequence[float], pixel_size_um: float, caption: str
+) -> tuple[Figure, float]:
+    """The picture, and dots per inch that keep pixels apart, of images up to 3500 pixels wide."""
+    height, width = projection.shape[:2]
+    inches = _LONGER_SIDE_INCHES * np.array([width, height]) / max(width, height) + (1.8, 1.6)
+    figure = Figure(figsize=np.maximum(inches, _SMALLEST_INCHES), layout="constrained")
+    axes = figure.add_subplot()
+    extent = (0, width * pixel_size_um, height * pixel_size_um, 0)
+    axes.imshow(projection, extent=extent, interpolation="antialiased")
+    axes.set_xlabel("x (µm)")
+    axes.set_ylabel("y (µm)")
+    figure.suptitle(caption, fontsize=9, wrap=True)
+    scale = ScalarMappable(_scale(np.asarray(z_um, np.float64)), COLOURS)
+    figure.colorbar(scale, ax=axes, label="distance from the input plane (µm)", shrink=0.85)
+    wanted = max(width, height) / (_PIXELS_PER_DOT * _LONGER_SIDE_INCHES)
+    return figure, float(np.clip(wanted, *_DPI))
 
 
 def _scale(depths: NDArray[np.float64]) -> Normalize:

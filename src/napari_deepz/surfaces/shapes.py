@@ -233,8 +233,8 @@ class Tilted(Surface):
     def describe(self) -> str:
         """Say the angles, such as 'tilted by 2° along x and 0° along y, 1 µm at the centre'."""
         return (
-            f"tilted by {self.tilt_x_deg:g}° along x and {self.tilt_y_deg:g}° along y, "
-            f"{self.offset_um:g} µm at the centre"
+            f"tilted by {_short(self.tilt_x_deg)}° along x and {_short(self.tilt_y_deg)}° along y, "
+            f"{_short(self.offset_um)} µm at the centre"
         )
 
     def _depths_um(self, shape: tuple[int, int], pixel_size_um: float, index: int) -> Depths:
@@ -315,3 +315,8 @@ class Curved(Surface):
             return self.offset_um + math.copysign(1.0, self.radius_um) * sag
 
         return evaluate_um(shape, pixel_size_um, depth)
+
+
+def _short(value: float) -> str:
+    """A number for people, to a hundredth."""
+    return f"{round(value, 2) + 0.0:g}"

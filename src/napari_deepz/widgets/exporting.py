@@ -1,23 +1,47 @@
-"""Asking where to save a result, and gathering what is saved with it."""
+"""Asking where to save a result and as what, and gathering what is saved with it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog, QWidget
+from napari.utils.notifications import show_error
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from napari_deepz.generators.library import list_models
-from napari_deepz.surfaces import Flat, Surface
+from napari_deepz.analysis.focus_sweep import SHADES
+from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.widgets.export_work import ExportKind, ExportRequest
+from napari_deepz.widgets.repeating import command_of, shown_surface, stem_of
 from napari_deepz.widgets.results import ResultRecord, planes_of, record_of
-from napari_deepz.widgets.work import ExportRequest, repeat_command
 
-_KINDS = {"OME-TIFF (*.ome.tif)": ".ome.tif", "OME-Zarr (*.ome.zarr)": ".ome.zarr"}
-_ENDINGS = (".tif", ".tiff", ".zarr")
+
+@dataclass(frozen=True)
+class _Format:
+    kind: ExportKind
+    endings: tuple[str, ...]
+    name: str
+
+    @property
+    def choice(self) -> str:
+        return f"{self.name} (*{self.endings[0]})"
+
+
+_FORMATS = (
+    _Format(ExportKind.STACK, (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "OME-TIFF"),
+    _Format(ExportKind.STACK, (".ome.zarr", ".zarr"), "OME-Zarr"),
+    _Format(ExportKind.PROJECTION, (".png",), "Depth-coded projection"),
+    _Format(ExportKind.SWEEP, (".mp4",), "Focus sweep"),
+    _Format(ExportKind.SWEEP, (".gif",), "Focus sweep"),
+    _Format(ExportKind.SURFACE, (".json",), "Surface"),
+    _Format(ExportKind.DPM, (".dpm.tif", ".dpm.tiff"), "DPM"),
+)
 
 
 def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
-    """Let the user choose a file for a result.
+    """Let the user choose a file for a result, and what of it is saved.
 
     Returns
     -------
@@ -27,45 +51,87 @@ def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
     record = record_of(layer)
     if record is None:
         return None
-    chosen, kind = QFileDialog.getSaveFileName(
-        parent, "Export virtual planes", f"{layer.name}.ome.tif", ";;".join(_KINDS)
+    offered = _offered(record)
+    chosen, choice = QFileDialog.getSaveFileName(
+        parent, "Export", layer.name, ";;".join(form.choice for form in offered)
     )
     if not chosen:
         return None
-    return export_request(layer, record, _with_ending(Path(chosen), _KINDS.get(kind, ".ome.tif")))
+    try:
+        form, path = _settled(Path(chosen), choice, offered)
+    except ValueError as error:
+        show_error(str(error))
+        return None
+    if path != Path(chosen) and path.exists() and not _may_replace(parent, path):
+        return None
+    return export_request(layer, record, path, form.kind)
 
 
-def _with_ending(path: Path, wanted: str) -> Path:
-    """Give a file name the ending of the chosen format, unless it names another one itself."""
-    if path.suffix.lower() not in _ENDINGS:
-        return path.with_name(path.name + wanted)
-    if wanted == ".ome.zarr" and path.name.endswith(".ome.tif"):
-        return path.with_name(path.name.removesuffix(".ome.tif") + wanted)
-    return path
-
-
-def _stem(path: Path) -> str:
-    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", *_ENDINGS):
-        if path.name.lower().endswith(ending):
-            return path.name[: -len(ending)]
-    return path.name
-
-
-def export_request(layer: Image, record: ResultRecord, path: Path) -> ExportRequest:
-    """Gather pixels, sizes and provenance of a result, with the command that repeats it."""
-    surface = _shown_surface(record)
-    simple = surface.kind in ("flat", "tilted")
-    surface_file = None if simple else path.with_name(f"{_stem(path)}.surface.json")
-    command = repeat_command(
-        source=record.request.plane.source,
-        output=path,
-        surface=surface,
-        surface_file=surface_file,
-        model=_model_argument(record.request.model),
-        pixel_size_um=record.request.pixel_size_um,
+def _offered(record: ResultRecord) -> tuple[_Format, ...]:
+    """Depths need several planes for a picture or a movie, and one for a DPM."""
+    senseless = (
+        {ExportKind.DPM} if len(record.z_um) > 1 else {ExportKind.PROJECTION, ExportKind.SWEEP}
     )
+    return tuple(form for form in _FORMATS if form.kind not in senseless)
+
+
+def _settled(path: Path, choice: str, offered: Sequence[_Format]) -> tuple[_Format, Path]:
+    """Find the format, which an ending that was typed decides before the menu, and the full name.
+
+    Raises
+    ------
+    ValueError
+        If the name ends as a format that this result cannot be saved in; one sentence.
+    """
+    wanted = next((form for form in offered if form.choice == choice), offered[0])
+    typed = _typed(path.name.lower(), wanted)
+    if typed is None:
+        return wanted, path.with_name(path.name + wanted.endings[0])
+    if typed not in offered:
+        several = "only one plane" if typed.kind is not ExportKind.DPM else "several flat planes"
+        names = ", ".join(dict.fromkeys(form.endings[0] for form in offered))
+        raise ValueError(
+            f"'{path.name}' would be {typed.kind}, but this result has {several}: let the name end "
+            f"with one of {names}."
+        )
+    return typed, path
+
+
+def _typed(name: str, wanted: _Format) -> _Format | None:
+    """The format that a name ends with, the longest ending first; None where it has none."""
+    if wanted.kind is ExportKind.DPM and name.endswith((".tif", ".tiff")):
+        return wanted if Path(name).suffixes[-2:-1] != [".ome"] else _FORMATS[0]
+    endings = {ending: form for form in _FORMATS for ending in form.endings}
+    for ending in sorted(endings, key=len, reverse=True):
+        if name.endswith(ending):
+            return endings[ending]
+    return None
+
+
+def _may_replace(parent: QWidget, path: Path) -> bool:
+    """Ask, since the file dialog could not: it did not know the ending."""
+    answer = QMessageBox.question(parent, "Export", f"'{path.name}' exists already. Replace it?")
+    return bool(answer == QMessageBox.StandardButton.Yes)
+
+
+def export_request(
+    layer: Image, record: ResultRecord, path: Path, kind: ExportKind = ExportKind.STACK
+) -> ExportRequest:
+    """Gather pixels, sizes, colours and provenance of a result, with the command that repeats it.
+
+    The command makes the virtual planes, also where something else is saved of them.
+    """
+    surface = shown_surface(record)
+    output, surface_file = path, None
+    if kind is ExportKind.STACK and not isinstance(surface, Flat | Tilted):
+        surface_file = path.with_name(f"{stem_of(path)}.surface.json")
+    elif kind is not ExportKind.STACK:
+        output = path.with_name(f"{stem_of(path)}.ome.tif")
+    command = command_of(record, output, surface_file=path if kind in _SURFACES else surface_file)
+    black_to_full = np.linspace(0, 1, SHADES) ** layer.gamma
     return ExportRequest(
         path=path,
+        kind=kind,
         planes=planes_of(layer),
         z_um=record.z_um,
         pixel_size_um=record.request.pixel_size_um,
@@ -73,18 +139,9 @@ def export_request(layer: Image, record: ResultRecord, path: Path) -> ExportRequ
         provenance=record.provenance.model_copy(update={"command": command}),
         surface=surface,
         surface_file=surface_file,
+        limits=(float(layer.contrast_limits[0]), float(layer.contrast_limits[1])),
+        colours=layer.colormap.map(black_to_full)[:, :3],
     )
 
 
-def _model_argument(package: Path) -> str:
-    """The name of a model that is found by it, else the path of its package."""
-    named = [name for name, found in list_models().items() if found == package]
-    return named[0] if named else str(package)
-
-
-def _shown_surface(record: ResultRecord) -> Surface:
-    """The surface of the planes that are there: of a cancelled run only those that it finished."""
-    depths_um = record.z_um
-    if len(depths_um) > 1:
-        return Flat(depths_um[0], depths_um[-1], depths_um[1] - depths_um[0])
-    return Flat(depths_um[0]) if depths_um else record.request.surface
+_SURFACES = (ExportKind.SURFACE, ExportKind.DPM)

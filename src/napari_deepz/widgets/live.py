@@ -139,6 +139,7 @@ class Live(QObject):  # type: ignore[misc]
             if target is not None:
                 target.remove()
             self.target = LiveLayer(self._viewer, source, frame, request, beside=beside)
+            self._viewer.reset_view()
         self._wanted = request
         self._generation += 1
         if self._job is None:

@@ -16,6 +16,7 @@ from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rect
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.package import Model
 from napari_deepz.jobs import StopCondition
+from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.session import InputPlane, RefocusRequest
 from napari_deepz.widgets.work import Send
 
@@ -28,6 +29,8 @@ class Shown:
     ----------
     generation : int
         That of the request.
+    surface : Surface
+        What it shows.
     preview : Preview
         The pixels.
     seconds : float
@@ -35,6 +38,7 @@ class Shown:
     """
 
     generation: int
+    surface: Surface
     preview: Preview
     seconds: float
 
@@ -104,7 +108,7 @@ class LiveWork:
         for preview in self._previewer.iter_preview(
             wanted, is_stale=is_stale, should_stop=should_stop
         ):
-            send(Shown(generation, preview, time.monotonic() - started_s))
+            send(Shown(generation, request.surface, preview, time.monotonic() - started_s))
 
     def _loaded(self, package: Path) -> Model:
         if self._model is None or self._model[0] != package:

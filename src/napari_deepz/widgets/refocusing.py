@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,48 +16,54 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
         "Microsoft's Visual C++ Redistributable), restart napari and open this dock first."
     ) from error
 
-from magicgui.widgets import ComboBox
+from magicgui.widgets import ComboBox, PushButton
+from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error, show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
+from napari_deepz.analysis.autofocus import Form
 from napari_deepz.engine.devices import choose_device, describe_device
 from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface, SurfaceWarning
+from napari_deepz.widgets.anchor_form import AnchorForm
+from napari_deepz.widgets.anchor_surfaces import SMOOTH
+from napari_deepz.widgets.anchors import Anchors
+from napari_deepz.widgets.copying import CopyButton
+from napari_deepz.widgets.export_work import export_planes
 from napari_deepz.widgets.exporting import ask_export
-from napari_deepz.widgets.forms import Rows, group, wrapped_text
+from napari_deepz.widgets.facts import Facts
+from napari_deepz.widgets.find_work import SurfaceFound, find_focus, range_to_search
+from napari_deepz.widgets.forms import Rows, group, side_by_side
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import View
 from napari_deepz.widgets.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.model_form import ModelForm
 from napari_deepz.widgets.model_work import ModelReady, add_to_models, convert_model
-from napari_deepz.widgets.results import ResultLayer, place, results_in, shown_depth_um
+from napari_deepz.widgets.remembering import PLUGIN, Memory
+from napari_deepz.widgets.results import ResultLayer, place, results_in, show_confidence
 from napari_deepz.widgets.run_panel import RunPanel
 from napari_deepz.widgets.session import (
     Phase,
+    RefocusRequest,
     RunState,
-    cautions_for,
-    image_facts,
     make_request,
-    model_facts,
     result_facts,
 )
 from napari_deepz.widgets.surface_form import SurfaceForm
-from napari_deepz.widgets.work import Advance, PlaneDone, export_planes, refocus_planes
+from napari_deepz.widgets.wanted import wanted_surface
+from napari_deepz.widgets.work import Advance, PlaneDone, refocus_planes
+from napari_deepz.widgets.workbench import Workbench
 from napari_deepz.widgets.workers import Job, Work
 
 BESIDE, OVER = "Beside the image", "Over the image"
 
+_SAMPLES = {"Simulated worm": "worm", "Tilted beads": "tilted_beads"}
 _REVIEW_AFTER_MS = 150
 _REFRESH_EVERY_MS = 100
 _REFRESH_3D_EVERY_MS = 250
-_NO_IMAGE = (
-    "Open an image (File > Open Files…) or a sample (File > Open Sample > Deep-Z virtual "
-    "refocusing)."
-)
-_NO_MODEL = "No model is at hand: use Open model… to choose a model package."
 
 
 class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
@@ -75,30 +80,41 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.viewer = napari_viewer
         self._device = describe_device(choose_device())
         self.state = RunState(message=f"Computes on {self._device}.")
-        self._encoding = LastEncoding()
+        self._encoding, self._planes = LastEncoding(), PlaneCache()
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
+        self._found = ""
         self._result: ResultLayer | None = None
 
         self.image = ImageForm(self.viewer)
         self.model = ModelForm()
-        self.surface = SurfaceForm(lambda: self.viewer.layers)
+        self.anchors = AnchorForm(Anchors(self.viewer))
+        self.surface = SurfaceForm(lambda: self.viewer.layers, self.anchors)
+        forms = self.image, self.model, self.surface
+        self.workbench = Workbench(
+            self.viewer, *forms, self.anchors.anchors, self._encoding, self._planes, self
+        )
         self.placement = ComboBox(
             label="Show it",
             choices=[BESIDE, OVER],
             tooltip="Where results lie; also moves those that are there.",
         )
-        self.image_facts, self.model_facts, self.result_facts, self.cautions, self.shown = (
-            wrapped_text() for _ in range(5)
-        )
-        self.panel = RunPanel(self.state)
+        self.samples = [
+            PushButton(text=text, tooltip="Open simulated data to try this on.")
+            for text in _SAMPLES
+        ]
+        self.facts = Facts(self.viewer, *forms)
+        self.panel = RunPanel(self.state, CopyButton(self._chosen_result))
         self._lay_out()
 
         self._review_timer = _timer(self, self.review)
         self._refresh_timer = _timer(self, self._refresh)
         self.image.choice.changed.connect(self._suggest_pixel_size)
         for form in (self.image, self.model, self.surface):
-            form.changed.connect(self._review_soon)
+            form.changed.connect(self._on_setting)
+        self.anchors.find_clicked.connect(self.find_surface)
+        for button, key in zip(self.samples, _SAMPLES.values(), strict=True):
+            button.changed.connect(lambda _, key=key: self.viewer.open_sample(PLUGIN, key))
         self.model.changed.connect(self._on_model)
         self.model.found_saved_model.connect(self._ask_conversion)
         self.model.found_bioimageio.connect(self._ask_adding)
@@ -110,17 +126,26 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.viewer.dims.events.point.connect(self._review_soon)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.surface.restore(self.model.spec)
+        Memory("virtual_refocusing").keep(
+            placement=self.placement,
+            live=self.workbench.live_switch,
+            show_surface=self.workbench.mesh_switch,
+            z_step_um=self.surface.step,
+        )
         self.reset_choices()
         self.review()
 
     def _lay_out(self) -> None:
         inner = QWidget()
         layout = QVBoxLayout(inner)
-        layout.addWidget(group("Measured image", self.image.widget, self.image_facts))
-        layout.addWidget(group("Model", self.model.widget, self.model_facts))
-        layout.addWidget(group("Refocus onto", self.surface.widget, self.result_facts))
-        layout.addWidget(self.cautions)
-        layout.addWidget(group("Result", Rows(self.placement), self.shown, self.panel))
+        facts, samples = self.facts, Rows(side_by_side(*self.samples))
+        self._sample_row = samples
+        layout.addWidget(group("Measured image", self.image.widget, facts.image, samples))
+        layout.addWidget(group("Model", self.model.widget, facts.model))
+        look = self.workbench.widget
+        layout.addWidget(group("Refocus onto", self.surface.widget, look, facts.result))
+        layout.addWidget(facts.cautions)
+        layout.addWidget(group("Result", Rows(self.placement), facts.shown, self.panel))
         layout.addStretch()
         self.setWidget(inner)
         self.setWidgetResizable(True)
@@ -136,6 +161,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         """Cancel the run of a dock that is taken out of its window."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
+            self.workbench.rest()
         return bool(super().event(event))
 
     def reset_choices(self, _: Any = None) -> None:
@@ -150,40 +176,16 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.model.restore()
         self.surface.restore(self.model.spec)
         self.placement.value = BESIDE
+        self.workbench.live_switch.value = self.workbench.mesh_switch.value = False
 
     def review(self) -> None:
         """Show what there is to know about the present settings."""
         if self.state.phase is not Phase.IDLE:
             return
-        spec = self.model.spec
-        image_text = _NO_IMAGE if self.image.layer is None else ""
-        result_text, cautions = "", []
-        if self.image.layer is not None and spec is not None:
-            try:
-                plane = self.image.plane()
-                image_text = image_facts(plane)
-                surface, notes = self._surface()
-                pixel_size_um = plane.pixel_size_um or self.image.pixel_size.value
-                cautions = [*notes, *cautions_for(surface, plane, pixel_size_um, spec)]
-                result_text = result_facts(surface, plane.shape)
-            except ValueError as error:
-                cautions = [str(error)]
-        self.image_facts.setText(image_text)
-        self.model_facts.setText(model_facts(spec) if spec is not None else self._no_model())
-        self.model_facts.setToolTip(spec.description if spec is not None else "")
-        self.result_facts.setText(result_text)
-        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
-        self.cautions.setVisible(bool(cautions))
-        results = results_in(self.viewer)
-        shown_um = shown_depth_um(results[-1], View.of(self.viewer)) if results else None
-        self.shown.setText("" if shown_um is None else f"Shown: z = {shown_um:g} µm")
-        self.panel.allow(
-            refocus=self.image.layer is not None and spec is not None, export=bool(results)
-        )
-
-    def _no_model(self) -> str:
-        package = self.model.package
-        return _NO_MODEL if package is None else f"The model in {package} is not there any more."
+        self.facts.review()
+        has_image, results = self.image.layer is not None, results_in(self.viewer)
+        self._sample_row.setVisible(not has_image)
+        self.panel.allow(refocus=has_image and self.model.spec is not None, export=bool(results))
 
     def refocus(self) -> None:
         """Start a run with the present settings."""
@@ -191,37 +193,52 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         if self.state.phase is not Phase.IDLE or layer is None or package is None:
             return
         try:
-            plane = self.image.plane()
-            surface, notes = self._surface()
-            request = make_request(
-                plane,
-                surface,
-                package,
-                typed_pixel_size_um=self.image.pixel_size.value,
-                notes=notes,
-            )
+            surface, notes = wanted_surface(self.surface, self.image)
+            request = self._request(surface, package, notes)
             self.image.write_pixel_size()
-            beside = self.placement.value == BESIDE
-            result = ResultLayer(self.viewer, layer, self.image.frame(), request, beside=beside)
+            result = ResultLayer(
+                self.viewer, layer, self.image.frame(), request, beside=self._beside
+            )
         except ValueError as error:
             show_error(str(error))
             return
         except MemoryError:
-            show_error(f"There is no memory for {result_facts(surface, plane.shape)}.")
+            show_error(f"There is no memory for {result_facts(surface, request.plane.shape)}.")
             return
         for note in notes:
             show_warning(note)
         self.viewer.reset_view()
         self._result = result
-        work = partial(refocus_planes, request, result.canvas, self._encoding)
+        work = partial(refocus_planes, request, result.canvas, self._encoding, self._planes)
         self._start(work, "Refocusing", total=len(surface))
 
-    def _surface(self) -> tuple[Surface, tuple[str, ...]]:
-        """The surface that is wanted, and what is noticed about it."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", SurfaceWarning)
-            surface = self.surface.surface(self.image.surface_from)
-        return surface, tuple(str(warning.message) for warning in caught)
+    def find_surface(self) -> None:
+        """Look for the surface on which the image is sharpest, and set anchors on it."""
+        spec, package = self.model.spec, self.model.package
+        if self.state.phase is not Phase.IDLE or self.image.layer is None:
+            return
+        if spec is None or package is None:
+            return
+        form: Form = "smooth" if self.anchors.form.value == SMOOTH else "plane"
+        try:
+            request = self._request(range_to_search(spec.axial_range_um), package)
+            self.image.write_pixel_size()
+        except ValueError as error:
+            show_error(str(error))
+            return
+        self._start(partial(find_focus, request, form, self._encoding), "Finding the surface")
+
+    def _request(
+        self, surface: Surface, package: Path, notes: tuple[str, ...] = ()
+    ) -> RefocusRequest:
+        typed_um = self.image.pixel_size.value
+        return make_request(
+            self.image.plane(), surface, package, typed_pixel_size_um=typed_um, notes=notes
+        )
+
+    @property
+    def _beside(self) -> bool:
+        return bool(self.placement.value == BESIDE)
 
     def cancel(self) -> None:
         """Stop the job that is running, if any."""
@@ -231,13 +248,19 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
 
     def export(self) -> None:
         """Ask where to save the selected result, or else the newest, and save it."""
-        results = results_in(self.viewer)
-        if self.state.phase is not Phase.IDLE or not results:
+        layer = self._chosen_result()
+        if self.state.phase is not Phase.IDLE or layer is None:
             return
-        active = self.viewer.layers.selection.active
-        request = ask_export(self, active if active in results else results[-1])
+        request = ask_export(self, layer)
         if request is not None:
             self._start(partial(export_planes, request), "Exporting", total=len(request.planes))
+
+    def _chosen_result(self) -> Image | None:
+        """The selected result, or else the newest."""
+        results, active = results_in(self.viewer), self.viewer.layers.selection.active
+        if not results:
+            return None
+        return active if active in results else results[-1]
 
     def _ask_conversion(self, folder: Path) -> None:
         dialog = ask_conversion(folder, self)
@@ -277,6 +300,10 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         elif isinstance(item, PlaneDone) and self._result is not None:
             self._result.take(item)
             self._refresh_soon()
+        elif isinstance(item, SurfaceFound):
+            self._found = f" {item.text}"
+            self.anchors.anchors.replace(item.rows_um)
+            show_confidence(self.viewer, item.confidence, self.image.frame())
         elif isinstance(item, ModelReady):
             self.model.add(item.package)
             for note in item.notes:
@@ -289,7 +316,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
     def _on_finished(self) -> None:
         where = f" on {self._device}" if self._result is not None else ""
         seconds = time.monotonic() - self._started_s
-        self._end(f"{self._what} took {seconds:.1f} s{where}.")
+        self._end(f"{self._what} took {seconds:.1f} s{where}.{self._found}")
 
     def _on_aborted(self) -> None:
         self._end(f"{self._what} was cancelled.")
@@ -307,6 +334,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
             kept = self._result.finish()
             message += f" {kept} of {self._total} planes are there." if kept < self._total else ""
         self._job = self._result = None
+        self._found = ""
         self.state.end(message)
         self.review()
 
@@ -318,6 +346,10 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
     def _refresh(self) -> None:
         if self._result is not None:
             self._result.refresh()
+
+    def _on_setting(self) -> None:
+        self.workbench.follow()
+        self._review_soon()
 
     def _review_soon(self, _: Any = None) -> None:
         self._review_timer.start(_REVIEW_AFTER_MS)
@@ -336,7 +368,8 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
 
     def _place_results(self, _: Any) -> None:
         for layer in results_in(self.viewer):
-            place(layer, beside=self.placement.value == BESIDE)
+            place(layer, beside=self._beside)
+        self.workbench.place(beside=self._beside)
         self.viewer.reset_view()
 
 

@@ -19,6 +19,8 @@ from napari_deepz.widgets.work import PlaneDone
 _KEY = "napari-deepz"
 LIVE = "napari-deepz live"
 """In the metadata of the layer that Live shows."""
+CONFIDENCE = "napari-deepz confidence"
+"""In the metadata of the layer that shows how surely a surface was found."""
 
 _GAP = 0.04
 _ONE_PLANE_STEP_UM = 1.0
@@ -199,8 +201,8 @@ def record_of(layer: Layer) -> ResultRecord | None:
 
 
 def is_inferred(layer: Layer) -> bool:
-    """Whether a layer is a result or a live preview."""
-    return record_of(layer) is not None or LIVE in layer.metadata
+    """Whether this package made a layer's pixels."""
+    return record_of(layer) is not None or bool({LIVE, CONFIDENCE} & layer.metadata.keys())
 
 
 def planes_of(layer: Image) -> NDArray[np.float32]:
@@ -228,3 +230,20 @@ def place(layer: Image, *, beside: bool) -> None:
 def results_in(viewer: Any) -> list[Image]:
     """All results that a viewer has, the oldest first."""
     return [layer for layer in viewer.layers if record_of(layer) is not None]
+
+
+def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) -> None:
+    """Show how surely the focus is known in each place of an image, in a layer that is hidden."""
+    layer = next((layer for layer in viewer.layers if layer.metadata.get(CONFIDENCE)), None)
+    if layer is not None:
+        viewer.layers.remove(layer)
+    viewer.add_image(
+        confidence,
+        name="Confidence of the focus (0 to 1)",
+        colormap="magma",
+        contrast_limits=(0, 1),
+        opacity=0.6,
+        visible=False,
+        metadata={CONFIDENCE: True},
+        **frame.flat(),
+    )

@@ -18,6 +18,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
     ----------
     state : RunState
         What is shown.
+    copy : QWidget
+        The button that copies a result, beside the one that exports it.
     """
 
     refocus_clicked = Signal()
@@ -25,14 +27,17 @@ class RunPanel(QWidget):  # type: ignore[misc]
     export_clicked = Signal()
     restore_clicked = Signal()
 
-    def __init__(self, state: RunState) -> None:
+    def __init__(self, state: RunState, copy: QWidget) -> None:
         super().__init__()
         self._state = state
+        self.copy = copy
         self._can_refocus = False
         self._can_export = False
         self.refocus = _button("Refocus", "Compute the virtual planes; they appear one by one.")
         self.cancel = _button("Cancel", "Stop; the planes that are ready are kept.")
-        self.export = _button("Export…", "Save the virtual planes as OME-TIFF or OME-Zarr.")
+        self.export = _button(
+            "Export…", "Save the virtual planes, a depth-coded picture, a movie or the surface."
+        )
         self.restore = _button("Restore defaults", "Set everything in this dock back.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -44,7 +49,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
         layout.addWidget(self.bar, 1, 0, 1, 2)
         layout.addWidget(self.message, 2, 0, 1, 2)
         layout.addWidget(self.export, 3, 0)
-        layout.addWidget(self.restore, 3, 1)
+        layout.addWidget(copy, 3, 1)
+        layout.addWidget(self.restore, 4, 0, 1, 2)
         self.refocus.clicked.connect(self.refocus_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
         self.export.clicked.connect(self.export_clicked)
@@ -62,6 +68,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         idle = state.phase is Phase.IDLE
         self.refocus.setEnabled(idle and self._can_refocus)
         self.export.setEnabled(idle and self._can_export)
+        self.copy.setEnabled(self._can_export)
         self.restore.setEnabled(idle)
         self.cancel.setEnabled(state.phase is Phase.RUNNING)
         self.cancel.setText("Cancelling…" if state.phase is Phase.CANCELLING else "Cancel")

@@ -1,0 +1,136 @@
+"""Two layers compared by eye: one at a time at the press of a key, both with one contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari import Viewer
+from napari.layers import Image
+
+FLIP_KEY = "F"
+
+
+class Flip:
+    """Shows one of two layers at a time; a key changes to the other.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers and whose key.
+    on_key : callable
+        Called when the key is pressed.
+    """
+
+    def __init__(self, viewer: Any, on_key: Callable[[], None]) -> None:
+        self._viewer = viewer
+        self._on_key = on_key
+        self._has_key = False
+        self._layers: dict[str, Image] = {}
+        self._visible: dict[str, bool] = {}
+        self._text: tuple[str, bool] | None = None
+        self._seen = ""
+
+    @property
+    def seen(self) -> str:
+        """Role of the layer that is seen; empty while not flipping."""
+        return self._seen
+
+    def claim_key(self) -> bool:
+        """Take the key unless somebody else uses it, and say whether it is taken."""
+        if not self._has_key and not _in_use(self._viewer):
+            self._viewer.bind_key(FLIP_KEY, lambda _: self._on_key())
+            self._has_key = True
+        return self._has_key
+
+    def release_key(self) -> None:
+        """Give the key back."""
+        if self._has_key:
+            self._viewer.bind_key(FLIP_KEY, None)
+            self._has_key = False
+
+    def start(self, layers: dict[str, Image]) -> None:
+        """Show the first of two layers, the others as they are.
+
+        Parameters
+        ----------
+        layers : dict
+            What each layer is called on the canvas, such as "Virtual", and the layer.
+        """
+        self.stop()
+        self._layers = dict(layers)
+        self._visible = {role: layer.visible for role, layer in layers.items()}
+        overlay = _text_overlay(self._viewer)
+        self._text = (overlay.text, overlay.visible)
+        self._show(next(iter(layers)))
+
+    def flip(self) -> None:
+        """Show the other layer."""
+        others = [role for role in self._layers if role != self._seen]
+        if self._seen and others:
+            self._show(others[0])
+
+    def stop(self) -> None:
+        """Show and hide the layers as they were before."""
+        for role, layer in self._layers.items():
+            layer.visible = self._visible[role]
+        if self._text is not None:
+            overlay = _text_overlay(self._viewer)
+            overlay.text, overlay.visible = self._text
+        self._layers, self._text, self._seen = {}, None, ""
+
+    def _show(self, role: str) -> None:
+        self._seen = role
+        # The one that is seen first: the canvas is never empty.
+        self._layers[role].visible = True
+        for other, layer in self._layers.items():
+            layer.visible = other == role
+        overlay = _text_overlay(self._viewer)
+        overlay.text = f"{role}: {self._layers[role].name}"
+        overlay.visible = True
+
+
+class ContrastLink:
+    """Keeps the contrast limits of layers alike, whichever is changed."""
+
+    def __init__(self) -> None:
+        self._layers: list[Image] = []
+        self._busy = False
+
+    def link(self, layers: list[Image]) -> None:
+        """Give all layers the contrast limits of the first, and keep them alike."""
+        self.unlink()
+        self._layers = list(layers)
+        for layer in self._layers:
+            layer.events.contrast_limits.connect(self._on_change)
+        if layers:
+            self._follow(layers[0])
+
+    def unlink(self) -> None:
+        """Let each layer go its own way; the limits stay as they are."""
+        for layer in self._layers:
+            layer.events.contrast_limits.disconnect(self._on_change)
+        self._layers = []
+
+    def _on_change(self, event: Any) -> None:
+        self._follow(event.source)
+
+    def _follow(self, changed: Image) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            for layer in self._layers:
+                if tuple(layer.contrast_limits) != tuple(changed.contrast_limits):
+                    layer.contrast_limits = tuple(changed.contrast_limits)
+        finally:
+            self._busy = False
+
+
+def _in_use(viewer: Any) -> bool:
+    keymaps = (viewer.keymap, Viewer.class_keymap, Image.class_keymap)
+    return any(str(key) == FLIP_KEY for keymap in keymaps for key in keymap)
+
+
+def _text_overlay(viewer: Any) -> Any:
+    return viewer.canvas.overlays.text if hasattr(viewer, "canvas") else viewer.text_overlay

@@ -1,0 +1,79 @@
+"""The canvas of a viewer as a hand finds it: places of the world, clicks, drags and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QWidget
+
+_CLASS = "CanvasBackendDesktop"
+_STEPS = 4
+_PAUSE_MS = 15
+"""The canvas does not look at movements that follow each other within 10 ms."""
+
+
+def canvas_of(viewer: Any) -> QWidget:
+    """The widget in which the viewer paints its layers; the viewer is shown if it is not.
+
+    There must be one viewer only.
+    """
+    if not _visible_canvases():
+        viewer.show()
+    (canvas,) = _visible_canvases()
+    size = None
+    while size != canvas.size():
+        size = canvas.size()
+        QApplication.processEvents()
+    return canvas
+
+
+def pixel_of(viewer: Any, world_yx: Sequence[float]) -> QPoint:
+    """Where a place (y, x) of the world, in its units, is on the canvas of a viewer in 2D."""
+    canvas, camera = canvas_of(viewer), viewer.scene.camera
+    y, x = (np.asarray(world_yx, float) - camera.center[-2:]) * camera.zoom
+    return QPoint(round(x + canvas.width() / 2), round(y + canvas.height() / 2))
+
+
+def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier) -> None:
+    """Move the mouse to a place of the world and click there."""
+    canvas, at = canvas_of(viewer), pixel_of(viewer, world_yx)
+    assert canvas.rect().contains(at), f"{world_yx} is not in view"
+    QTest.qWait(_PAUSE_MS)
+    QTest.mouseMove(canvas, at)
+    QTest.mouseClick(canvas, Qt.LeftButton, modifier, at)
+    QApplication.processEvents()
+
+
+def drag(viewer: Any, start_yx: Sequence[float], end_yx: Sequence[float]) -> None:
+    """Press the mouse at a place of the world, move it in steps to another one, let go there."""
+    canvas = canvas_of(viewer)
+    start, end = (pixel_of(viewer, at) for at in (start_yx, end_yx))
+    assert canvas.rect().contains(start), f"{start_yx} is not in view"
+    QTest.qWait(_PAUSE_MS)
+    QTest.mouseMove(canvas, start)
+    QTest.mousePress(canvas, Qt.LeftButton, Qt.NoModifier, start)
+    for step in range(1, _STEPS + 1):
+        QTest.qWait(_PAUSE_MS)
+        QTest.mouseMove(canvas, start + (end - start) * (step / _STEPS))
+    QTest.mouseRelease(canvas, Qt.LeftButton, Qt.NoModifier, end)
+    QApplication.processEvents()
+
+
+def press_key(viewer: Any, key: Any, modifier: Any = Qt.NoModifier) -> None:
+    """Press a key while the canvas has the keyboard."""
+    canvas = canvas_of(viewer)
+    canvas.setFocus()
+    QTest.keyClick(canvas, key, modifier)
+    QApplication.processEvents()
+
+
+def _visible_canvases() -> list[QWidget]:
+    return [
+        widget
+        for widget in QApplication.allWidgets()
+        if type(widget).__name__ == _CLASS and widget.isVisible()
+    ]

@@ -1,0 +1,469 @@
+"""Anchors in a real viewer, set and changed with mouse and keys on the canvas."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from napari.layers import Points, Shapes, Vectors
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from napari_deepz.widgets.anchors import Anchors, Tool
+from napari_deepz.widgets.layers import View, frame_of
+from tests.widgets.canvas import canvas_of, click, drag, pixel_of, press_key
+
+SHAPE = (200, 240)
+PIXEL_UM = 0.5
+ORIGIN_UM = np.array([10.0, 20.0])
+SHIFT_UM = 125.0
+PLACES = ((20.0, 30.0), (80.0, 40.0), (50.0, 100.0))
+DEPTHS = (-6.0, 0.5, 8.0)
+CTRL, CTRL_SHIFT = Qt.ControlModifier, Qt.ControlModifier | Qt.ShiftModifier
+
+
+def at(y_um, x_um):
+    """Where the measured image shows a place."""
+    return ORIGIN_UM + np.array([y_um, x_um])
+
+
+@dataclass
+class Scene:
+    """A measured image, its virtual stack beside it, and anchors."""
+
+    viewer: Any
+    anchors: Anchors
+    shift_um: float = SHIFT_UM
+
+    def world(self, place_um):
+        """Where the virtual stack shows a place of the image."""
+        return ORIGIN_UM + place_um + np.array([0, self.shift_um])
+
+    def click(self, place_um, z_um):
+        self.anchors.depth_um = z_um
+        click(self.viewer, self.world(place_um))
+
+    def pick_all(self):
+        self.anchors.tool = Tool.PICK
+        for place, z_um in zip(PLACES, DEPTHS, strict=True):
+            self.click(place, z_um)
+
+    def drag(self, start_um, end_um):
+        drag(self.viewer, self.world(start_um), self.world(end_um))
+
+    @property
+    def tolerance_um(self):
+        """A pixel of the canvas."""
+        return 1 / self.viewer.scene.camera.zoom
+
+
+def add_scene(viewer, shift_um=SHIFT_UM):
+    plane = np.zeros(SHAPE, np.float32)
+    yx = {"scale": (PIXEL_UM, PIXEL_UM), "translate": tuple(ORIGIN_UM)}
+    image = viewer.add_image(plane, name="cells", units=("um",) * 2, axis_labels=("y", "x"), **yx)
+    viewer.add_image(
+        np.zeros((9, *SHAPE), np.float32),
+        name="virtual",
+        units=("um",) * 3,
+        axis_labels=("z", "y", "x"),
+        scale=(1, PIXEL_UM, PIXEL_UM),
+        translate=(-4, ORIGIN_UM[0], ORIGIN_UM[1] + shift_um),
+    )
+    viewer.reset_view()
+    anchors = Anchors(viewer)
+    frame = frame_of(image, View.of(viewer))
+    anchors.show_at(frame, SHAPE, range_um=(-10, 10), shift_um=shift_um)
+    return Scene(viewer, anchors, shift_um)
+
+
+@pytest.fixture
+def scene(make_viewer):
+    return add_scene(make_viewer())
+
+
+@pytest.fixture
+def three(scene):
+    scene.pick_all()
+    return scene
+
+
+def expected(*rows):
+    return np.array(rows).reshape(-1, 3)
+
+
+ALL_ROWS = np.column_stack([PLACES, DEPTHS])
+
+
+def assert_rows(scene, rows):
+    found = scene.anchors.rows_um()
+    assert found.shape == np.shape(rows)
+    np.testing.assert_allclose(found, rows, atol=scene.tolerance_um)
+    np.testing.assert_array_equal(found[:, 2], np.asarray(rows)[:, 2])
+    layer = scene.anchors.layer
+    np.testing.assert_array_equal(layer.data, found[:, :2])
+    np.testing.assert_array_equal(layer.features["z_um"], found[:, 2])
+    assert list(layer.text.values) == [f"  {z_um:+z.1f} µm" for z_um in found[:, 2]]
+    assert_colours(layer, found[:, 2])
+
+
+def assert_colours(layer, z_um):
+    turbo = matplotlib.colormaps["turbo"]((np.asarray(z_um) + 10) / 20)
+    for colours in (layer.face_color, layer.border_color):
+        np.testing.assert_allclose(colours, turbo.reshape(-1, 4), atol=0.02)
+
+
+def test_there_is_no_layer_before_it_is_needed(scene):
+    assert scene.anchors.layer is None
+    assert scene.anchors.rows_um().shape == (0, 3)
+    assert [layer.name for layer in scene.viewer.layers] == ["cells", "virtual"]
+
+
+@pytest.mark.parametrize("shift_um", [SHIFT_UM, 0.0])
+def test_clicks_set_anchors_at_the_depth_of_the_focus(make_viewer, shift_um):
+    scene = add_scene(make_viewer(), shift_um)
+    changes = []
+    scene.anchors.changed.connect(lambda: changes.append(len(scene.anchors.rows_um())))
+    scene.pick_all()
+    assert_rows(scene, ALL_ROWS)
+    assert changes == [1, 2, 3]
+
+
+def test_the_layer_has_units_and_lies_over_the_virtual_image(three):
+    layer = three.anchors.layer
+    assert layer.name == "Anchors"
+    assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
+    assert layer.axis_labels == ("y", "x")
+    np.testing.assert_array_equal(layer.scale, (1, 1))
+    np.testing.assert_array_equal(layer.translate, at(0, SHIFT_UM))
+
+
+def test_anchors_are_seen_in_their_colour_at_every_z(three):
+    canvas = canvas_of(three.viewer)
+    for z_um in (-4.0, 4.0):
+        three.viewer.dims.set_point(0, z_um)
+        seen = three.viewer.screenshot(canvas_only=True, flash=False)
+        assert seen.shape[:2] == (canvas.height(), canvas.width())
+        for place, depth in zip(PLACES[:2], DEPTHS[:2], strict=True):  # the last one is selected
+            pixel = pixel_of(three.viewer, three.world(place))
+            turbo = np.array(matplotlib.colormaps["turbo"]((depth + 10) / 20))
+            np.testing.assert_allclose(seen[pixel.y(), pixel.x()] / 255, turbo, atol=0.05)
+
+
+def test_a_click_on_the_measured_image_lands_on_the_virtual_one(scene):
+    scene.anchors.tool = Tool.PICK
+    scene.anchors.depth_um = 3.0
+    click(scene.viewer, ORIGIN_UM + PLACES[0])
+    assert_rows(scene, expected((*PLACES[0], 3.0)))
+
+
+@pytest.mark.parametrize("world_um", [at(-4, 30), at(50, -4), at(50, 122.5)])
+def test_a_click_outside_of_the_image_is_dropped(three, notified, world_um):
+    click(three.viewer, world_um)
+    assert_rows(three, ALL_ROWS)
+    assert [text for _, text in notified()] == [
+        "An anchor must lie on the image: this place is outside of it."
+    ]
+    three.anchors.undo()
+    assert_rows(three, ALL_ROWS[:2])
+
+
+def test_a_drag_is_one_step(three):
+    three.anchors.tool = Tool.MOVE
+    three.drag(PLACES[1], (60, 70))
+    moved = expected(ALL_ROWS[0], (60, 70, DEPTHS[1]), ALL_ROWS[2])
+    assert_rows(three, moved)
+    press_key(three.viewer, Qt.Key_Z, CTRL)
+    assert_rows(three, ALL_ROWS)
+    press_key(three.viewer, Qt.Key_Z, CTRL_SHIFT)
+    assert_rows(three, moved)
+
+
+def test_an_anchor_that_is_dragged_outside_goes_back(three, notified):
+    three.anchors.tool = Tool.MOVE
+    three.drag(PLACES[1], (-6, 40))
+    assert_rows(three, ALL_ROWS)
+    assert len(notified()) == 1
+
+
+def test_an_anchor_that_is_dragged_to_the_measured_image_stays_on_the_virtual_one(three):
+    three.anchors.tool = Tool.MOVE
+    drag(three.viewer, three.world(PLACES[1]), at(60, 70))
+    assert_rows(three, expected(ALL_ROWS[0], (60, 70, DEPTHS[1]), ALL_ROWS[2]))
+
+
+def test_delete_and_undo_by_keys(three):
+    three.anchors.tool = Tool.MOVE
+    click(three.viewer, three.world(PLACES[0]))
+    press_key(three.viewer, Qt.Key_Delete)
+    assert_rows(three, ALL_ROWS[1:])
+    press_key(three.viewer, Qt.Key_Z, CTRL)
+    assert_rows(three, ALL_ROWS)
+    for _ in range(3):
+        press_key(three.viewer, Qt.Key_Z, CTRL)
+    assert_rows(three, np.empty((0, 3)))
+    press_key(three.viewer, Qt.Key_Z, CTRL)
+    press_key(three.viewer, Qt.Key_Z, CTRL_SHIFT)
+    assert_rows(three, ALL_ROWS[:1])
+
+
+def test_a_new_step_ends_what_can_be_done_again(three):
+    three.anchors.undo()
+    three.click((70, 80), 1.0)
+    three.anchors.redo()
+    assert_rows(three, expected(*ALL_ROWS[:2], (70, 80, 1.0)))
+
+
+def test_choosing_an_anchor_does_not_change_the_depth_of_the_next(three):
+    three.anchors.tool = Tool.MOVE
+    click(three.viewer, three.world(PLACES[0]))
+    three.anchors.tool = Tool.PICK
+    click(three.viewer, three.world((70, 80)))
+    assert_rows(three, expected(*ALL_ROWS, (70, 80, DEPTHS[2])))
+
+
+def test_pasted_anchors_keep_their_depth(three):
+    three.anchors.layer.selected_data = {0}
+    three.anchors.depth_um = 5.0
+    press_key(three.viewer, Qt.Key_C, CTRL)
+    press_key(three.viewer, Qt.Key_V, CTRL)
+    assert_rows(three, expected(*ALL_ROWS, ALL_ROWS[0]))
+    three.anchors.undo()
+    assert_rows(three, ALL_ROWS)
+
+
+def test_data_from_outside_get_the_depth_of_the_focus(three):
+    three.anchors.depth_um = -2.0
+    three.anchors.layer.data = np.array([*PLACES, (5.0, 6.0)])
+    assert_rows(three, expected(*ALL_ROWS, (5, 6, -2)))
+    three.anchors.layer.data = np.array([(7.0, 8.0)])
+    assert_rows(three, expected((7, 8, DEPTHS[0])))
+
+
+def test_features_without_depth_do_not_lose_it(three):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of napari, that it cannot colour
+        three.anchors.layer.features = {"name": ["a", "b", "c"]}
+    assert_rows(three, ALL_ROWS)
+
+
+def test_features_with_other_depths_are_taken_over(three):
+    three.anchors.layer.features = {"z_um": [-0.04, np.nan, 3.0]}
+    assert_rows(three, np.column_stack([PLACES, (-0.04, DEPTHS[1], 3)]))
+    assert list(three.anchors.layer.text.values) == ["  +0.0 µm", "  +0.5 µm", "  +3.0 µm"]
+
+
+def test_a_deleted_layer_can_be_brought_back(three):
+    changes = []
+    three.anchors.changed.connect(lambda: changes.append(len(three.anchors.rows_um())))
+    three.anchors.layer.name = "mine"
+    three.viewer.layers.remove("mine")
+    assert three.anchors.layer is None
+    assert three.anchors.tool is Tool.NONE
+    assert changes == [0]
+    three.anchors.undo()
+    assert_rows(three, ALL_ROWS)
+    three.viewer.layers.remove(three.anchors.layer)
+    three.pick_all()
+    assert_rows(three, ALL_ROWS)
+    assert sum(isinstance(layer, Points) for layer in three.viewer.layers) == 1
+
+
+def test_the_tool_follows_what_the_user_does_in_napari(three):
+    anchors, viewer = three.anchors, three.viewer
+    tools = []
+    anchors.tool_changed.connect(lambda: tools.append(anchors.tool))
+    press_key(viewer, Qt.Key_3)  # napari's key for choosing points
+    assert tools[-1] is Tool.MOVE
+    viewer.layers.selection.active = viewer.layers["virtual"]
+    assert tools[-1] is anchors.tool is Tool.NONE
+    viewer.layers.selection.active = anchors.layer
+    assert tools[-1] is Tool.MOVE
+    viewer.dims.ndisplay = 3
+    assert tools[-1] is anchors.tool is Tool.NONE
+    anchors.tool = Tool.PICK
+    assert viewer.dims.ndisplay == 2
+    assert tools[-1] is anchors.tool is Tool.PICK
+    anchors.tool = Tool.NONE
+    assert anchors.layer.mode == "pan_zoom"
+    click(viewer, three.world((70, 80)))
+    assert_rows(three, ALL_ROWS)
+
+
+def test_without_an_image_the_tools_say_so(make_viewer, notified):
+    anchors = Anchors(make_viewer())
+    anchors.tool = Tool.PICK
+    assert anchors.tool is Tool.NONE
+    assert [text for _, text in notified()] == ["Open an image first: anchors lie on one."]
+
+
+def test_a_drawn_line_becomes_two_anchors(three):
+    anchors = three.anchors
+    anchors.tool = Tool.DRAW
+    assert anchors.tool is Tool.DRAW
+    anchors.depth_um = 2.5
+    three.drag((15, 10), (90, 70))
+    assert_rows(three, expected(*ALL_ROWS, (15, 10, 2.5), (90, 70, 2.5)))
+    (drawing,) = (layer for layer in three.viewer.layers if isinstance(layer, Shapes))
+    assert drawing.nshapes == 0
+    assert [str(unit) for unit in drawing.units] == ["micrometer"] * 2
+    anchors.depth_um = -1.5
+    three.drag((15, 50), (60, 90))
+    assert_rows(
+        three,
+        expected(*ALL_ROWS, (15, 10, 2.5), (90, 70, 2.5), (15, 50, -1.5), (60, 90, -1.5)),
+    )
+    press_key(three.viewer, Qt.Key_Z, CTRL)
+    assert_rows(three, expected(*ALL_ROWS, (15, 10, 2.5), (90, 70, 2.5)))
+    anchors.tool = Tool.PICK
+    assert not any(isinstance(layer, Shapes) for layer in three.viewer.layers)
+
+
+def test_a_line_ends_where_the_image_ends(scene):
+    scene.anchors.tool = Tool.DRAW
+    drag(scene.viewer, at(30, 20), at(-3, 53))
+    rows = scene.anchors.rows_um()
+    np.testing.assert_allclose(rows, [(30, 20, 0), (0, 50, 0)], atol=0.7)
+
+
+def test_a_click_draws_no_line(scene):
+    scene.anchors.tool = Tool.DRAW
+    click(scene.viewer, scene.world((30, 20)))
+    assert scene.anchors.rows_um().shape == (0, 3)
+
+
+def test_choosing_another_layer_puts_the_line_away(three):
+    three.anchors.tool = Tool.DRAW
+    three.viewer.layers.selection.active = three.viewer.layers["virtual"]
+    assert three.anchors.tool is Tool.NONE
+    QApplication.processEvents()
+    assert [layer.name for layer in three.viewer.layers] == ["cells", "virtual", "Anchors"]
+    assert three.viewer.layers.selection.active.name == "virtual"
+
+
+def test_deleting_the_layer_for_drawing_puts_the_line_away(scene):
+    scene.anchors.tool = Tool.DRAW
+    scene.viewer.layers.remove("Draw in focus")
+    assert scene.anchors.tool is Tool.NONE
+    scene.anchors.tool = Tool.DRAW
+    scene.drag((15, 10), (90, 70))
+    assert len(scene.anchors.rows_um()) == 2
+
+
+def joining_lines(scene):
+    QApplication.processEvents()
+    return [layer for layer in scene.viewer.layers if isinstance(layer, Vectors)]
+
+
+def test_a_line_joins_the_anchors_in_their_order(three):
+    three.anchors.joined = True
+    (line,) = joining_lines(three)
+    positions = three.anchors.rows_um()[:, :2]
+    np.testing.assert_allclose(line.data[:, 0], positions[:-1], atol=1e-4)
+    np.testing.assert_allclose(line.data.sum(axis=1), positions[1:], atol=1e-4)
+    np.testing.assert_array_equal(line.translate, at(0, SHIFT_UM))
+    assert three.anchors.tool is Tool.PICK
+    three.click((70, 80), 1.0)
+    assert len(line.data) == 3
+    three.anchors.replace(ALL_ROWS[:1])
+    assert joining_lines(three) == []
+    three.anchors.undo()
+    assert len(joining_lines(three)) == 1
+    three.viewer.layers.remove(three.anchors.layer)
+    assert joining_lines(three) == []
+
+
+def test_all_layers_can_be_deleted_together(three):
+    three.anchors.joined = True
+    assert len(joining_lines(three)) == 1
+    three.anchors.tool = Tool.DRAW
+    three.viewer.layers.select_all()
+    three.viewer.layers.remove_selected()
+    QApplication.processEvents()
+    assert len(three.viewer.layers) == 0
+    assert three.anchors.rows_um().shape == (0, 3)
+
+
+def test_hidden_anchors_take_tools_and_line_with_them(three):
+    three.anchors.joined = True
+    three.anchors.visible = False
+    assert not three.anchors.layer.visible
+    assert three.anchors.tool is Tool.NONE
+    assert joining_lines(three) == []
+    three.anchors.visible = True
+    assert three.anchors.layer.visible
+    assert len(joining_lines(three)) == 1
+
+
+def test_depths_can_be_changed(three):
+    anchors = three.anchors
+    for _ in range(3):
+        anchors.shift_z(0.5)
+    assert_rows(three, ALL_ROWS + np.array([0, 0, 1.5]))
+    anchors.undo()
+    assert_rows(three, ALL_ROWS)
+    anchors.redo()
+    anchors.shift_z(1.0)
+    assert_rows(three, ALL_ROWS + np.array([0, 0, 2.5]))
+    anchors.undo()
+    anchors.undo()
+    assert_rows(three, ALL_ROWS)
+    anchors.layer.selected_data = {0, 2}
+    anchors.set_selected_z(4.0)
+    changed = ALL_ROWS.copy()
+    changed[[0, 2], 2] = 4.0
+    assert_rows(three, changed)
+    assert anchors.layer.selected_data == {0, 2}
+    anchors.delete_selected()
+    assert_rows(three, ALL_ROWS[1:2])
+    anchors.clear()
+    assert_rows(three, np.empty((0, 3)))
+
+
+def test_nothing_chosen_is_said(three, notified):
+    three.anchors.layer.selected_data = set()
+    three.anchors.set_selected_z(4.0)
+    three.anchors.delete_selected()
+    assert_rows(three, ALL_ROWS)
+    assert [text for _, text in notified()] == [
+        "Choose anchors first: press Move and click them."
+    ] * 2
+
+
+def test_anchors_follow_the_image_and_the_range_of_depths(three):
+    frame = frame_of(three.viewer.layers["cells"], View.of(three.viewer))
+    three.anchors.joined = True
+    three.anchors.show_at(frame, SHAPE, range_um=(-20, 20))
+    np.testing.assert_array_equal(three.anchors.layer.translate, ORIGIN_UM)
+    np.testing.assert_array_equal(joining_lines(three)[0].translate, ORIGIN_UM)
+    turbo = matplotlib.colormaps["turbo"]((np.array(DEPTHS) + 20) / 40)
+    np.testing.assert_allclose(three.anchors.layer.face_color, turbo, atol=0.02)
+
+
+def test_images_that_come_later_lie_below_the_anchors(three):
+    three.viewer.add_image(
+        np.zeros((4, 4)), name="late", units=("um", "um"), axis_labels=("y", "x")
+    )
+    names = [layer.name for layer in three.viewer.layers]
+    assert names == ["cells", "virtual", "late", "Anchors"]
+
+
+def test_an_image_in_millimetres(make_viewer):
+    viewer = make_viewer()
+    image = viewer.add_image(
+        np.zeros(SHAPE, np.float32),
+        units=("mm", "mm"),
+        axis_labels=("y", "x"),
+        scale=(PIXEL_UM / 1000,) * 2,
+        translate=tuple(ORIGIN_UM / 1000),
+    )
+    viewer.reset_view()
+    anchors = Anchors(viewer)
+    anchors.show_at(frame_of(image, View.of(viewer)), SHAPE, range_um=(-10, 10))
+    anchors.tool = Tool.PICK
+    unit_um = (1.0 * viewer.layers.units[-1]).m_as("micrometer")
+    click(viewer, (ORIGIN_UM + PLACES[0]) / unit_um)
+    np.testing.assert_allclose(anchors.rows_um(), [(*PLACES[0], 0)], atol=0.5)

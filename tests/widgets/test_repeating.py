@@ -1,0 +1,273 @@
+"""What is copied from a result runs, and gives the same pixels."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QFileDialog
+from typer.testing import CliRunner
+
+from napari_deepz.cli import app
+from napari_deepz.provenance import Provenance
+from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
+from napari_deepz.widgets.copying import CopyButton, copy_command, copy_script
+from napari_deepz.widgets.repeating import (
+    MOST_INLINE_POINTS,
+    command_of,
+    output_beside,
+    quoted,
+    script_of,
+)
+from napari_deepz.widgets.results import ResultRecord, record_of
+from napari_deepz.widgets.session import InputPlane, RefocusRequest
+from napari_deepz.widgets.surface_form import CURVED, LAYER, TILTED
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+
+ODD_NAME = 'it\'s a "50 %" $HOME (µm).tif'
+
+
+@pytest.fixture
+def opened(dock, tmp_path, pixels):
+    """The image of the dock, opened from a file with an odd name."""
+    path = tmp_path / (ODD_NAME if sys.platform != "win32" else "it's (µm) 50 %.tif")
+    resolution = (1 / PIXEL_UM,) * 2
+    tifffile.imwrite(path, pixels, resolution=resolution, metadata={"unit": "um"}, imagej=True)
+    (layer,) = dock.viewer.open(path, plugin="napari-deepz")
+    dock.image.choice.value = layer
+    return path
+
+
+@pytest.fixture
+def surface_file(monkeypatch, tmp_path):
+    """Where the user saves a surface when asked."""
+    path = tmp_path / "my surface.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    return path
+
+
+def copied(copy, layer):
+    QApplication.clipboard().clear()
+    copy(layer)
+    return QApplication.clipboard().text()
+
+
+def same_by_command(text, pixels):
+    """Run a command and check what it writes."""
+    words = shlex.split(text)
+    assert words[:2] == ["napari-deepz", "refocus"]
+    result = CliRunner().invoke(app, words[1:])
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(tifffile.imread(words[3]), pixels)
+    Path(words[3]).unlink()
+
+
+def same_by_script(text, output, pixels, folder):
+    """Run a script in another interpreter and check what it writes."""
+    (folder / "script.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(folder / "script.py")]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    np.testing.assert_array_equal(tifffile.imread(output), pixels)
+
+
+def check_both(layer, folder):
+    pixels = np.squeeze(np.asarray(layer.data))
+    output = output_beside(record_of(layer))
+    same_by_command(copied(copy_command, layer), pixels)
+    same_by_script(copied(copy_script, layer), output, pixels, folder)
+
+
+@pytest.mark.parametrize(("start", "stop", "step"), [(-4, 4, 1), (2.25, 2.25, 1), (3, -1.5, 0.3)])
+def test_flat(dock, qtbot, tmp_path, opened, start, stop, step):
+    set_range(dock, start, stop, step)
+    check_both(run(dock, qtbot), tmp_path)
+
+
+def test_tilted(dock, qtbot, tmp_path, opened):
+    dock.surface.kind.value = TILTED
+    dock.surface.tilt_x.value, dock.surface.tilt_offset.value = -8.3, 1.1
+    check_both(run(dock, qtbot), tmp_path)
+
+
+def test_curved(dock, qtbot, tmp_path, opened, surface_file):
+    dock.surface.kind.value = CURVED
+    dock.surface.radius.value, dock.surface.axis.value = 33.3, 30
+    dock.surface.centred.value = False
+    dock.surface.centre_x.value = 7.7
+    check_both(run(dock, qtbot), tmp_path)
+    assert surface_file.exists()
+
+
+@pytest.mark.parametrize("count", [5, MOST_INLINE_POINTS + 1])
+def test_points(dock, qtbot, tmp_path, opened, surface_file, rng, count):
+    points = rng.uniform((-0.3, 0, 0), (0.3, 20, 25), (count, 3))
+    dock.viewer.add_points(
+        points, name="marks", units=("um",) * 3, axis_labels=("z", "y", "x"), scale=(1, 1, 1)
+    )
+    dock.surface.kind.value = LAYER
+    dock.surface.layer.value = dock.viewer.layers["marks"]
+    layer = run(dock, qtbot)
+    assert len(record_of(layer).request.surface.points_um) == count
+    check_both(layer, tmp_path)
+
+
+def test_an_image_of_depths(dock, qtbot, tmp_path, opened, surface_file, rng):
+    source = dock.image.choice.value
+    add_image(dock, rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
+    dock.surface.kind.value = LAYER
+    dock.surface.layer.value = dock.viewer.layers["depths"]
+    dock.image.choice.value = source
+    check_both(run(dock, qtbot), tmp_path)
+
+
+def test_a_plane_of_a_movie_of_stacks_in_channels(dock, qtbot, tmp_path, rng):
+    movie = rng.integers(0, 999, (3, 2, 4, 64, 80), dtype=np.uint16)
+    sizes = {f"PhysicalSize{axis}": PIXEL_UM for axis in "XYZ"}
+    tifffile.imwrite(tmp_path / "movie.ome.tif", movie, metadata={"axes": "TCZYX", **sizes})
+    layers = dock.viewer.open(tmp_path / "movie.ome.tif", plugin="napari-deepz")
+    dock.image.choice.value = layers[1]
+    dock.viewer.dims.set_current_step((0, 1), (2, 3))
+    layer = run(dock, qtbot)
+    words = shlex.split(copied(copy_command, layer))
+    assert {"--time=2", "--channel=1", "--plane=3"} <= set(words)
+    check_both(layer, tmp_path)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(-4, 4), (4, -4)])
+def test_a_cancelled_run(dock, qtbot, tmp_path, opened, slowly, start, stop):
+    set_range(dock, start, stop, 1)
+    dock.panel.refocus.click()
+    qtbot.waitUntil(lambda: slowly.given > 3, timeout=10_000)
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+    layer = dock.viewer.layers[-1]
+    assert 3 <= len(layer.data) < 9
+    check_both(layer, tmp_path)
+
+
+def test_the_menu(dock, qtbot, opened, notified):
+    layer = run(dock, qtbot)
+    button = CopyButton(lambda: layer)
+    dock.panel.layout().addWidget(button)
+    record, found = record_of(layer), []
+    for entry, expected in ((button.command, command_of), (button.script, script_of)):
+        menu = button.menu()
+        menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
+        qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(entry).center())
+        text = QApplication.clipboard().text()
+        assert text == expected(record, output_beside(record))
+        found.append(text)
+    assert found[0] != found[1]
+    told = [text for severity, text in notified() if severity == "info"]
+    assert ["command" in told[-2], "Python script" in told[-1]] == [True, True]
+
+
+@pytest.mark.parametrize("copy", [copy_command, copy_script])
+def test_an_image_in_no_file(dock, qtbot, copy, notified):
+    layer = run(dock, qtbot)
+    assert copied(copy, layer) == ""
+    errors = [text for severity, text in notified() if severity == "error"]
+    assert len(errors) == 1
+    assert "The layer 'cells' is in no file" in errors[0]
+
+
+def test_nothing_is_copied_where_the_surface_is_not_saved(dock, qtbot, opened, monkeypatch):
+    dock.surface.kind.value = CURVED
+    layer = run(dock, qtbot)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    assert copied(copy_command, layer) == ""
+    assert "dz.Curved(form='cylinder', radius_um=500.0)" in copied(copy_script, layer)
+
+
+def test_a_surface_that_cannot_be_saved_is_one_sentence(
+    dock, qtbot, tmp_path, opened, monkeypatch, notified
+):
+    dock.surface.kind.value = CURVED
+    layer = run(dock, qtbot)
+    chosen = str(tmp_path / "nowhere" / "a.json")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (chosen, ""))
+    assert copied(copy_command, layer) == ""
+    assert any("There is no folder" in text for severity, text in notified() if severity == "error")
+
+
+def test_the_output_is_a_name_that_is_free(tmp_path):
+    image = tmp_path / "cells.ome.tif"
+    record = record_for(Flat(1), image)
+    assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"
+    (tmp_path / "cells_virtual.ome.tif").touch()
+    assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"
+
+
+def record_for(surface, image, z_um=(), pixel_size_um=0.325):
+    plane = InputPlane("cells", (40, 50), pixel_size_um, lambda: None, (str(image),))
+    request = RefocusRequest(plane, surface, Path("/models/my model"), pixel_size_um, ())
+    return ResultRecord(request, z_um, 0.0, Provenance(kind="inferred"))
+
+
+@pytest.mark.parametrize(
+    ("surface", "z_um"),
+    [
+        (Flat(-1, 1, 0.1), Flat(-1, 1, 0.1).uniform_z_um),
+        (Flat(2.5), (2.5,)),
+        (Tilted(1.25, -2, 3), ()),
+        (Curved(form="sphere", radius_um=-900, centre_um=(3.5, 4), offset_um=1), ()),
+        (Curved(form="cylinder", radius_um=9, axis_deg=30), ()),
+        (FromPoints([(0, 0, 1 / 3), (0, 9, 2), (9, 0, 3)], smoothing=0.5), ()),
+        (AlongPath([(0, 0, 1 / 3), (0, 9, 2)]), ()),
+    ],
+)
+def test_the_script_makes_the_same_surface(tmp_path, surface, z_um):
+    import napari_deepz as dz
+
+    text = script_of(record_for(surface, tmp_path / "in.tif", z_um), tmp_path / "out.ome.tif")
+    start = text.index("surface = ")
+    found = {"dz": dz}
+    exec(text[start : text.index("model = ")], found)
+    assert found["surface"] == surface
+    assert max(map(len, text.splitlines())) < 100 + len(str(tmp_path))
+
+
+def test_a_surface_image_from_a_file_needs_no_other_file(tmp_path):
+    tifffile.imwrite(tmp_path / "depths.tif", np.zeros((40, 50), np.float32))
+    record = record_for(FromImage(tmp_path / "depths.tif"), tmp_path / "in.tif")
+    output = tmp_path / "out.ome.tif"
+    assert f"--surface={tmp_path / 'depths.tif'}" in shlex.split(command_of(record, output))
+    assert f"dz.FromImage({str(tmp_path / 'depths.tif')!r})" in script_of(record, output)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_um", "said"),
+    [(0.1 + 0.2, "0.3"), (0.1234567891, "0.1234567891"), (1.0, "1"), (np.float64(0.5), "0.5")],
+)
+def test_sizes_keep_their_digits(tmp_path, pixel_size_um, said):
+    record = record_for(Flat(1), tmp_path / "in.tif", (1.0,), pixel_size_um)
+    assert f"--pixel-size={said}" in command_of(record, tmp_path / "out.ome.tif").split()
+    assert f"\npixel_size_um = {said}\n" in script_of(record, tmp_path / "out.ome.tif")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (r"C:\data\cells_1.tif", r"C:\data\cells_1.tif"),
+        (r"C:\my data\cells.tif", r'"C:\my data\cells.tif"'),
+        (r"C:\a&b\cells (1).tif", r'"C:\a&b\cells (1).tif"'),
+        (r"C:\a&b.tif", r'"C:\a&b.tif"'),
+        ("it's.tif", '"it\'s.tif"'),
+        ("--z=-4:4:0.5", "--z=-4:4:0.5"),
+        (r"C:\Zellen µm.tif", r'"C:\Zellen µm.tif"'),
+    ],
+)
+def test_windows_takes_words_in_double_quotes(word, said):
+    assert quoted(["napari-deepz", word], windows=True) == f"napari-deepz {said}"
+
+
+def test_other_shells_take_the_words_apart_again():
+    words = ["napari-deepz", "it's $HOME", 'a "b"', "c\\d"]
+    assert shlex.split(quoted(words, windows=False)) == words
