@@ -50,9 +50,11 @@ class Bench:
 
     def wait_exact(self, generation):
         self.qtbot.waitUntil(
-            lambda: bool(self.shown)
-            and self.shown[-1].generation == generation
-            and self.shown[-1].preview.stage is Stage.EXACT,
+            lambda: (
+                bool(self.shown)
+                and self.shown[-1].generation == generation
+                and self.shown[-1].preview.stage is Stage.EXACT
+            ),
             timeout=20_000,
         )
 

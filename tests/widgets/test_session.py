@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_deepz.surfaces import Curved, Flat, FromImage, Tilted
+from napari_deepz.widgets.repeating import repeat_command
 from napari_deepz.widgets.session import (
     InputPlane,
     Phase,
@@ -21,7 +22,6 @@ from napari_deepz.widgets.session import (
     result_facts,
     whole_steps,
 )
-from napari_deepz.widgets.work import repeat_command
 from tests.conftest import tiny_spec
 
 SHAPE = (1000, 1200)

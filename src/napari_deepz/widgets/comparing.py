@@ -21,9 +21,9 @@ from napari_deepz.widgets.cursor_sections import CursorSections, world_unit_um
 from napari_deepz.widgets.depth_curves import MEASURES, DepthCurves
 from napari_deepz.widgets.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.forms import Rows, group, wrapped_text
-from napari_deepz.widgets.measured import Pairing, difference_arguments
 from napari_deepz.widgets.pair_form import PairForm
 from napari_deepz.widgets.pair_view import Look, PairView
+from napari_deepz.widgets.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.session import Phase, RunState
 from napari_deepz.widgets.work import Advance
 from napari_deepz.widgets.workers import Job, Work

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.widgets.forms import wrapped_text
 from napari_deepz.widgets.layers import length_um
-from napari_deepz.widgets.measured import Pairing
+from napari_deepz.widgets.pairing import Pairing
 from napari_deepz.widgets.sections import Sections, Volume
 
 _CUT_EVERY_MS = 60
