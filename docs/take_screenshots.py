@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.widgets.refocusing import VirtualRefocusing
 from napari_deepz.widgets.session import Phase
-from napari_deepz.widgets.surface_form import TILTED
+from napari_deepz.widgets.surfaces.surface_form import TILTED
 
 WINDOW_PX = (1280, 800)
 SHOWN_DEPTH_UM = 5.0

@@ -27,7 +27,7 @@ ALLOWED = {
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TENSORFLOW_READER = ROOT / "generators/tensorflow/reader.py"
-FOREIGN = {"napari", "qtpy", "PyQt6", "magicgui", "superqt", "vispy", "tensorflow"}
+FOREIGN = {"napari", "qtpy", "PyQt6", "magicgui", "superqt", "vispy", "tensorflow", "pyqtgraph"}
 
 
 def room(path: Path) -> str:

@@ -20,11 +20,11 @@ from napari_deepz.analysis import comparison
 from napari_deepz.analysis.comparison import intensity_range, iter_comparison, match_planes
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Flat
-from napari_deepz.widgets.comparing import StackComparison
-from napari_deepz.widgets.depth_curves import MEASURES
-from napari_deepz.widgets.flipping import Flip
+from napari_deepz.widgets.comparing.depth_curves import MEASURES
+from napari_deepz.widgets.comparing.dock import StackComparison
+from napari_deepz.widgets.comparing.flipping import Flip
+from napari_deepz.widgets.comparing.pair_view import Look
 from napari_deepz.widgets.layers import View, frame_of, input_plane
-from napari_deepz.widgets.pair_view import Look
 from napari_deepz.widgets.results import ResultLayer, record_of
 from napari_deepz.widgets.session import Phase, make_request
 from napari_deepz.widgets.work import PlaneDone

@@ -14,8 +14,8 @@ from napari_deepz.engine.preview import Stage
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.layers import View, frame_of, input_plane
-from napari_deepz.widgets.live import Live
-from napari_deepz.widgets.live_work import LiveWork
+from napari_deepz.widgets.live.live_work import LiveWork
+from napari_deepz.widgets.live.showing import Live
 from napari_deepz.widgets.session import make_request
 from tests.widgets.conftest import PIXEL_UM
 

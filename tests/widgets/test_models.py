@@ -19,7 +19,7 @@ from napari_deepz.generators.card import model_card
 from napari_deepz.generators.library import list_models, load_model
 from napari_deepz.generators.tensorflow import conversion
 from napari_deepz.io.reading import read_image
-from napari_deepz.widgets.model_dialogs import ModelCard, NewModelDialog
+from napari_deepz.widgets.models.model_dialogs import ModelCard, NewModelDialog
 from napari_deepz.widgets.session import Phase
 from tests.conftest import shared_file, write_tiny_model
 from tests.widgets.conftest import add_image, run, wait_idle

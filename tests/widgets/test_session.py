@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_deepz.surfaces import Curved, Flat, FromImage, Tilted
-from napari_deepz.widgets.repeating import repeat_command
+from napari_deepz.widgets.exporting.repeating import repeat_command
 from napari_deepz.widgets.session import (
     InputPlane,
     Phase,

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_deepz.surfaces import Curved, Flat, Tilted
 from napari_deepz.widgets.layers import Frame, View, frame_of
-from napari_deepz.widgets.surface_view import NAME, SurfaceView, moved_along
+from napari_deepz.widgets.surfaces.surface_view import NAME, SurfaceView, moved_along
 from tests.widgets.canvas import canvas_of, pixel_of
 
 PIXEL_UM = 0.5

@@ -13,10 +13,10 @@ from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.library import bundled_models, load_model
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.anchors import Tool
 from napari_deepz.widgets.refocusing import OVER
 from napari_deepz.widgets.results import record_of, results_in
-from napari_deepz.widgets.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.surfaces.anchors import Tool
+from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
 from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, wait_idle
 

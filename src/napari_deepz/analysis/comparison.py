@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_deepz.analysis.evaluation import DepthScores, Scores, _scores
+from napari_deepz.analysis.evaluation import DepthScores, Scores, score
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 
@@ -266,7 +266,7 @@ def _finite_scores(image: NDArray[Any], truth: NDArray[np.float32], data_range: 
     pixels = np.asarray(image, np.float32)
     if not (np.isfinite(pixels).all() and np.isfinite(truth).all()):
         return _NO_SCORES
-    return _scores(pixels, truth, data_range)
+    return score(pixels, truth, data_range)
 
 
 def _depths(z_um: ArrayLike, which: str) -> NDArray[np.float64]:

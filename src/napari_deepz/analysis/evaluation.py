@@ -180,8 +180,8 @@ def evaluate(
                 plane=plane,
                 z_um=z,
                 in_range=lowest - 1e-3 <= z <= highest + 1e-3,
-                refocused=_scores(refocused.data, truth, data_range),
-                unrefocused=_scores(unrefocused, truth, data_range),
+                refocused=score(refocused.data, truth, data_range),
+                unrefocused=score(unrefocused, truth, data_range),
             )
         )
     return Evaluation(
@@ -194,7 +194,8 @@ def evaluate(
     )
 
 
-def _scores(image: NDArray[np.float32], truth: NDArray[np.float32], data_range: float) -> Scores:
+def score(image: NDArray[np.float32], truth: NDArray[np.float32], data_range: float) -> Scores:
+    """Measure how close a (Y, X) image comes to a measured plane, with the stack's range."""
     return Scores(
         rmse=rmse(image, truth),
         psnr=psnr(image, truth, data_range=data_range),

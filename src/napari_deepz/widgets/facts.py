@@ -7,7 +7,7 @@ from typing import Any
 from napari_deepz.widgets.forms import wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import View
-from napari_deepz.widgets.model_form import ModelForm
+from napari_deepz.widgets.models.model_form import ModelForm
 from napari_deepz.widgets.results import results_in, shown_depth_um
 from napari_deepz.widgets.session import (
     cautions_for,
@@ -15,7 +15,7 @@ from napari_deepz.widgets.session import (
     model_facts,
     result_facts,
 )
-from napari_deepz.widgets.surface_form import SurfaceForm
+from napari_deepz.widgets.surfaces.surface_form import SurfaceForm
 from napari_deepz.widgets.wanted import wanted_surface
 
 _NO_IMAGE = "Open an image (File > Open Files…), or try a sample:"

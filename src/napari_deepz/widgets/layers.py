@@ -206,7 +206,7 @@ def frame_of(layer: Layer, view: View) -> Frame:
         float(at) * (length_um(unit) or 1.0)
         for at, unit in zip(layer.translate[-2:], layer.units[-2:], strict=True)
     )
-    z_axis = _z_axis(layer)
+    z_axis = z_axis_of(layer)
     leading, z_um = [], 0.0
     for axis, step in enumerate(shown_index(layer, view)):
         at = float(layer.translate[axis] + step * layer.scale[axis])
@@ -218,7 +218,7 @@ def frame_of(layer: Layer, view: View) -> Frame:
     return Frame(size_um, (y_um, x_um), z_um, tuple(leading), z_axis or 0)
 
 
-def _z_axis(layer: Layer) -> int | None:
+def z_axis_of(layer: Layer) -> int | None:
     """Axis of depth: the one called z, or the third from the end where axes have no names."""
     labels = [label.lower() for label in layer.axis_labels[:-2]]
     for axis, label in enumerate(labels):

@@ -29,19 +29,15 @@ from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface, SurfaceWarning
-from napari_deepz.widgets.anchor_form import AnchorForm
-from napari_deepz.widgets.anchor_surfaces import SMOOTH
-from napari_deepz.widgets.anchors import Anchors
-from napari_deepz.widgets.copying import CopyButton
-from napari_deepz.widgets.export_work import export_planes
-from napari_deepz.widgets.exporting import ask_export
+from napari_deepz.widgets.exporting.asking import ask_export
+from napari_deepz.widgets.exporting.copying import CopyButton
+from napari_deepz.widgets.exporting.export_work import export_planes
 from napari_deepz.widgets.facts import Facts
-from napari_deepz.widgets.find_work import SurfaceFound, find_focus, range_to_search
 from napari_deepz.widgets.forms import Rows, group, side_by_side
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.model_dialogs import NewModelDialog, ask_adding, ask_conversion
-from napari_deepz.widgets.model_form import ModelForm
-from napari_deepz.widgets.model_work import ModelReady, add_to_models, convert_model
+from napari_deepz.widgets.models.model_dialogs import NewModelDialog, ask_adding, ask_conversion
+from napari_deepz.widgets.models.model_form import ModelForm
+from napari_deepz.widgets.models.model_work import ModelReady, add_to_models, convert_model
 from napari_deepz.widgets.remembering import PLUGIN, Memory
 from napari_deepz.widgets.results import ResultLayer, place, results_in, show_confidence
 from napari_deepz.widgets.run_panel import RunPanel
@@ -52,7 +48,11 @@ from napari_deepz.widgets.session import (
     make_request,
     result_facts,
 )
-from napari_deepz.widgets.surface_form import SurfaceForm
+from napari_deepz.widgets.surfaces.anchor_form import AnchorForm
+from napari_deepz.widgets.surfaces.anchor_surfaces import SMOOTH
+from napari_deepz.widgets.surfaces.anchors import Anchors
+from napari_deepz.widgets.surfaces.find_work import SurfaceFound, find_focus, range_to_search
+from napari_deepz.widgets.surfaces.surface_form import SurfaceForm
 from napari_deepz.widgets.wanted import wanted_surface
 from napari_deepz.widgets.work import Advance, PlaneDone, refocus_planes
 from napari_deepz.widgets.workbench import Workbench

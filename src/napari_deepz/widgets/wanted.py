@@ -6,7 +6,7 @@ import warnings
 
 from napari_deepz.surfaces import Surface, SurfaceWarning
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.surface_form import SurfaceForm
+from napari_deepz.widgets.surfaces.surface_form import SurfaceForm
 
 
 def wanted_surface(form: SurfaceForm, image: ImageForm) -> tuple[Surface, tuple[str, ...]]:

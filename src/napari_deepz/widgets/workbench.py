@@ -11,17 +11,17 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Flat, Surface
-from napari_deepz.widgets.anchors import Anchors, Tool
 from napari_deepz.widgets.forms import Rows, side_by_side, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import Frame, View
-from napari_deepz.widgets.live import Live
-from napari_deepz.widgets.live_work import Shown
-from napari_deepz.widgets.model_form import ModelForm
+from napari_deepz.widgets.live.live_work import Shown
+from napari_deepz.widgets.live.showing import Live
+from napari_deepz.widgets.models.model_form import ModelForm
 from napari_deepz.widgets.results import results_in, shift_um, shown_depth_um
 from napari_deepz.widgets.session import InputPlane, make_request
-from napari_deepz.widgets.surface_form import ANCHORS, FLAT, SurfaceForm
-from napari_deepz.widgets.surface_view import SurfaceView
+from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
+from napari_deepz.widgets.surfaces.surface_view import SurfaceView
 from napari_deepz.widgets.wanted import wanted_surface
 
 _MB = 1e6

@@ -10,7 +10,7 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import LayerError, View, _z_axis, length_um, shown_index
+from napari_deepz.widgets.layers import LayerError, View, length_um, shown_index, z_axis_of
 from napari_deepz.widgets.results import is_inferred
 
 DIFFERENCE = "napari-deepz difference"
@@ -89,7 +89,7 @@ def can_be_measured(layer: Layer) -> bool:
         and not layer.rgb
         and not is_inferred(layer)
         and DIFFERENCE not in layer.metadata
-        and _z_axis(layer) is not None
+        and z_axis_of(layer) is not None
         and not _was_inferred(layer)
     )
 
@@ -104,7 +104,7 @@ def measured_stack(layer: Image, view: View) -> LayerStack:
     LayerError
         If the layer has no z or is rotated or sheared.
     """
-    z_axis = _z_axis(layer)
+    z_axis = z_axis_of(layer)
     if z_axis is None:
         raise LayerError(f"'{layer.name}' has no axis called z; set the layer's axis labels.")
     data = layer.data[0] if layer.multiscale else layer.data
@@ -143,7 +143,7 @@ def set_z_step(layer: Image, z_step_um: float, *, fixed_um: float) -> None:
     fixed_um : float
         Where the input plane lies in the world, which is now counted in planes.
     """
-    axis = _z_axis(layer)
+    axis = z_axis_of(layer)
     scale, translate, units = list(layer.scale), list(layer.translate), list(layer.units)
     assert axis is not None
     planes = fixed_um - translate[axis]

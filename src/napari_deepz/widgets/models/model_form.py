@@ -17,7 +17,7 @@ from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow
 from napari_deepz.widgets.forms import Rows, side_by_side
-from napari_deepz.widgets.model_dialogs import ModelCard
+from napari_deepz.widgets.models.model_dialogs import ModelCard
 
 _FILES = (SPEC_FILE, GRAPH_FILE, *DESCRIPTION_FILES)
 

@@ -13,7 +13,7 @@ from napari_deepz.analysis.comparison import difference, intensity_range, iter_c
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.package import read_spec
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
-from napari_deepz.widgets.pairing import Pairing
+from napari_deepz.widgets.comparing.pairing import Pairing
 from napari_deepz.widgets.work import Send, Teller
 
 _PERCENTILE = 99.9

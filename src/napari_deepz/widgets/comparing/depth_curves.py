@@ -12,7 +12,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.analysis.evaluation import DepthScores
-from napari_deepz.widgets.plot import GREY, REFOCUSED, UNREFOCUSED, Plot, line, text_colour
+from napari_deepz.widgets.comparing.plot import (
+    GREY,
+    REFOCUSED,
+    UNREFOCUSED,
+    Plot,
+    line,
+    text_colour,
+)
 
 MEASURES = {
     "Correlation": "correlation",

@@ -10,9 +10,9 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton, QWidget
 
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.export_work import ExportKind, write_surface
-from napari_deepz.widgets.exporting import export_request
-from napari_deepz.widgets.repeating import (
+from napari_deepz.widgets.exporting.asking import export_request
+from napari_deepz.widgets.exporting.export_work import ExportKind, write_surface
+from napari_deepz.widgets.exporting.repeating import (
     command_needs_file,
     command_of,
     output_beside,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from napari.layers import Points
 
-from napari_deepz.widgets.anchor_ground import Ground
-from napari_deepz.widgets.anchor_history import Rows
+from napari_deepz.widgets.surfaces.anchor_ground import Ground
+from napari_deepz.widgets.surfaces.anchor_history import Rows
 
 NAME = "Anchors"
 Z = "z_um"

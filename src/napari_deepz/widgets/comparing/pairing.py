@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from napari_deepz.analysis.comparison import PlanePair, describe_match, match_planes
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import LayerError, View
-from napari_deepz.widgets.measured import (
+from napari_deepz.widgets.comparing.measured import (
     DIFFERENCE,
     PROVENANCE,
     LayerStack,
     measured_stack,
     placing_of,
 )
+from napari_deepz.widgets.layers import LayerError, View
 from napari_deepz.widgets.results import planes_of, record_of
 
 _SQUARE_TOLERANCE = 0.01

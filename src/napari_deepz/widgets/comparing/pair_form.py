@@ -9,10 +9,10 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox
 
+from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured, set_z_step
+from napari_deepz.widgets.comparing.pairing import Pairing, best_match, is_virtual_stack, pairing
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.layers import View, names_of
-from napari_deepz.widgets.measured import UnknownStep, can_be_measured, set_z_step
-from napari_deepz.widgets.pairing import Pairing, best_match, is_virtual_stack, pairing
 from napari_deepz.widgets.results import record_of
 
 _NARROWEST_CHARACTERS = 14

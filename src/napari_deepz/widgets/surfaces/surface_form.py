@@ -13,12 +13,12 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
-from napari_deepz.widgets.anchor_form import AnchorForm
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import LayerError, names_of
 from napari_deepz.widgets.session import whole_steps
 from napari_deepz.widgets.sliders import SliderBox
+from napari_deepz.widgets.surfaces.anchor_form import AnchorForm
 
 FLAT, TILTED, CURVED = "Flat range", "Tilted plane", "Curved surface"
 ANCHORS, LAYER = "Through anchors", "From a layer"

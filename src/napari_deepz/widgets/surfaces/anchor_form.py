@@ -9,7 +9,9 @@ from psygnal import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.anchor_surfaces import (
+from napari_deepz.widgets.forms import Rows, wrapped_text
+from napari_deepz.widgets.sliders import SliderBox
+from napari_deepz.widgets.surfaces.anchor_surfaces import (
     ALONG,
     EXACT_UM,
     PLANE,
@@ -17,9 +19,7 @@ from napari_deepz.widgets.anchor_surfaces import (
     surface_through,
     what_next,
 )
-from napari_deepz.widgets.anchors import Anchors, Tool
-from napari_deepz.widgets.forms import Rows, wrapped_text
-from napari_deepz.widgets.sliders import SliderBox
+from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
 
 _ALMOST_PLANE_UM = 10_000.0
 

@@ -15,15 +15,21 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_deepz.analysis.evaluation import DepthScores
-from napari_deepz.widgets.compare_panel import ComparePanel
-from napari_deepz.widgets.compare_work import Basis, DifferenceDone, StackRead, compare, subtract
-from napari_deepz.widgets.cursor_sections import CursorSections, world_unit_um
-from napari_deepz.widgets.depth_curves import MEASURES, DepthCurves
-from napari_deepz.widgets.flipping import FLIP_KEY, ContrastLink
+from napari_deepz.widgets.comparing.compare_panel import ComparePanel
+from napari_deepz.widgets.comparing.compare_work import (
+    Basis,
+    DifferenceDone,
+    StackRead,
+    compare,
+    subtract,
+)
+from napari_deepz.widgets.comparing.cursor_sections import CursorSections, world_unit_um
+from napari_deepz.widgets.comparing.depth_curves import MEASURES, DepthCurves
+from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
+from napari_deepz.widgets.comparing.pair_form import PairForm
+from napari_deepz.widgets.comparing.pair_view import Look, PairView
+from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.forms import Rows, group, wrapped_text
-from napari_deepz.widgets.pair_form import PairForm
-from napari_deepz.widgets.pair_view import Look, PairView
-from napari_deepz.widgets.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.session import Phase, RunState
 from napari_deepz.widgets.work import Advance
 from napari_deepz.widgets.workers import Job, Work

@@ -14,7 +14,7 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
 from napari_deepz.widgets.layers import Frame
-from napari_deepz.widgets.live_work import LiveWork, Shown
+from napari_deepz.widgets.live.live_work import LiveWork, Shown
 from napari_deepz.widgets.results import LIVE, shift_um
 from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.workers import Job

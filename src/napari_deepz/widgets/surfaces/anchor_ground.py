@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_deepz.widgets.anchor_history import Rows
 from napari_deepz.widgets.layers import Frame
+from napari_deepz.widgets.surfaces.anchor_history import Rows
 
 _SIDE_PER_MARKER = 40
 

@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_deepz.surfaces import Surface
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.widgets.layers import Frame, length_um
-from napari_deepz.widgets.surface_mesh import DepthGrid, depth_grid
+from napari_deepz.widgets.surfaces.surface_mesh import DepthGrid, depth_grid
 
 NAME = "Surface (µm)"
 OUTSIDE = "magenta"

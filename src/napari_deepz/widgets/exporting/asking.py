@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_deepz.analysis.focus_sweep import SHADES
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.export_work import ExportKind, ExportRequest
-from napari_deepz.widgets.repeating import command_of, shown_surface, stem_of
+from napari_deepz.widgets.exporting.export_work import ExportKind, ExportRequest
+from napari_deepz.widgets.exporting.repeating import command_of, shown_surface, stem_of
 from napari_deepz.widgets.results import ResultRecord, planes_of, record_of
 
 

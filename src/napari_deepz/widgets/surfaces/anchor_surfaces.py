@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_deepz.surfaces import AlongPath, FromPoints, Surface, Tilted
 from napari_deepz.surfaces.geometry import fit_plane, image_centre_um
-from napari_deepz.widgets.anchor_history import Rows
+from napari_deepz.widgets.surfaces.anchor_history import Rows
 
 PLANE, SMOOTH, ALONG = "Plane", "Smooth surface", "Along the line"
 

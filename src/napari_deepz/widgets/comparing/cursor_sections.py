@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_deepz.widgets.comparing.pairing import Pairing
+from napari_deepz.widgets.comparing.sections import Sections, Volume
 from napari_deepz.widgets.forms import wrapped_text
 from napari_deepz.widgets.layers import length_um
-from napari_deepz.widgets.pairing import Pairing
-from napari_deepz.widgets.sections import Sections, Volume
 
 _CUT_EVERY_MS = 60
 

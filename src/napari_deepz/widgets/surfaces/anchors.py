@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_deepz.widgets.anchor_ground import Ground
-from napari_deepz.widgets.anchor_history import NO_ROWS, History, Rows
-from napari_deepz.widgets.anchor_layer import add_layer, dress, read, write
-from napari_deepz.widgets.anchor_lines import JoiningLine, LineTool
 from napari_deepz.widgets.layers import Frame
+from napari_deepz.widgets.surfaces.anchor_ground import Ground
+from napari_deepz.widgets.surfaces.anchor_history import NO_ROWS, History, Rows
+from napari_deepz.widgets.surfaces.anchor_layer import add_layer, dress, read, write
+from napari_deepz.widgets.surfaces.anchor_lines import JoiningLine, LineTool
 
 _LINE_PART = 0.15
 _NO_IMAGE = "Open an image first: anchors lie on one."

@@ -1,0 +1,1 @@
+"""The picture that follows the settings."""

@@ -1,0 +1,1 @@
+"""Choosing, opening and adding models."""

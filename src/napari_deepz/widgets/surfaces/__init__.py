@@ -1,0 +1,1 @@
+"""Setting a surface: forms, anchors, and the mesh that shows it."""
