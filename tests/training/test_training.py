@@ -11,7 +11,9 @@ import pytest
 import tifffile
 import torch
 
-from napari_deepz.generators.library import load_model
+from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.generators.library import bundled_models, load_model
+from napari_deepz.generators.package import read_spec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled
 from napari_deepz.training.config import TrainConfig, read_config
@@ -362,10 +364,11 @@ def test_missing_configuration(tmp_path: Path):
 
 
 def test_the_bundled_models_configuration_is_valid():
-    path = Path(__file__).parents[2] / "training/widefield-20x-0.75.toml"
+    path = Path(__file__).parents[2] / f"training/{DEFAULT_MODEL}.toml"
     settings = read_config(path)
-    assert settings.model.name == "widefield-20x-0.75"
-    assert settings.model.build().plane_z_um[0] == -10.0
+    bundled = read_spec(bundled_models()[DEFAULT_MODEL])
+    assert settings.model.build().halo_px == bundled.build().halo_px
+    assert settings.model == bundled.model_copy(update={"training": {}})
 
 
 def test_specs_survive_the_way_through_toml(tmp_path: Path):

@@ -167,7 +167,7 @@ def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytes
     [
         ("my lab", -10, "letters, digits, dots, dashes and"),
         ("tiny", -10, "'tiny'"),
-        ("widefield-20x-0.75", -10, "'widefield-20x-0.75'"),
+        ("widefield-20x", -10, "'widefield-20x'"),
         ("lab", 20, "The largest distance must be larger"),
     ],
 )

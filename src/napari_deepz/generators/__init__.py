@@ -1,6 +1,6 @@
 """Neural networks that refocus, and the packages they are kept in."""
 
-DEFAULT_MODEL = "widefield-20x-0.75"
+DEFAULT_MODEL = "widefield-20x"
 
 CITATION = (
     "Wu et al., Three-dimensional virtual refocusing of fluorescence microscopy images using deep "
