@@ -66,11 +66,17 @@ class ZBasis(FoldedUNet):
 
     def encode(self, image: Tensor) -> Tensor:
         """Predict (N, planes, Y, X) from (N, 1, Y, X), all normalised."""
-        squeezed = self.squeeze(self.features(image))
-        height, width = image.shape[2:]
+        features, height = self.features(image), image.shape[2]
         if is_recording():
-            recorded: Tensor = self.basis(self._weights(squeezed, image, 0, height)) + image
+            weights = self._weights(self.squeeze(features), image, 0, height)
+            recorded: Tensor = self.basis(weights) + image
             return recorded
+        # Here every digit shows in the picture, and there is little to compute.
+        with torch.autocast(image.device.type, enabled=False):
+            return self._planes(self.squeeze(features.float()), image)
+
+    def _planes(self, squeezed: Tensor, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
         # Strips stay in the processor's cache, which halves the time at full resolution.
         planes = image.new_empty((len(image), self.planes, height * width))
         basis = self.basis.weight.flatten(1)
