@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 test: $(EVERYTHING) lint
 	sh .ci/display-packages
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: $(EVERYTHING)
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group bench
