@@ -6,72 +6,135 @@ Run it with a display, or under a virtual one: xvfb-run -a python docs/take_scre
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import napari
-from qtpy.QtWidgets import QApplication
+from napari.layers import Image
+from screenshots.driving import click, open_dock, reveal, save, settings_of_its_own, wait, window
 
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
-from napari_deepz.widgets.refocusing import VirtualRefocusing
-from napari_deepz.widgets.session import Phase
-from napari_deepz.widgets.surfaces.surface_form import TILTED
+from napari_deepz.widgets.comparing.pair_view import Look
+from napari_deepz.widgets.surfaces.anchor_surfaces import ALONG
+from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
 
-WINDOW_PX = (1280, 800)
-SHOWN_DEPTH_UM = 5.0
+CORD_DEPTH_UM, COMPARED_DEPTH_UM = 3.0, 5.0
+PIXEL_UM = 0.325
+BEADS = ((31, 23, -3.0), (240, 15, -3.5), (85, 124, 0.0), (194, 159, 1.0), (161, 206, 2.5))
+"""Beads of the sample: y and x in pixels, and at which focus in µm their virtual image is sharp."""
+CORD = (
+    *((30, 59, -0.5), (52, 65, 0.0), (78, 73, 2.5), (108, 84, 3.5)),
+    *((174, 117, 3.0), (222, 148, 3.0), (244, 162, 1.5)),
+)
+"""Places on the worm's nerve cord, in the same way."""
+LABEL_UM = 5.0
+"""Room for the labels of the anchors at the right."""
+DIM_GAMMA = 0.6
+"""Shows what is dim beside bright nuclei; the same for both images."""
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all pictures, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=PICTURES)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
-    folder = parser.parse_args().output
-    folder.mkdir(parents=True, exist_ok=True)
-    take("worm", onto_range, folder / "refocusing.png")
-    take("tilted_beads", onto_tilt, folder / "tilted.png")
+    wanted = parser.parse_args()
+    wanted.output.mkdir(parents=True, exist_ok=True)
+    with settings_of_its_own():
+        for name in [wanted.only] if wanted.only else PICTURES:
+            sample, work = PICTURES[name]
+            with window(sample) as (viewer, dock):
+                work(viewer, dock)
+                save(viewer, wanted.output / f"{name}.png")
 
 
-def onto_range(dock: VirtualRefocusing) -> None:
+def range_of_planes(viewer: Any, dock: Any) -> None:
     """Refocus onto the whole axial range and show one plane of it."""
-    run(dock)
-    dock.viewer.dims.set_point(0, SHOWN_DEPTH_UM)
+    refocus(dock)
+    viewer.dims.set_point(0, CORD_DEPTH_UM)
 
 
-def onto_tilt(dock: VirtualRefocusing) -> None:
+def tilted_plane(viewer: Any, dock: Any) -> None:
     """Refocus onto the plane on which the beads lie."""
     dock.surface.kind.value = TILTED
     dock.surface.tilt_x.value = TILTED_BEADS_TILT_X_DEG
-    run(dock)
+    refocus(dock)
 
 
-def take(sample: str, work: Callable[[VirtualRefocusing], None], picture: Path) -> None:
-    """Open a sample and the dock in a new window, do the work, save what the window shows."""
-    viewer = napari.Viewer()
-    viewer.window.resize(*WINDOW_PX)
-    viewer.open_sample("napari-deepz", sample)
-    viewer.canvas.overlays.scale_bar.visible = True
-    _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", "Virtual refocusing")
-    settle()
-    work(dock)
-    settle()
-    viewer.screenshot(str(picture), canvas_only=False, flash=False)
-    viewer.close()
+def anchors_being_picked(viewer: Any, dock: Any) -> None:
+    """Pick beads with Live on, each at the focus at which it is sharp."""
+    pick(viewer, dock, BEADS)
+    camera = viewer.scene.camera
+    camera.zoom *= 0.9
+    camera.center = (*camera.center[:-1], camera.center[-1] + LABEL_UM)
+    reveal(dock.workbench.widget)
 
 
-def run(dock: VirtualRefocusing) -> None:
+def found_surface(viewer: Any, dock: Any) -> None:
+    """Let the surface be found, and show it in 3D."""
+    dock.surface.kind.value = ANCHORS
+    dock.workbench.mesh_switch.value = True
+    dock.anchors.find.native.click()
+    wait(dock)
+    viewer.dims.ndisplay = 3
+    dock.anchors.anchors.layer.text.visible = False
+    viewer.layers.selection.active = dock.workbench.mesh.layer
+    viewer.scene.camera.set_view_direction((-0.35, -1, 0.1), up_direction=(1, 0, 0))
+    viewer.scene.camera.zoom *= 0.75
+    reveal(dock.workbench.widget)
+
+
+def line_along_the_cord(viewer: Any, dock: Any) -> None:
+    """Pick places along the nerve cord, and refocus onto the surface that follows them."""
+    pick(viewer, dock, CORD, form=ALONG)
+    dock.anchors.pick.native.click()
+    dock.workbench.live_switch.native.click()
+    refocus(dock)
+    for layer in viewer.layers:
+        if isinstance(layer, Image):
+            layer.gamma = DIM_GAMMA
+    reveal(dock.workbench.widget)
+
+
+def comparison(viewer: Any, dock: Any) -> None:
+    """Compare a virtual stack with the one it was taken from."""
+    refocus(dock)
+    compare = open_dock(viewer, "Compare with measured stack")
+    compare.look.value = Look.BESIDE.value
+    compare.panel.compare.click()
+    wait(compare)
+    viewer.dims.set_point(0, COMPARED_DEPTH_UM)
+
+
+def pick(
+    viewer: Any, dock: Any, places: Sequence[tuple[float, float, float]], form: str | None = None
+) -> None:
+    """Set anchors by clicks, in the measured image, with Live on."""
+    dock.surface.kind.value = ANCHORS
+    if form is not None:
+        dock.anchors.form.value = form
+    dock.workbench.live_switch.native.click()
+    dock.anchors.pick.native.click()
+    for y_px, x_px, z_um in places:
+        dock.surface.focus.value = z_um
+        click(viewer, (y_px * PIXEL_UM, x_px * PIXEL_UM))
+    wait(dock)
+
+
+def refocus(dock: Any) -> None:
     """Press Refocus and wait for the end."""
     dock.panel.refocus.click()
-    while dock.state.phase is not Phase.IDLE:
-        settle(0.05)
+    wait(dock)
 
 
-def settle(seconds: float = 1.0) -> None:
-    """Let the window draw itself."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.005)
+PICTURES: dict[str, tuple[str, Callable[[Any, Any], None]]] = {
+    "refocusing": ("worm", range_of_planes),
+    "tilted": ("tilted_beads", tilted_plane),
+    "anchors": ("tilted_beads", anchors_being_picked),
+    "surface": ("tilted_beads", found_surface),
+    "worm_line": ("worm", line_along_the_cord),
+    "compare": ("worm", comparison),
+}
 
 
 if __name__ == "__main__":

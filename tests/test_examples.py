@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_deepz.samples import TILTED_BEADS_RISE_UM
+from napari_deepz.samples import TILTED_BEADS_RISE_UM, TILTED_BEADS_TILT_X_DEG
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FIELD_UM = 256 * 0.325
@@ -135,3 +135,38 @@ def test_your_own_sink(tmp_path: Path):
     pixels, about = read(tmp_path / "streamed.ome.tif")
     assert pixels.shape == (41, 256, 256)
     assert about["Pixels"]["PhysicalSizeZ"] == 0.5
+
+
+def test_finding_the_surface(tmp_path: Path):
+    said = run("06_find_the_surface.py", tmp_path)
+    ((tilt_x, tilt_y, true_tilt_x),) = numbers(
+        "tilted by N° along x and N° along y.*the true tilt along x is N°$", said
+    )
+    assert true_tilt_x == pytest.approx(TILTED_BEADS_TILT_X_DEG, abs=0.005)
+    assert (tilt_x, tilt_y) == pytest.approx((true_tilt_x, 0), abs=0.7)
+    ((error_um,),) = numbers("true plane: N µm rms$", said)
+    assert error_um < 0.4
+    ((refocused, unrefocused),) = numbers("truth: N refocused, N unrefocused$", said)
+    assert refocused > unrefocused + 0.03
+    saved = json.loads((tmp_path / "found.surface.json").read_text(encoding="utf-8"))
+    assert saved["kind"] == "tilted"
+    assert saved["tilt_x_deg"] == pytest.approx(tilt_x, abs=0.006)
+
+
+def test_following_a_worm(tmp_path: Path):
+    said = run("07_follow_a_worm.py", tmp_path)
+    inferred_um, true_um = (
+        np.array([float(depth) for depth in re.findall(NUMBER, line)])
+        for line in said.splitlines()[:2]
+    )
+    assert np.ptp(true_um) > 3
+    assert np.corrcoef(inferred_um, true_um)[0, 1] > 0.9
+    assert np.sqrt(np.mean((inferred_um - true_um) ** 2)) < 1.2
+    stands_out = dict(re.findall(rf"^(.*): {NUMBER}$", said, re.MULTILINE))
+    along, truth = (float(stands_out.pop(f"{name}along the cord")) for name in ("", "truth "))
+    assert len(stands_out) == 6
+    assert max(float(other) for other in stands_out.values()) < along < truth
+    saved = json.loads((tmp_path / "cord.surface.json").read_text(encoding="utf-8"))
+    assert saved["kind"] == "path"
+    depths_um = [z_um for _, _, z_um in saved["points_um"]]
+    assert depths_um == pytest.approx(inferred_um, abs=0.06)
