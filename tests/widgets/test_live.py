@@ -149,3 +149,20 @@ def test_it_places_its_layer_over_the_image_too(bench):
     bench.show(Flat(1))
     bench.live.place(beside=False)
     assert bench.live.target.layer.translate[1] == bench.source.translate[1]
+
+
+def test_the_selected_layer_stays_selected(bench):
+    selection = bench.viewer.layers.selection
+    assert selection.active == bench.source
+    bench.show(Flat(1))
+    assert selection.active == bench.source
+    bench.wait_exact(1)
+
+
+def test_an_image_that_was_moved_down_is_followed(bench):
+    bench.show(Flat(1))
+    bench.source.translate = (5, 0)
+    bench.show(Flat(1))
+    bench.wait_exact(2)
+    assert bench.live.target.layer.translate[0] == 5
+    assert len(bench.viewer.layers) == 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
+
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QThreadPool
 from qtpy.QtTest import QTest
 
 from napari_deepz.engine.preview import Stage
@@ -13,10 +16,11 @@ from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.library import bundled_models, load_model
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.refocusing import OVER
+from napari_deepz.widgets.refocusing import OVER, VirtualRefocusing
 from napari_deepz.widgets.results import record_of, results_in
 from napari_deepz.widgets.surfaces.anchors import Tool
 from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
+from tests.conftest import write_tiny_model
 from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, wait_idle
 
@@ -223,3 +227,220 @@ def test_an_unknown_pixel_size_is_asked_for_and_live_waits(dock, live, rng, qtbo
     press(dock.image.write.native)
     qtbot.waitUntil(lambda: dock.workbench.live.target is not None, timeout=5000)
     np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)
+
+
+@pytest.fixture
+def stack(open_dock, rng):
+    """The dock with a movie of which the first of three times is shown."""
+    dock = open_dock()
+    data = rng.integers(100, 4000, (3, 64, 80), dtype=np.uint16)
+    layer = add_image(dock, data, axis_labels=("t", "y", "x"), units=("s", "um", "um"))
+    dock.viewer.dims.set_point(0, 0)
+    return dock, layer
+
+
+def wait_for_pixels(dock, qtbot, image, model, surface=Flat(0)):  # noqa: B008
+    """Wait until the live layer has the pixels of a run on an image."""
+    expected = refocus(image, surface, model, pixel_size_um=PIXEL_UM).data[0]
+
+    def are_there():
+        target = dock.workbench.live.target
+        return target is not None and np.array_equal(target.layer.data, expected)
+
+    qtbot.waitUntil(are_there, timeout=20_000)
+    return dock.workbench.live.target.layer
+
+
+@pytest.mark.parametrize("shape", [(64, 80), (50, 96)], ids=["same size", "another size"])
+def test_live_follows_an_image_whose_data_are_replaced(dock, live, rng, qtbot, model, shape):
+    live(Flat(0))
+    other = rng.integers(100, 4000, shape, dtype=np.uint16)
+    dock.image.layer.data = other
+    wait_for_pixels(dock, qtbot, other, model)
+    assert dock.workbench.live_switch.value
+    assert len(dock.viewer.layers) == 2
+    qtbot.waitUntil(lambda: dock.facts.image.text().startswith(f"{shape[1]} × {shape[0]}"))
+
+
+def test_live_follows_an_image_that_is_renamed_and_moved(dock, live, qtbot, model):
+    live(Flat(0))
+    image = dock.image.layer
+    image.name = "nuclei"
+    image.translate = (7, 11)
+    qtbot.wait(50)
+    layer = wait_for_pixels(dock, qtbot, image.data, model)
+    assert layer.translate[0] == 7
+    assert layer.translate[1] > image.extent.world[1, 1]
+    dock.surface.focus.value = 1
+    wait_for_pixels(dock, qtbot, image.data, model, Flat(1))
+    assert len(dock.viewer.layers) == 2
+
+
+def test_live_follows_the_time_that_is_shown(stack, qtbot, model):
+    dock, image = stack
+    tick(dock.workbench.live_switch)
+    layer = wait_for_pixels(dock, qtbot, image.data[0], model)
+    dock.viewer.dims.set_point(0, 2)
+    assert wait_for_pixels(dock, qtbot, image.data[2], model) is layer
+    tick(dock.workbench.live_switch)
+    assert list(dock.viewer.layers) == [image]
+
+
+def test_live_follows_the_measured_plane_that_is_shown(open_dock, rng, qtbot, model):
+    dock = open_dock()
+    image = add_image(dock, rng.integers(100, 4000, (5, 64, 80), dtype=np.uint16))
+    dock.viewer.dims.set_point(0, 1)
+    tick(dock.workbench.live_switch)
+    wait_for_pixels(dock, qtbot, image.data[1], model)
+    dock.viewer.dims.set_point(0, 4)
+    wait_for_pixels(dock, qtbot, image.data[4], model)
+    assert dock.surface.focus.value == 0
+    tick(dock.workbench.live_switch)
+
+
+def test_an_image_that_is_not_chosen_any_more_is_not_followed(dock, live, rng, qtbot):
+    live(Flat(0))
+    before = dock.image.layer
+    dock.image.choice.value = add_image(dock, rng.integers(0, 99, (64, 80)), "other")
+    asked = []
+    dock.workbench.image_changed.connect(lambda: asked.append(1))
+    before.data = before.data[::-1]
+    qtbot.wait(50)
+    assert asked == []
+
+
+def test_live_in_3d(dock, live, qtbot, model):
+    dock.viewer.dims.ndisplay = 3
+    dock.surface.focus.value = 2
+    np.testing.assert_array_equal(live(Flat(2)), truth(dock, Flat(2), model))
+
+
+def test_live_keeps_the_tool_that_picks_anchors(dock, qtbot):
+    dock.surface.kind.value = ANCHORS
+    press(dock.anchors.pick.native)
+    tick(dock.workbench.live_switch)
+    assert dock.anchors.anchors.tool == Tool.PICK
+    qtbot.waitUntil(lambda: "exact" in dock.workbench.message.text(), timeout=20_000)
+    names = [layer.name for layer in dock.viewer.layers]
+    assert sorted(names) == ["Anchors", "cells", "cells (live)"]
+    dock.workbench.live_switch.value = False
+
+
+def test_another_model_is_seen(dock, live, qtbot, tmp_path):
+    live(Flat(0))
+    for base in (6, 8):
+        folder = tmp_path / "another"
+        shutil.rmtree(folder, ignore_errors=True)
+        write_tiny_model(
+            folder, name="another", parameters={"base": base, "levels": 2, "planes": 41}
+        )
+        dock.model.add(folder)
+        wait_for_pixels(dock, qtbot, dock.image.layer.data, load_model(folder))
+
+
+def test_a_model_that_is_deleted_is_told_where_live_is(dock, live, model):
+    live(Flat(0))
+    (model.source / "model.json").unlink()
+    dock.surface.focus.value = 1
+    assert dock.workbench.message.text() == "Live waits for a model."
+    assert [layer.name for layer in dock.viewer.layers] == ["cells"]
+    assert dock.workbench.live_switch.value
+
+
+def test_live_says_what_it_waits_for(open_dock, rng, qtbot, model):
+    dock = open_dock()
+    tick(dock.workbench.live_switch)
+    assert dock.workbench.message.text() == "Live waits for an image."
+    bare = dock.viewer.add_image(rng.integers(0, 99, (64, 80)), name="bare")
+    assert dock.workbench.message.text() == (
+        "Live: The pixel size of 'bare' is not known; enter it."
+    )
+    dock.image.pixel_size.value = PIXEL_UM
+    press(dock.image.write.native)
+    wait_for_pixels(dock, qtbot, bare.data, model)
+    tick(dock.workbench.live_switch)
+
+
+def test_refocus_while_live_works(dock, live, qtbot, model):
+    dock.surface.focus.value = 3
+    assert not dock.workbench.live.is_idle
+    result = run(dock, qtbot)
+    expected = refocus(dock.image.layer.data, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM).data
+    np.testing.assert_array_equal(result.data, expected)
+    dock.surface.focus.value = -1
+    np.testing.assert_array_equal(live(Flat(-1)), expected[3])
+
+
+def test_a_closed_dock_leaves_nothing_behind(open_dock, pixels, qtbot):
+    dock = open_dock()
+    image = add_image(dock, pixels)
+    viewer = dock.viewer
+    for switch in (dock.workbench.live_switch, dock.workbench.mesh_switch):
+        tick(switch)
+    live = dock.workbench.live
+    qtbot.waitUntil(lambda: live.is_idle, timeout=10_000)
+    assert len(viewer.layers) == 3
+    viewer.window.remove_dock_widget(dock)
+    assert list(viewer.layers) == [image]
+    dock.surface.focus.value = 1
+    image.data = image.data[::-1]
+    qtbot.wait(100)
+    assert list(viewer.layers) == [image]
+    del dock, switch
+    gc.collect()
+
+
+def test_of_two_docks_one_is_closed(dock, live, qtbot, model):
+    live(Flat(0))
+    viewer, image = dock.viewer, dock.image.layer
+    other = VirtualRefocusing(viewer)
+    viewer.window.add_dock_widget(other)
+    other.model.add(model.source)
+    other.workbench.live_switch.value = True
+    other.surface.focus.value = 2
+    wait_for_pixels(other, qtbot, image.data, model, Flat(2))
+    wait_for_pixels(dock, qtbot, image.data, model, Flat(0))
+    kept = dock.workbench.live.target.layer
+    assert len(viewer.layers) == 3
+    viewer.window.remove_dock_widget(other)
+    assert list(viewer.layers) == [image, kept]
+    dock.surface.focus.value = 3
+    np.testing.assert_array_equal(live(Flat(3)), truth(dock, Flat(3), model))
+    del other
+    gc.collect()
+
+
+def test_the_viewer_is_closed_while_live_works(dock, qtbot):
+    dock.workbench.live_switch.value = True
+    assert not dock.workbench.live.is_idle
+    dock.viewer.close()
+    qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=5000)
+
+
+def test_a_slow_model_shows_a_part_first_and_its_planes_are_kept(dock, live, qtbot, tmp_path):
+    package = write_tiny_model(
+        tmp_path / "slow",
+        name="slow",
+        architecture="deepz-unet",
+        parameters={"base": 4, "levels": 3},
+    )
+    live(Flat(0))
+    stages = []
+    dock.workbench.live.shown.connect(lambda shown: stages.append(shown.preview.stage))
+    image = dock.image.layer
+    large = np.tile(image.data, (4, 4))
+    image.data = large
+    dock.model.add(package)
+    slow = load_model(package)
+    wait_for_pixels(dock, qtbot, large, slow)
+    del stages[:]
+    dock.surface.focus.value = 2
+    wait_for_pixels(dock, qtbot, large, slow, Flat(2))
+    assert stages == [Stage.PART, Stage.EXACT]
+    text = dock.workbench.message.text()
+    assert "z = +2 µm, exact" in text
+    assert "2 planes kept, 1 of 537 MB" in text
+    del stages[:]
+    dock.surface.focus.value = 0
+    wait_for_pixels(dock, qtbot, large, slow)
+    assert stages == [Stage.EXACT]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_deepz.widgets.forms import wrapped_text
+from napari_deepz.widgets.forms import Section, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.layers import View
 from napari_deepz.widgets.models.model_form import ModelForm
@@ -25,6 +25,8 @@ _NO_MODEL = "No model is at hand: use Open model… to choose a model package."
 class Facts:
     """Texts about image, model and result, and what to be careful about.
 
+    What is known about the model is folded away until it is asked for, or there is no model.
+
     Parameters
     ----------
     viewer : napari.Viewer
@@ -41,6 +43,7 @@ class Facts:
         self.image, self.model, self.result, self.cautions, self.shown = (
             wrapped_text() for _ in range(5)
         )
+        self.about_model = Section("What it was made for", self.model, folded=True)
 
     def review(self) -> None:
         """Write all texts anew."""
@@ -59,12 +62,16 @@ class Facts:
         self.image.setText(image_text)
         self.model.setText(model_facts(spec) if spec is not None else self._no_model())
         self.model.setToolTip(spec.description if spec is not None else "")
+        if spec is None:
+            self.about_model.folded = False
         self.result.setText(result_text)
         self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
         self.cautions.setVisible(bool(cautions))
         results = results_in(self._viewer)
         shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
         self.shown.setText("" if shown_um is None else f"Shown: z = {shown_um:g} µm")
+        for text in (self.image, self.result, self.shown):
+            text.setVisible(bool(text.text()))
 
     def _no_model(self) -> str:
         package = self._model.package

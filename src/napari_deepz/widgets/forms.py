@@ -1,11 +1,35 @@
-"""How the docks look: rows with labels in one column, groups, text that wraps."""
+"""How the docks look: rows with labels in one column, sections that fold, text that wraps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from magicgui.widgets import CheckBox, Container, PushButton
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+_HEADER_STYLE = """
+QPushButton, QPushButton:checked {
+    background: transparent; text-align: left; font-weight: bold; padding: 2px;
+    border: 1px solid transparent; border-bottom: 1px solid #808080;
+}
+QPushButton:focus { border: 1px solid #5b8cff; }
+"""
+
+FOCUS_STYLE = (
+    "QPushButton:focus, QToolButton:focus, QCheckBox:focus, QComboBox:focus, QSlider:focus, "
+    "QAbstractSpinBox:focus { border: 1px solid #5b8cff; }"
+)
+"""Shows which control the keyboard is at, which napari's style does not."""
 
 
 class Rows(QWidget):  # type: ignore[misc]
@@ -24,7 +48,9 @@ class Rows(QWidget):  # type: ignore[misc]
         self._layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for widget in widgets:
             bare = isinstance(widget, CheckBox | Container | PushButton)
-            self._layout.addRow("" if bare else widget.label, widget.native)
+            label = QLabel("" if bare else widget.label)
+            label.setToolTip("" if bare else widget.native.toolTip())
+            self._layout.addRow(label, widget.native)
 
     def show_row(self, widget: Any, shown: bool) -> None:
         """Show or hide a widget together with its label."""
@@ -41,13 +67,92 @@ def side_by_side(*widgets: Any) -> Container:
     return row
 
 
-def group(title: str, *widgets: QWidget) -> QGroupBox:
-    """Widgets under each other in a frame with a title."""
-    box = QGroupBox(title)
-    layout = QVBoxLayout(box)
-    for widget in widgets:
-        layout.addWidget(widget)
-    return box
+class Section(QFrame):  # type: ignore[misc]
+    """Widgets under each other, below a title that folds them away and shows them again.
+
+    Parameters
+    ----------
+    title : str
+        What they are about.
+    *widgets : QWidget
+        The widgets.
+    folded : bool, optional
+        Hide them at first.
+    """
+
+    def __init__(self, title: str, *widgets: QWidget, folded: bool = False) -> None:
+        super().__init__()
+        self._title = title
+        self.header = QPushButton()
+        self.header.setCheckable(True)
+        self.header.setFlat(True)
+        self.header.setStyleSheet(_HEADER_STYLE)
+        self.header.setToolTip("Fold these settings away, or show them again.")
+        self.body = QWidget()
+        inner = QVBoxLayout(self.body)
+        inner.setContentsMargins(6, 2, 2, 2)
+        for widget in widgets:
+            inner.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.header)
+        layout.addWidget(self.body)
+        self.header.toggled.connect(self._show)
+        self.header.setChecked(not folded)
+        self._show(not folded)
+
+    @property
+    def folded(self) -> bool:
+        """Whether only the title is shown."""
+        return not self.header.isChecked()
+
+    @folded.setter
+    def folded(self, folded: bool) -> None:
+        self.header.setChecked(not folded)
+
+    def _show(self, shown: bool) -> None:
+        self.header.setText(f"{'▾' if shown else '▸'} {self._title}")
+        self.body.setVisible(shown)
+
+
+def group(title: str, *widgets: QWidget) -> Section:
+    """Widgets under each other in a section with a title."""
+    return Section(title, *widgets)
+
+
+class Scrolled(QScrollArea):  # type: ignore[misc]
+    """Widgets under each other that scroll up and down, but are never cut off at the side.
+
+    Parameters
+    ----------
+    *widgets : QWidget
+        The widgets.
+    """
+
+    def __init__(self, *widgets: QWidget) -> None:
+        super().__init__()
+        inner = QWidget()
+        layout = QVBoxLayout(inner)
+        for widget in widgets:
+            layout.addWidget(widget)
+        layout.addStretch()
+        self.setWidget(inner)
+        self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """As wide as the widgets and a scroll bar, but as low as can be."""
+        width = self.widget().minimumSizeHint().width()
+        width += self.verticalScrollBar().sizeHint().width() + 2 * self.frameWidth()
+        return QSize(width, super().minimumSizeHint().height())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Ask for more width when the widgets need it."""
+        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 def wrapped_text() -> QLabel:

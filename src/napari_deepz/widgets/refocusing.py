@@ -19,8 +19,8 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSize, QTimer
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.analysis.autofocus import Form
 from napari_deepz.engine.devices import choose_device, describe_device
@@ -33,7 +33,7 @@ from napari_deepz.widgets.exporting.asking import ask_export
 from napari_deepz.widgets.exporting.copying import CopyButton
 from napari_deepz.widgets.exporting.export_work import export_planes
 from napari_deepz.widgets.facts import Facts
-from napari_deepz.widgets.forms import Rows, group, side_by_side
+from napari_deepz.widgets.forms import FOCUS_STYLE, Rows, Scrolled, group, side_by_side
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.models.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.models.model_form import ModelForm
@@ -61,12 +61,14 @@ from napari_deepz.widgets.workers import Job, Work
 BESIDE, OVER = "Beside the image", "Over the image"
 
 _SAMPLES = {"Simulated worm": "worm", "Tilted beads": "tilted_beads"}
+_NARROWEST_PX = 360
+"""Wide enough for every kind of surface, so that the canvas keeps its size when it is changed."""
 _REVIEW_AFTER_MS = 150
 _REFRESH_EVERY_MS = 100
 _REFRESH_3D_EVERY_MS = 250
 
 
-class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
+class VirtualRefocusing(QWidget):  # type: ignore[misc]
     """The dock: settings, what to know about them, and the run.
 
     Parameters
@@ -112,6 +114,7 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.image.choice.changed.connect(self._suggest_pixel_size)
         for form in (self.image, self.model, self.surface):
             form.changed.connect(self._on_setting)
+        self.workbench.image_changed.connect(self._on_setting)
         self.anchors.find_clicked.connect(self.find_surface)
         for button, key in zip(self.samples, _SAMPLES.values(), strict=True):
             button.changed.connect(lambda _, key=key: self.viewer.open_sample(PLUGIN, key))
@@ -136,32 +139,37 @@ class VirtualRefocusing(QScrollArea):  # type: ignore[misc]
         self.review()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        layout = QVBoxLayout(inner)
         facts, samples = self.facts, Rows(side_by_side(*self.samples))
         self._sample_row = samples
-        layout.addWidget(group("Measured image", self.image.widget, facts.image, samples))
-        layout.addWidget(group("Model", self.model.widget, facts.model))
         look = self.workbench.widget
-        layout.addWidget(group("Refocus onto", self.surface.widget, look, facts.result))
-        layout.addWidget(facts.cautions)
-        layout.addWidget(group("Result", Rows(self.placement), facts.shown, self.panel))
-        layout.addStretch()
-        self.setWidget(inner)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(
+            Scrolled(
+                group("Measured image", self.image.widget, facts.image, samples),
+                group("Model", self.model.widget, facts.about_model),
+                group("Refocus onto", self.surface.widget, look, facts.result),
+                facts.cautions,
+                group("Result", Rows(self.placement), facts.shown),
+            ),
+            1,
+        )
+        layout.addWidget(self.panel)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        self.setStyleSheet(FOCUS_STYLE)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """As wide as the forms and a scroll bar, but as low as can be."""
-        width = self.widget().minimumSizeHint().width()
-        width += self.verticalScrollBar().sizeHint().width()
-        return QSize(width, super().minimumSizeHint().height())
+        """As wide as what is in it, but no narrower for the surfaces that need little room."""
+        return super().minimumSizeHint().expandedTo(QSize(_NARROWEST_PX, 0))
 
     def event(self, event: QEvent) -> bool:
         """Cancel the run of a dock that is taken out of its window."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-            self.workbench.rest()
+        if event.type() == QEvent.Type.ParentChange:
+            self.workbench.awake = self.parent() is not None
+            if self.parent() is None:
+                self.cancel()
+                self.workbench.close()
         return bool(super().event(event))
 
     def reset_choices(self, _: Any = None) -> None:

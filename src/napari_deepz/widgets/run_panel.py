@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_deepz.widgets.forms import wrapped_text
 from napari_deepz.widgets.session import Phase, RunState
 
 _BAR_STEPS = 1000
+_COPY_STYLE = """
+QToolButton { border: 1px solid #808080; border-radius: 2px; padding: 3px 16px 3px 4px; }
+QToolButton:disabled { border-color: transparent; }
+QToolButton:focus { border-color: #5b8cff; }
+"""
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -33,7 +45,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.copy = copy
         self._can_refocus = False
         self._can_export = False
-        self.refocus = _button("Refocus", "Compute the virtual planes; they appear one by one.")
+        self.refocus = _button("&Refocus", "Compute the virtual planes; they appear one by one.")
         self.cancel = _button("Cancel", "Stop; the planes that are ready are kept.")
         self.export = _button(
             "Export…", "Save the virtual planes, a depth-coded picture, a movie or the surface."
@@ -42,15 +54,14 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.message = wrapped_text()
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.refocus, 0, 0)
-        layout.addWidget(self.cancel, 0, 1)
-        layout.addWidget(self.bar, 1, 0, 1, 2)
-        layout.addWidget(self.message, 2, 0, 1, 2)
-        layout.addWidget(self.export, 3, 0)
-        layout.addWidget(copy, 3, 1)
-        layout.addWidget(self.restore, 4, 0, 1, 2)
+        self.bar.setToolTip("How much of the work is done.")
+        copy.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+        copy.setStyleSheet(_COPY_STYLE)
+        layout = QVBoxLayout(self)
+        layout.addLayout(_row((self.refocus, 2), (self.cancel, 1)))
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+        layout.addLayout(_row((self.export, 1), (copy, 1), (self.restore, 1)))
         self.refocus.clicked.connect(self.refocus_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
         self.export.clicked.connect(self.export_clicked)
@@ -88,3 +99,10 @@ def _button(text: str, tooltip: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(tooltip)
     return button
+
+
+def _row(*stretched: tuple[QWidget, int]) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget, stretch in stretched:
+        row.addWidget(widget, stretch)
+    return row

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from magicgui.widgets import CheckBox
-from qtpy.QtCore import QObject
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.engine.last_encoding import LastEncoding
@@ -13,7 +14,7 @@ from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.widgets.forms import Rows, side_by_side, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import Frame, View
+from napari_deepz.widgets.layers import Frame, View, shown_index
 from napari_deepz.widgets.live.live_work import Shown
 from napari_deepz.widgets.live.showing import Live
 from napari_deepz.widgets.models.model_form import ModelForm
@@ -49,7 +50,13 @@ class Workbench(QObject):  # type: ignore[misc]
     ----------
     widget : QWidget
         The switches, to put into a window.
+    image_changed : Signal
+        The chosen image has got other pixels or another place, or another plane of it is shown.
+    awake : bool
+        Whether anything is shown at all; not for a dock that is closed.
     """
+
+    image_changed = Signal()
 
     def __init__(
         self,
@@ -67,11 +74,17 @@ class Workbench(QObject):  # type: ignore[misc]
         self._image, self._model, self._surface, self._anchors = image, model, surface, anchors
         self._planes = planes
         self._tool = Tool.NONE
-        self.beside = True
+        self.beside = self.awake = True
+        self._watched: Image | None = None
+        self._index: tuple[int, ...] = ()
+        self._is_following = False
+        # Scale, position and unit of a layer change one after the other: waits for all of them.
+        self._image_timer = QTimer(self, singleShot=True, interval=0)
+        self._image_timer.timeout.connect(self.image_changed)
         self.live = Live(viewer, encoding, planes, self)
         self.mesh = SurfaceView(viewer)
         self.live_switch = CheckBox(
-            text="Live",
+            text="L&ive",
             tooltip="Show the surface (of a flat range: the plane at Focus) refocused while you "
             "change it.",
         )
@@ -93,12 +106,26 @@ class Workbench(QObject):  # type: ignore[misc]
         self.live.failed.connect(self._on_failed)
         self.mesh.dragged.connect(self._on_dragged)
         anchors.tool_changed.connect(self._on_tool)
+        model.changed.connect(self.live.forget)
         self.mesh.removed.connect(self._on_mesh_removed)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.point.connect(self._on_dims)
 
     def follow(self, _: Any = None) -> None:
         """Show what the forms say now."""
+        if not self.awake:
+            return
+        if self._is_following:
+            self._on_image()
+            return
+        self._is_following = True
+        try:
+            self._follow()
+        finally:
+            self._is_following = False
+
+    def _follow(self) -> None:
+        self._watch(self._image.layer)
         uses_anchors = self._surface.kind.value == ANCHORS
         if self._anchors.visible != uses_anchors:
             self._anchors.visible = uses_anchors
@@ -108,15 +135,15 @@ class Workbench(QObject):  # type: ignore[misc]
             return
         layer, spec, package = self._image.layer, self._model.spec, self._model.package
         if layer is None or spec is None or package is None:
-            self.rest()
+            self.rest(f"Live waits for {'an image' if layer is None else 'a model'}.")
             return
         try:
             plane, frame = self._image.plane(), self._image.frame()
             surface = self._shown_surface()
             request = make_request(plane, surface, package, typed_pixel_size_um=frame.pixel_size_um)
             self._show_mesh(surface, plane, frame, spec.axial_range_um)
-        except ValueError:  # The dock says so, next to the settings.
-            self.rest()
+        except ValueError as error:
+            self.rest(f"Live: {error}")
             return
         if self.live_switch.value:
             self.live.show(request, layer, frame, beside=self.beside)
@@ -130,10 +157,19 @@ class Workbench(QObject):  # type: ignore[misc]
                 shift_um=shift_um(request) if self._is_beside else 0.0,
             )
 
-    def rest(self) -> None:
-        """Show nothing."""
+    def rest(self, why: str = "") -> None:
+        """Show nothing, and say why to a user who has switched Live on."""
         self._stop_live()
         self.mesh.hide()
+        if why and self.live_switch.value:
+            self._say(why)
+
+    def close(self) -> None:
+        """Show nothing any more, until `awake` is set again."""
+        self.awake = False
+        self._anchors.tool = Tool.NONE
+        self._watch(None)
+        self.rest()
 
     def place(self, *, beside: bool) -> None:
         """Put the live picture and the anchors to the right of the image, or over it."""
@@ -212,8 +248,32 @@ class Workbench(QObject):  # type: ignore[misc]
         if target is not None and not target.is_there:
             self.live_switch.value = False
 
+    def _watch(self, layer: Image | None) -> None:
+        """Notice when a layer, and no other, gets other pixels or another place."""
+        if layer is not None:
+            self._index = shown_index(layer, View.of(self._viewer))
+        if layer is self._watched:
+            return
+        for watched in (self._watched, layer):
+            if watched is None:
+                continue
+            events = watched.events
+            for event in (events.data, events.scale, events.translate, events.units):
+                if watched is layer:
+                    event.connect(self._on_image)
+                else:
+                    event.disconnect(self._on_image)
+        self._watched = layer
+
+    def _on_image(self, _: Any = None) -> None:
+        self._image_timer.start()
+
     def _on_dims(self, _: Any) -> None:
-        """Take the depth of the plane that is shown as the focus."""
+        """Show another plane of the image, or take the depth of the virtual plane as the focus."""
+        layer = self._watched
+        if layer is not None and shown_index(layer, View.of(self._viewer)) != self._index:
+            self._on_image()
+            return
         results = [layer for layer in results_in(self._viewer) if layer.visible]
         shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
         low_um, high_um = self._surface.focus.limits

@@ -23,7 +23,8 @@ from napari_deepz.widgets.workers import Job
 class LiveLayer:
     """An image layer that shows one virtual plane, and stays the same layer when it changes.
 
-    Pixels that were not computed yet are NaN, which napari does not draw.
+    Pixels that were not computed yet are NaN, which napari does not draw. The selected layer stays
+    selected, and with it the tool of the mouse.
 
     Parameters
     ----------
@@ -44,17 +45,20 @@ class LiveLayer:
     ) -> None:
         self._viewer = viewer
         self.source = source
-        self._origin_x_um, self._shift_um = frame.origin_um[1], shift_um(request)
+        self._placing, self._shift_um = frame.flat(), shift_um(request)
         self._pixels = np.full(request.plane.shape, np.nan, np.float32)
         self._shown: int | None = None
+        selection = viewer.layers.selection
+        before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
             name=f"{request.plane.name} (live)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
-            **frame.flat(),
+            **self._placing,
         )
+        selection.active = before
         self.place(beside=beside)
 
     @property
@@ -65,12 +69,12 @@ class LiveLayer:
     def suits(self, source: Image, frame: Frame, request: RefocusRequest) -> bool:
         """Whether it can show a request without being made anew."""
         same_size = self._pixels.shape == request.plane.shape
-        same_place = (self._origin_x_um, self._shift_um) == (frame.origin_um[1], shift_um(request))
+        same_place = (self._placing, self._shift_um) == (frame.flat(), shift_um(request))
         return self.is_there and self.source is source and same_size and same_place
 
     def place(self, *, beside: bool) -> None:
         """Put it to the right of the image that it is made from, or over it."""
-        x_um = self._origin_x_um + (self._shift_um if beside else 0.0)
+        x_um = self._placing["translate"][1] + (self._shift_um if beside else 0.0)
         self.layer.translate = (*self.layer.translate[:-1], x_um)
 
     def show(self, preview: Preview, generation: int) -> None:
@@ -136,8 +140,7 @@ class Live(QObject):  # type: ignore[misc]
         """Show a surface of one plane as soon as possible, instead of what was asked for before."""
         target = self.target
         if target is None or not target.suits(source, frame, request):
-            if target is not None:
-                target.remove()
+            self._take_away()
             self.target = LiveLayer(self._viewer, source, frame, request, beside=beside)
             self._viewer.reset_view()
         self._wanted = request
@@ -155,16 +158,24 @@ class Live(QObject):  # type: ignore[misc]
         if self.target is not None:
             self.target.place(beside=beside)
 
+    def forget(self) -> None:
+        """Read the model and the image again for the next request."""
+        self._work.forget()
+
     def stop(self) -> None:
         """Take the layer away and end the work."""
         self._generation += 1
         self._wanted = None
-        self._work.forget()
+        self.forget()
         if self._job is not None:
             self._job.cancel()
-        if self.target is not None:
-            self.target.remove()
-        self.target = None
+        self._take_away()
+
+    def _take_away(self) -> None:
+        """Remove the layer, which is not taken for the user's doing."""
+        target, self.target = self.target, None
+        if target is not None:
+            target.remove()
 
     def _begin(self) -> None:
         if self._wanted is None or self.target is None:
