@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_deepz.widgets.forms import wrapped_text
 from napari_deepz.widgets.session import Phase, RunState
 
 _BAR_STEPS = 1000
-_COPY_STYLE = """
-QToolButton { border: 1px solid #808080; border-radius: 2px; padding: 3px 16px 3px 4px; }
-QToolButton:disabled { border-color: transparent; }
-QToolButton:focus { border-color: #5b8cff; }
-"""
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -55,8 +43,6 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.bar.setTextVisible(False)
         self.message = wrapped_text()
         self.bar.setToolTip("How much of the work is done.")
-        copy.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
-        copy.setStyleSheet(_COPY_STYLE)
         layout = QVBoxLayout(self)
         layout.addLayout(_row((self.refocus, 2), (self.cancel, 1)))
         layout.addWidget(self.bar)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.exporting.asking import export_request
@@ -26,7 +26,7 @@ from napari_deepz.widgets.results import ResultRecord, record_of
 _Write = Callable[..., str | None]
 
 
-class CopyButton(QToolButton):  # type: ignore[misc]
+class CopyButton(QPushButton):  # type: ignore[misc]
     """A button with a menu: copy a result as the command, or as the script, that repeats it.
 
     Parameters
@@ -40,7 +40,6 @@ class CopyButton(QToolButton):  # type: ignore[misc]
         self._result = result
         self.setText("Copy as…")
         self.setToolTip("Copy what makes the virtual planes again, from the same file.")
-        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         self.command = menu.addAction("Copy as command")
         self.script = menu.addAction("Copy as Python")

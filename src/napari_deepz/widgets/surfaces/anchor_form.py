@@ -6,6 +6,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, PushButton
 from psygnal import Signal
+from qtpy import compat
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_deepz.surfaces import Surface
@@ -154,6 +155,8 @@ class AnchorForm:
         self.anchors.tool = tool if on else Tool.NONE
 
     def _show_tool(self) -> None:
+        if not compat.isalive(self.widget):  # The viewer outlives the dock.
+            return
         in_use = self.anchors.tool
         for tool, toggle in self._tools.items():
             with toggle.changed.blocked():

@@ -84,8 +84,8 @@ def find_focus(
         SurfaceFound(
             few_anchors(found, shape, pixel_um),
             confidence_map(found.focus, shape),
-            f"{found.surface.describe()}, {found.spread_um:.2g} µm rms from what is sharpest; "
-            f"{where} left out.",
+            f"Found: {found.surface.describe()}, {found.spread_um:.2g} µm rms from what is "
+            f"sharpest; {where} left out.",
         )
     )
 

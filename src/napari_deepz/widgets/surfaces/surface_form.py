@@ -64,10 +64,11 @@ class SurfaceForm:
         self.stop = _um("To", "Depth of the last plane in µm.")
         self.step = _um("Step", "Distance from plane to plane in µm.", lowest=0.01)
         self.focus = _depth(
-            "Focus", "Depth of the plane that is shown, and of the anchors that are being set."
+            "Focus",
+            "Depth in µm of the plane that is shown, and of the anchors that are being set.",
         )
-        self.tilt_x = _tilt("Tilt along x", "Positive: z grows towards the right.")
-        self.tilt_y = _tilt("Tilt along y", "Positive: z grows towards the bottom.")
+        self.tilt_x = _tilt("Tilt along x", "In degrees; positive: z grows towards the right.")
+        self.tilt_y = _tilt("Tilt along y", "In degrees; positive: z grows towards the bottom.")
         self.tilt_offset = _depth("Depth at centre", "Depth at the centre of the image in µm.")
         self.form = ComboBox(
             label="Form",
@@ -94,7 +95,7 @@ class SurfaceForm:
         self.vertex = _depth("Depth at vertex", "Depth of the vertex in µm.")
         self.axis = SliderBox(
             "Axis (°)",
-            "Direction of the cylinder's axis: 0 along x, 90 along y.",
+            "Direction of the cylinder's axis in degrees: 0 along x, 90 along y.",
             limits=(-180.0, 180.0),
             span=(-90.0, 90.0),
         )
