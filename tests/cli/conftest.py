@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from napari_deepz.cli import main
+from napari_deepz.cli.console import console
 
 
 @dataclass
@@ -27,6 +28,8 @@ def deepz(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     def run(*arguments: object, cwd: Path, check: bool = True, columns: int = 200) -> Said:
         monkeypatch.setattr(sys, "argv", ["napari-deepz", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", str(columns))
+        # A console that was made while COLUMNS was set does not look at it again.
+        monkeypatch.setattr(console, "width", columns)
         monkeypatch.chdir(cwd)
         capsys.readouterr()
         try:

@@ -29,7 +29,10 @@ def test_the_installed_manifest():
     assert manifest.name == metadata.metadata("napari-deepz")["Name"]
     manifest.validate_imports()
     contributions = manifest.contributions
-    assert [widget.display_name for widget in contributions.widgets] == ["Virtual refocusing"]
+    assert [widget.display_name for widget in contributions.widgets] == [
+        "Virtual refocusing",
+        "Compare with measured stack",
+    ]
     assert {sample.key for sample in contributions.sample_data} == set(SAMPLES)
     assert "napari/layers/transform" in contributions.menus
 

@@ -32,9 +32,13 @@ def no_thread_left():
     return QThreadPool.globalInstance().activeThreadCount() == 0
 
 
+def open_files():
+    return sorted(file.path for file in psutil.Process().open_files())
+
+
 def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
     slowly.seconds = 0.3
-    files_before = psutil.Process().open_files()
+    files_before = open_files()
     layer = start(dock, qtbot, slowly)
     asked = time.monotonic()
     dock.panel.cancel.click()
@@ -44,7 +48,7 @@ def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
     qtbot.waitUntil(no_thread_left, timeout=TWO_SECONDS_MS)
     assert time.monotonic() - asked < 2
     assert slowly.closed
-    assert psutil.Process().open_files() == files_before
+    assert open_files() == files_before
 
     count = len(layer.data)
     assert 3 <= count < 9

@@ -83,8 +83,9 @@ def models_list() -> None:
 
     table = Table()
     table.add_column("name", no_wrap=True)
-    for heading in ("version", "objective", "pixel (µm)", "range (µm)", "sample"):
+    for heading in ("version", "objective", "pixel (µm)", "range (µm)"):
         table.add_column(heading, overflow="fold")
+    table.add_column("sample", overflow="fold", min_width=12)
     for package in list_models().values():
         spec = read_spec(package)
         low, high = spec.axial_range_um

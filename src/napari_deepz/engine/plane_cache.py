@@ -12,7 +12,7 @@ from napari_deepz.engine.last_encoding import Key
 
 Plane = NDArray[np.float32]
 
-DEFAULT_LIMIT_BYTES = 512 << 20
+DEFAULT_LIMIT_BYTES = 500_000_000
 WIDEST_GAP_UM = 2.0
 _SAME_UM = 1e-6
 

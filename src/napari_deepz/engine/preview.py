@@ -147,10 +147,10 @@ class Previewer:
             return should_stop() or (is_stale() and not encoded.is_ready)
 
         exact = encoded.refocus(surface, should_stop=give_up).data[0]
-        yield Preview(exact, whole, Stage.EXACT)
         depth_um = _depth_um(surface)
         if not encoded.is_ready and depth_um is not None:
             self._planes.add(request.key, depth_um, exact)
+        yield Preview(exact, whole, Stage.EXACT)
 
     def _from_planes(self, request: PreviewRequest) -> tuple[NDArray[np.float32], Stage] | None:
         depth_um = _depth_um(request.surface)

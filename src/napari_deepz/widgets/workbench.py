@@ -212,11 +212,10 @@ class Workbench(QObject):  # type: ignore[misc]
         depths_um = shown.surface.uniform_z_um
         where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
         text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
-        if len(self._planes):
-            used, limit = (
-                size / _MB for size in (self._planes.used_bytes, self._planes.limit_bytes)
-            )
-            text += f"; {len(self._planes)} planes kept, {used:.0f} of {limit:.0f} MB"
+        if count := len(self._planes):
+            used_mb, limit_mb = self._planes.used_bytes / _MB, self._planes.limit_bytes / _MB
+            kept = "1 plane" if count == 1 else f"{count} planes"
+            text += f"; {kept} kept, {used_mb:.1f} of {limit_mb:.0f} MB"
         self._say(f"{text}.")
 
     def _on_failed(self, error: Exception) -> None:
