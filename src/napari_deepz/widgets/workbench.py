@@ -227,6 +227,8 @@ class Workbench(QObject):  # type: ignore[misc]
 
     def _on_tool(self) -> None:
         """Show the focus while anchors are picked, and the surface through them otherwise."""
+        if not self.awake:
+            return
         if self._surface.kind.value == ANCHORS and self._anchors.tool != self._tool:
             self._tool = self._anchors.tool
             self.follow()
@@ -240,11 +242,12 @@ class Workbench(QObject):  # type: ignore[misc]
             self._surface.move(dz_um)
 
     def _on_mesh_removed(self) -> None:
-        self.mesh_switch.value = False
+        if self.awake:
+            self.mesh_switch.value = False
 
     def _on_removed(self, _: Any) -> None:
         target = self.live.target
-        if target is not None and not target.is_there:
+        if self.awake and target is not None and not target.is_there:
             self.live_switch.value = False
 
     def _watch(self, layer: Image | None) -> None:
@@ -269,6 +272,8 @@ class Workbench(QObject):  # type: ignore[misc]
 
     def _on_dims(self, _: Any) -> None:
         """Show another plane of the image, or take the depth of the virtual plane as the focus."""
+        if not self.awake:
+            return
         layer = self._watched
         if layer is not None and shown_index(layer, View.of(self._viewer)) != self._index:
             self._on_image()
