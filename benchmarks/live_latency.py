@@ -1,6 +1,6 @@
 """From moving a slider to pixels on the screen, with Live on, in a real window.
 
-Run it with a display, or under a virtual one: xvfb-run -a python benchmarks/live_latency.py
+Run it with a display, or under a virtual one: xvfb-run -a python -m benchmarks.live_latency
 """
 
 from __future__ import annotations
