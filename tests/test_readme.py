@@ -89,9 +89,32 @@ def test_extras_of_the_readme_exist():
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
 
 
-def test_files_of_the_readme_exist():
-    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
-    for link in links:
-        if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
-    assert any(link.startswith("docs/images/") for link in links)
+def links(text: str) -> list[str]:
+    """Files that a Markdown text links to or shows."""
+    found = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+    return [link for link in found if not link.startswith(("http", "mailto"))]
+
+
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "examples/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: Path(page).name)
+def test_linked_files_exist(page: str | Path):
+    path = ROOT / page
+    for link in links(path.read_text(encoding="utf-8")):
+        assert (path.parent / link).exists(), link
+
+
+def test_the_readme_and_the_documents_show_all_pictures():
+    shown = {
+        (ROOT / page).parent.joinpath(link).resolve()
+        for page in PAGES
+        for link in links((ROOT / page).read_text(encoding="utf-8"))
+    }
+    assert any(link.startswith("docs/images/") for link in links(TEXT))
+    assert set((ROOT / "docs/images").iterdir()) <= shown

@@ -268,8 +268,11 @@ def test_live_follows_an_image_whose_data_are_replaced(dock, live, rng, qtbot, m
 
 def test_live_follows_an_image_that_is_renamed_and_moved(dock, live, qtbot, model):
     live(Flat(0))
-    image = dock.image.layer
+    image, shown = dock.image.layer, dock.workbench.live.target.layer
     image.name = "nuclei"
+    qtbot.wait(50)
+    assert dock.image.layer is image
+    assert dock.workbench.live.target.layer is shown
     image.translate = (7, 11)
     qtbot.wait(50)
     layer = wait_for_pixels(dock, qtbot, image.data, model)

@@ -75,10 +75,15 @@ class ImageForm:
 
     def reset_choices(self) -> None:
         """Look again which layers there are; a new one is chosen where there was none."""
-        had_one = self.layer is not None
-        self.choice.reset_choices()
-        if not had_one and len(self.choice.choices) > 1:
-            self.choice.value = self.choice.choices[1]
+        before = self.layer
+        with self.choice.changed.blocked():  # A menu loses a layer that is renamed for a moment.
+            self.choice.reset_choices()
+            if before is not None and before in self.choice.choices:
+                self.choice.value = before
+            elif before is None and len(self.choice.choices) > 1:
+                self.choice.value = self.choice.choices[1]
+        if self.layer is not before:
+            self.choice.changed.emit(self.layer)
 
     def suggest_pixel_size(self, model_um: float | None) -> None:
         """Fill in what the layer's scale suggests, or else the model's pixel size.
