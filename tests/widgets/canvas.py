@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 _CLASS = "CanvasBackendDesktop"
 _STEPS = 4
-_PAUSE_MS = 15
+_PAUSE_S = 0.02
 """The canvas does not look at movements that follow each other within 10 ms."""
 
 
@@ -42,8 +43,7 @@ def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier)
     """Move the mouse to a place of the world and click there."""
     canvas, at = canvas_of(viewer), pixel_of(viewer, world_yx)
     assert canvas.rect().contains(at), f"{world_yx} is not in view"
-    QTest.qWait(_PAUSE_MS)
-    QTest.mouseMove(canvas, at)
+    _move(canvas, at)
     QTest.mouseClick(canvas, Qt.LeftButton, modifier, at)
     QApplication.processEvents()
 
@@ -53,13 +53,19 @@ def drag(viewer: Any, start_yx: Sequence[float], end_yx: Sequence[float]) -> Non
     canvas = canvas_of(viewer)
     start, end = (pixel_of(viewer, at) for at in (start_yx, end_yx))
     assert canvas.rect().contains(start), f"{start_yx} is not in view"
-    QTest.qWait(_PAUSE_MS)
-    QTest.mouseMove(canvas, start)
+    _move(canvas, start)
     QTest.mousePress(canvas, Qt.LeftButton, Qt.NoModifier, start)
     for step in range(1, _STEPS + 1):
-        QTest.qWait(_PAUSE_MS)
-        QTest.mouseMove(canvas, start + (end - start) * (step / _STEPS))
+        _move(canvas, start + (end - start) * (step / _STEPS))
     QTest.mouseRelease(canvas, Qt.LeftButton, Qt.NoModifier, end)
+    QApplication.processEvents()
+
+
+def _move(canvas: QWidget, to: QPoint) -> None:
+    """Move the mouse, and let the canvas deal with it before anything follows."""
+    QApplication.processEvents()
+    time.sleep(_PAUSE_S)
+    QTest.mouseMove(canvas, to)
     QApplication.processEvents()
 
 
