@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import CheckBox, Container, PushButton
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -133,14 +134,18 @@ class Scrolled(QScrollArea):  # type: ignore[misc]
     def __init__(self, *widgets: QWidget) -> None:
         super().__init__()
         inner = QWidget()
-        layout = QVBoxLayout(inner)
-        for widget in widgets:
-            layout.addWidget(widget)
-        layout.addStretch()
+        self._layout = QVBoxLayout(inner)
+        self._layout.addStretch()
+        self.add(*widgets)
         self.setWidget(inner)
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def add(self, *widgets: QWidget) -> None:
+        """Put further widgets below those that are there."""
+        for widget in widgets:
+            self._layout.insertWidget(self._layout.count() - 1, widget)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """As wide as the widgets and a scroll bar, but as low as can be."""
@@ -153,6 +158,14 @@ class Scrolled(QScrollArea):  # type: ignore[misc]
         if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return bool(super().eventFilter(watched, event))
+
+
+def single_shot(parent: QWidget, on_timeout: Callable[[], None]) -> QTimer:
+    """A timer that goes off once each time it is started."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.timeout.connect(on_timeout)
+    return timer
 
 
 def wrapped_text() -> QLabel:

@@ -18,8 +18,8 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
 
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
-from napari.utils.notifications import notification_manager, show_error, show_warning
-from qtpy.QtCore import QEvent, QSize, QTimer
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.analysis.autofocus import Form
@@ -33,7 +33,14 @@ from napari_deepz.widgets.exporting.asking import ask_export
 from napari_deepz.widgets.exporting.copying import CopyButton
 from napari_deepz.widgets.exporting.export_work import export_planes
 from napari_deepz.widgets.facts import Facts
-from napari_deepz.widgets.forms import FOCUS_STYLE, Rows, Scrolled, group, side_by_side
+from napari_deepz.widgets.forms import (
+    FOCUS_STYLE,
+    Rows,
+    Scrolled,
+    group,
+    side_by_side,
+    single_shot,
+)
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.models.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.models.model_form import ModelForm
@@ -56,7 +63,7 @@ from napari_deepz.widgets.surfaces.surface_form import SurfaceForm
 from napari_deepz.widgets.wanted import wanted_surface
 from napari_deepz.widgets.work import Advance, PlaneDone, refocus_planes
 from napari_deepz.widgets.workbench import Workbench
-from napari_deepz.widgets.workers import Job, Work
+from napari_deepz.widgets.workers import Job, Work, tell
 
 BESIDE, OVER = "Beside the image", "Over the image"
 
@@ -109,8 +116,8 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.panel = RunPanel(self.state, CopyButton(self._chosen_result))
         self._lay_out()
 
-        self._review_timer = _timer(self, self.review)
-        self._refresh_timer = _timer(self, self._refresh)
+        self._review_timer = single_shot(self, self.review)
+        self._refresh_timer = single_shot(self, self._refresh)
         self.image.choice.changed.connect(self._suggest_pixel_size)
         for form in (self.image, self.model, self.surface):
             form.changed.connect(self._on_setting)
@@ -331,10 +338,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
 
     def _on_errored(self, error: Exception) -> None:
         self._end(f"{self._what} failed.")
-        if isinstance(error, ValueError | OSError):
-            show_error(str(error))
-        else:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        tell(error)
 
     def _end(self, message: str) -> None:
         self._refresh_timer.stop()
@@ -379,10 +383,3 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             place(layer, beside=self._beside)
         self.workbench.place(beside=self._beside)
         self.viewer.reset_view()
-
-
-def _timer(parent: QWidget, on_timeout: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.timeout.connect(on_timeout)
-    return timer

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
+from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_deepz.jobs import Cancelled, StopCondition
@@ -15,6 +16,14 @@ Work = Callable[[Send, StopCondition], None]
 
 _ITEMS_UNDERWAY = 4
 _ASK_EVERY_S = 0.05
+
+
+def tell(error: Exception) -> None:
+    """Show the sentence of an error that is meant for the user, or all about any other."""
+    if isinstance(error, ValueError | OSError):
+        show_error(str(error))
+    else:
+        notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
 class _Worker(WorkerBase):  # type: ignore[misc]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
-from napari.utils.notifications import notification_manager, show_error
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
 
 from napari_deepz.analysis.evaluation import DepthScores
 from napari_deepz.widgets.comparing.compare_panel import ComparePanel
@@ -29,10 +26,10 @@ from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
-from napari_deepz.widgets.forms import Rows, group, wrapped_text
+from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot, wrapped_text
 from napari_deepz.widgets.session import Phase, RunState
 from napari_deepz.widgets.work import Advance
-from napari_deepz.widgets.workers import Job, Work
+from napari_deepz.widgets.workers import Job, Work, tell
 
 _REVIEW_AFTER_MS = 150
 _WATCHED = ("data", "set_data", "translate", "scale", "rotate", "shear", "affine", "units")
@@ -44,7 +41,7 @@ _NO_MEASURED = "Choose the focal stack that was measured at the same place."
 _CHANGED = "The layers have changed: press Compare again."
 
 
-class StackComparison(QScrollArea):  # type: ignore[misc]
+class StackComparison(Scrolled):
     """The dock: two stacks, how they are looked at, scores over depth, sections.
 
     Parameters
@@ -96,7 +93,7 @@ class StackComparison(QScrollArea):  # type: ignore[misc]
         self._contrast = ContrastLink()
         self._lay_out()
 
-        self._review_timer = _timer(self, self.review)
+        self._review_timer = single_shot(self, self.review)
         self.form.changed.connect(self._on_choice)
         self.look.changed.connect(self._on_look)
         self.blend.changed.connect(self._pair_view.blend)
@@ -113,25 +110,14 @@ class StackComparison(QScrollArea):  # type: ignore[misc]
         self.review()
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        layout = QVBoxLayout(inner)
-        layout.addWidget(group("Stacks", self.form.widget, self.match))
         looking = Rows(self.look, self.blend, self.link)
-        layout.addWidget(group("Look at them", looking, self.flip_hint))
-        layout.addWidget(
-            group("Scores over depth", self.panel, Rows(self.measure), self.curves, self.basis)
+        scores = (self.panel, Rows(self.measure), self.curves, self.basis)
+        self.add(
+            group("Stacks", self.form.widget, self.match),
+            group("Look at them", looking, self.flip_hint),
+            group("Scores over depth", *scores),
+            group("Sections at the cursor", self.sections),
         )
-        layout.addWidget(group("Sections at the cursor", self.sections))
-        layout.addStretch()
-        self.setWidget(inner)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
-        """As wide as the forms and a scroll bar, but as low as can be."""
-        width = self.widget().minimumSizeHint().width()
-        width += self.verticalScrollBar().sizeHint().width()
-        return QSize(width, super().minimumSizeHint().height())
 
     def event(self, event: QEvent) -> bool:
         """Leave the viewer as it was when the dock is taken out of its window."""
@@ -249,10 +235,7 @@ class StackComparison(QScrollArea):  # type: ignore[misc]
 
     def _on_errored(self, error: Exception) -> None:
         self._end(f"{self._what} failed.")
-        if isinstance(error, ValueError | OSError):
-            show_error(str(error))
-        else:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        tell(error)
 
     def _end(self, message: str) -> None:
         self._job = self._job_pairing = None
@@ -354,10 +337,3 @@ class StackComparison(QScrollArea):  # type: ignore[misc]
     def _recolour(self, _: Any = None) -> None:
         self.curves.recolour()
         self.sections.sections.recolour()
-
-
-def _timer(parent: QWidget, on_timeout: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.timeout.connect(on_timeout)
-    return timer
