@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVERYTHING := $(VENV)/.everything-installed
 UNET := runs/unet-12-2/unet-12/model.json
+TUNED := runs/embryo-63x/embryo-63x/model.json
+MEASURED := ../shared/data
 
 .PHONY: demo test check lint clean bench fidelity
 
@@ -21,8 +23,8 @@ bench: $(EVERYTHING)
 	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
 	$(BIN)/python -m benchmarks.performance runs/bench.json
 
-fidelity: $(EVERYTHING) $(UNET)
-	$(BIN)/python -m benchmarks.fidelity
+fidelity: $(EVERYTHING) $(UNET) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
+	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
 
 # Hours of training: once, and from where it stopped if it did.
 $(UNET): | $(EVERYTHING)
@@ -30,6 +32,11 @@ $(UNET): | $(EVERYTHING)
 		$(if $(wildcard runs/unet-12/checkpoint.pt),--resume)
 	$(BIN)/napari-deepz train training/unet-12.toml \
 		$(if $(wildcard runs/unet-12-2/checkpoint.pt),--resume)
+
+$(TUNED): | $(EVERYTHING)
+	$(BIN)/python training/embryo_halves.py $(MEASURED)
+	$(BIN)/napari-deepz train training/embryo-63x.toml \
+		$(if $(wildcard runs/embryo-63x/checkpoint.pt),--resume)
 
 lint: $(EVERYTHING)
 	$(BIN)/ruff check .

@@ -33,6 +33,15 @@ def main() -> None:
         default=ROOT / "runs/unet-48/unet-48",
         help="the same with as many channels as in the paper",
     )
+    parser.add_argument(
+        "--tuned",
+        type=Path,
+        default=ROOT / "runs/embryo-63x/embryo-63x",
+        help="package of a model fine-tuned on the left halves of the measured embryo",
+    )
+    parser.add_argument(
+        "--halves", type=Path, default=ROOT / "runs/embryo", help="folder of these halves"
+    )
     parser.add_argument("--stacks", type=int, default=8, help="simulated stacks in each set")
     parser.add_argument(
         "--real", type=Path, default=ROOT.parent / "shared/data", help="folder of measured stacks"
@@ -41,19 +50,22 @@ def main() -> None:
     given = parser.parse_args()
     if given.stacks < 1:
         parser.error("--stacks must be at least 1")
-    networks = at_hand(given.model, given.unet, given.published)
-    write(measure(networks, given.stacks, given.real), given.output)
+    networks = at_hand(given.model, given.unet, given.published, given.tuned)
+    write(measure(networks, given.stacks, given.real, given.halves), given.output)
     print(given.output)
 
 
-def at_hand(model: str, unet: Path, published: Path) -> Networks:
+def at_hand(model: str, unet: Path, published: Path, tuned: Path) -> Networks:
     """Load the networks that are there."""
     default = Network(load_model(model))
     first = Network(load_model(FIRST_MODEL))
     earlier = None if first.model.sha256 == default.model.sha256 else first
-    there = {path: Network(load_model(path)) for path in (unet, published) if path.exists()}
-    absent = tuple(path.name for path in (unet, published) if path not in there)
-    networks = Networks(default, earlier, tuple(there.values()), there.get(published), absent)
+    asked_for = (unet, published, tuned)
+    there = {path: Network(load_model(path)) for path in asked_for if path.exists()}
+    absent = tuple(path.name for path in asked_for if path not in there)
+    unets = tuple(there[path] for path in (unet, published) if path in there)
+    slow = there.get(published)
+    networks = Networks(default, earlier, unets, slow, there.get(tuned), absent)
     names = [network.name for network in networks.all]
     if len(set(names)) < len(names):
         raise SystemExit(f"Two of the networks have the same name: {', '.join(names)}.")

@@ -19,6 +19,7 @@ from napari_deepz.images import ImageSeries
 BEAD = "bead_na085.ome.tif"
 EMBRYOS = ("celegans_embryo_cy3.ome.tif", "celegans_embryo_fitc.ome.tif")
 EMBRYO_PLANE = 31  # The middle of those in focus.
+TUNED_PLANES = {"in focus": EMBRYO_PLANE, "5.1 µm before the focus": EMBRYO_PLANE - 16}
 BEAD_INPUTS_UM = (-2.1, 0.0, 2.1)
 BINS_UM = ((0.0, 2.0), (2.0, 4.0), (4.0, 10.0))
 
@@ -69,8 +70,21 @@ def real_scores(folder: Path, networks: list[Network]) -> Iterator[RealScores]:
         else:
             inputs = {"in focus": EMBRYO_PLANE}
             what = f"embryo, {name.split('_')[2].split('.')[0].upper()}, NA 1.4, oil"
+        first = networks[0]
         for label, plane in inputs.items():
-            yield from _scores_of(what, label, image, stack, plane, networks)
+            runs = [(network.name, network, stack, plane) for network in networks]
+            runs.append((f"{first.name}, z reversed", first, stack[::-1], len(stack) - 1 - plane))
+            yield from _scores_of(what, label, image, stack, runs)
+
+
+def tuned_scores(folder: Path, network: Network) -> Iterator[RealScores]:
+    """Evaluate a model that learned from one half of the embryo on the other half."""
+    for path in sorted(folder.glob("right_*.ome.tif")):
+        image, stack = _open(path)
+        what = path.name.removeprefix("right_").removesuffix(".ome.tif").upper()
+        for label, plane in TUNED_PLANES.items():
+            runs = [(network.name, network, stack, plane)]
+            yield from _scores_of(what, label, image, stack, runs)
 
 
 def _scores_of(
@@ -78,14 +92,10 @@ def _scores_of(
     label: str,
     image: ImageSeries,
     stack: np.ndarray,
-    plane: int,
-    networks: list[Network],
+    runs: list[tuple[str, Network, np.ndarray, int]],
 ) -> Iterator[RealScores]:
     step_um = float(image.z_step_um or 0)
     columns: dict[str, dict[float, tuple[float, float, float]]] = {}
-    runs = [(network.name, network, stack, plane) for network in networks]
-    first = networks[0]
-    runs.append((f"{first.name}, z reversed", first, stack[::-1], len(stack) - 1 - plane))
     for name, network, planes, at in runs:
         found = evaluate(
             planes, at, network.model, pixel_size_um=image.pixel_size_um, z_step_um=step_um

@@ -21,6 +21,7 @@ from benchmarks.fidelity.sections import (
     real_verdict,
     sizes_section,
     tilted_section,
+    tuned_section,
 )
 from benchmarks.fidelity.sets import MAX_LIMITS_STACKS
 from benchmarks.fidelity.text import bullets, table, wrapped
@@ -38,6 +39,11 @@ def report(results: Results) -> str:
     lines.append(limits_verdict(results.limits, default.name))
     if results.real:
         lines.append(real_verdict(results.real, default.name))
+    if networks.tuned and results.tuned:
+        lines.append(
+            f"{real_verdict(results.tuned, networks.tuned.name)[:-1]}; it learned from another "
+            "part of that embryo ([below](#trained-on-measured-stacks))."
+        )
     if networks.absent:
         names = " and ".join(f"`{package}`" for package in networks.absent)
         lines.append(f"Left out and not judged, as no trained package is at hand: {names}.")
@@ -71,7 +77,7 @@ Numbers are compared as they are printed below; "at least equal" includes equal.
 
 ## What is compared
 
-{networks_table(networks.all)}
+{networks_table([*networks.all, *([networks.tuned] if networks.tuned else [])])}
 
 {described}
 
@@ -99,6 +105,10 @@ range from the 0.1st to the 99.9th percentile of the true stack.
 ## Measured stacks
 
 {real_section(results.real, results.real_sizes)}
+
+## Trained on measured stacks
+
+{tuned_section(results.tuned)}
 """
 
 

@@ -22,7 +22,7 @@ from benchmarks.fidelity.measures import (
     tilted,
 )
 from benchmarks.fidelity.methods import Method, Network, RichardsonLucy, Unrefocused
-from benchmarks.fidelity.real import RealScores, real_bead_sizes, real_scores
+from benchmarks.fidelity.real import RealScores, real_bead_sizes, real_scores, tuned_scores
 from benchmarks.fidelity.sets import (
     HELD_OUT,
     Limit,
@@ -47,6 +47,8 @@ class Networks:
         The paper's, trained on the same data.
     slow : Network or None
         One of these that is left out where all planes of a stack are needed.
+    tuned : Network or None
+        Fine-tuned on one half of a measured embryo.
     absent : tuple of str
         Packages that are not there.
     """
@@ -55,6 +57,7 @@ class Networks:
     earlier: Network | None
     unets: tuple[Network, ...]
     slow: Network | None
+    tuned: Network | None
     absent: tuple[str, ...]
 
     @property
@@ -82,8 +85,8 @@ class Results:
         Of beads.
     limits : list
         Correlation by method for each limit.
-    real, real_sizes
-        Empty where there are no measured stacks.
+    real, real_sizes, tuned
+        Empty where there are no measured stacks; `tuned` also where no model was tuned to them.
     """
 
     networks: Networks
@@ -95,10 +98,21 @@ class Results:
     limits: list[tuple[Limit, Table]]
     real: list[RealScores]
     real_sizes: dict[str, np.ndarray]
+    tuned: list[RealScores]
 
 
-def measure(networks: Networks, stacks: int, real: Path) -> Results:
-    """Simulate, refocus and compare; some minutes."""
+def measure(networks: Networks, stacks: int, real: Path, halves: Path) -> Results:
+    """Simulate, refocus and compare; some minutes.
+
+    Parameters
+    ----------
+    networks : Networks
+        What is compared.
+    stacks : int
+        Simulated stacks in each set.
+    real, halves : Path
+        Folders of the measured stacks, and of their halves that no model learned from.
+    """
     baselines: list[Method] = [RichardsonLucy(), Unrefocused()]
     galleries: dict[str, Gallery] = {}
     sets = {}
@@ -128,6 +142,7 @@ def measure(networks: Networks, stacks: int, real: Path) -> Results:
         limits=found,
         real=list(real_scores(real, networks.quick)),
         real_sizes=real_bead_sizes(real, networks.quick),
+        tuned=list(tuned_scores(halves, networks.tuned)) if networks.tuned else [],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 import tifffile
 import torch
 
+from napari_deepz.engine.resampling import resample
 from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.library import bundled_models, load_model
 from napari_deepz.generators.package import read_spec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled
+from napari_deepz.training import run
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
 from napari_deepz.training.loop import learning_rate, masked_error, train
@@ -133,8 +136,22 @@ def test_targets_lie_in_the_direction_of_increasing_plane_index():
 def test_distances_between_the_planes_of_a_stack_are_masked():
     stack = blurred_stacks(1)[0]
     coarse = FocalStack(stack.measured[::2], stack.target[::2], 1.0)
-    batch = sampler([coarse], middle_um=0, plane_z_um=(-1.0, -0.5, 0.0, 0.5, 1.0)).batch(0, 0, 3)
-    assert batch.known[0].ravel().tolist() == [1, 0, 1, 0, 1]
+    z_um = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    batch = sampler([coarse, stack], middle_um=0, plane_z_um=z_um).batch(0, 0, 12)
+    known = {tuple(row) for row in batch.known[:, :, 0, 0].tolist()}
+    assert known == {(1, 0, 1, 0, 1), (1, 1, 1, 1, 1)}
+
+
+def test_distances_that_no_stack_can_teach_are_refused():
+    stack = blurred_stacks(1)[0]
+    coarse = FocalStack(stack.measured[::2], stack.target[::2], 1.0)
+    with pytest.raises(
+        ValueError, match=r"planes -0\.5 µm away .* \(their planes are 1 µm apart\)"
+    ):
+        sampler([coarse], plane_z_um=(-1.0, -0.5, 0.0))
+    with pytest.raises(ValueError, match=r"planes 5 µm away .* choose an axial_range_um that"):
+        sampler([stack], middle_um=0.5, plane_z_um=(0.0, 5.0))
+    sampler([coarse], plane_z_um=(-1.0, -0.5, 0.0), planes_per_sample=1)
 
 
 def test_loss_counts_known_planes_only():
@@ -211,14 +228,36 @@ def test_measured_stacks_are_learned_from(tmp_path: Path, monkeypatch: pytest.Mo
     assert load_model(package).spec.training["data"] == "measured focal stacks"
 
 
-def test_measured_stacks_must_fit_the_model(tmp_path: Path):
+def test_measured_stacks_must_be_there_and_say_their_pixel_size(tmp_path: Path):
     for name in ("learn_1", "look"):
-        write_measured(tmp_path / f"{name}.ome.tif", blurred_stacks(1)[0], pixel_size_um=0.1)
-    with pytest.raises(ValueError, match=r"learn_1.* is 0\.1 µm, but the model is to work"):
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif",
+            blurred_stacks(1)[0].measured,
+            metadata={"axes": "ZYX", "PhysicalSizeZ": 0.5},
+        )
+    with pytest.raises(ValueError, match=r"The pixel size of .*learn_1.* is unknown; save it"):
         run_training(measured_config(tmp_path), tmp_path)
     (tmp_path / "learn_1.ome.tif").unlink()
     with pytest.raises(ValueError, match=r"No focal stack in .* matches learn"):
         run_training(measured_config(tmp_path), tmp_path)
+
+
+def test_measured_stacks_are_brought_to_the_models_pixel_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fine = np.kron(blurred_stacks(1)[0].measured, np.ones((1, 2, 2), np.uint16))
+    other = replace(blurred_stacks(1)[0], measured=fine)
+    write_measured(tmp_path / "learn_1.ome.tif", other, pixel_size_um=0.1625)
+    write_measured(tmp_path / "look.ome.tif", blurred_stacks(1)[0])
+    given: list[list[FocalStack]] = []
+    monkeypatch.setattr(run, "train", lambda _, *stacks, **__: given.extend(stacks))
+    run_training(measured_config(tmp_path), tmp_path)
+    (learned,), (looked_at,) = given
+    assert learned.measured is learned.target
+    assert learned.measured.shape == (9, 48, 48)
+    expected = [resample(plane.astype(np.float32), (48, 48)) for plane in fine]
+    np.testing.assert_array_equal(learned.measured, expected)
+    np.testing.assert_array_equal(looked_at.measured, blurred_stacks(1)[0].measured)
 
 
 @pytest.mark.slow

@@ -40,13 +40,18 @@ class FocalStack:
     def from_simulation(cls, stack: SimulatedStack, pixel_size_um: float) -> FocalStack:
         """Noisy input planes, noise-free targets, on a grid of the given pixel size."""
         ratio = stack.optics.pixel_size_um / pixel_size_um
-        height, width = (round(size * ratio) for size in stack.measured.shape[1:])
-        measured, target = (
-            np.stack([resample(plane.astype(np.float32), (height, width)) for plane in planes])
-            for planes in (stack.measured, stack.expected)
-        )
+        measured, target = (_on_grid(planes, ratio) for planes in (stack.measured, stack.expected))
         counts = np.clip(np.rint(measured), 0, 65535).astype(np.uint16)
         return cls(counts, target, float(stack.z_um[1] - stack.z_um[0]))
+
+    @classmethod
+    def from_measured(
+        cls, planes: NDArray[np.generic], z_step_um: float, ratio: float = 1.0
+    ) -> FocalStack:
+        """Measured (Z, Y, X) planes as input and target, on a grid of `ratio` as many pixels."""
+        if ratio != 1:
+            planes = _on_grid(planes, ratio)
+        return cls(planes, planes, z_step_um)
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ class PatchSampler:
     Raises
     ------
     ValueError
-        If there is no stack, or one is smaller than a patch.
+        If there is no stack, one is smaller than a patch, or no stack has planes at a distance
+        that is to be learned.
     """
 
     def __init__(
@@ -126,6 +132,34 @@ class PatchSampler:
                 if abs(plane - middle) * stack.z_step_um <= middle_um + 1e-6:
                     fitted = fit_intensity(normalisation, stack.measured[plane])
                     self._inputs.append((index, plane, fitted))
+        if planes_per_sample is None:
+            self._check_reach()
+
+    def _check_reach(self) -> None:
+        """Each distance that the network is to learn has to be there at least once."""
+        reached = np.zeros(len(self._plane_z_um), bool)
+        for index, plane, _ in self._inputs:
+            reached |= self._targets(index, plane, self._plane_z_um)[1]
+        if not reached.all():
+            missing_um = self._plane_z_um[~reached][0]
+            steps_um = sorted({stack.z_step_um for stack in self._stacks})
+            steps = ", ".join(f"{step_um:g}" for step_um in steps_um)
+            raise ValueError(
+                f"The model is to learn planes {missing_um:g} µm away from the input, which no "
+                f"focal stack shows (their planes are {steps} µm apart); choose an "
+                "axial_range_um that the stacks cover and whose planes fall on theirs."
+            )
+
+    def _targets(
+        self, index: int, plane: int, z_um: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Planes of a stack at distances from one of its planes, and which of them are there."""
+        stack = self._stacks[index]
+        steps = z_um / stack.z_step_um
+        planes = plane + np.rint(steps).astype(int)
+        known = (planes >= 0) & (planes < len(stack.target))
+        known &= np.abs(steps - np.rint(steps)) < _OFF_PLANE
+        return np.clip(planes, 0, len(stack.target) - 1), known
 
     def batch(self, seed: int, step: int, size: int) -> Batch:
         """Draw the batch of one step."""
@@ -148,11 +182,8 @@ class PatchSampler:
         if self._planes_per_sample is not None:
             z_um = rng.choice(z_um, self._planes_per_sample, replace=False)
         window = self._window(rng, index)
-        steps = z_um / stack.z_step_um
-        planes = plane + np.rint(steps).astype(int)
-        known = (planes >= 0) & (planes < len(stack.target))
-        known &= np.abs(steps - np.rint(steps)) < _OFF_PLANE
-        target = intensity.apply(stack.target[np.clip(planes, 0, len(stack.target) - 1), *window])
+        planes, known = self._targets(index, plane, z_um)
+        target = intensity.apply(stack.target[planes, *window])
         image = intensity.apply(stack.measured[plane, *window])
         turns, flip = int(rng.integers(4)), bool(rng.integers(2))
         return (
@@ -174,6 +205,11 @@ class PatchSampler:
             corner = rng.integers(0, highest + 1)
         y, x = (int(value) for value in corner)
         return slice(y, y + self._patch_px), slice(x, x + self._patch_px)
+
+
+def _on_grid(planes: NDArray[np.generic], ratio: float) -> NDArray[np.float32]:
+    height, width = (round(size * ratio) for size in planes.shape[1:])
+    return np.stack([resample(plane.astype(np.float32), (height, width)) for plane in planes])
 
 
 def _signal_pixels(stack: NDArray[np.generic]) -> NDArray[np.int64]:

@@ -91,14 +91,14 @@ def _measured(path: Path, spec: ModelSpec) -> FocalStack:
         raise ValueError(f"{path} is not a focal stack with a z step; training needs both.")
     if series.size("T") > 1 or series.size("C") > 1:
         raise ValueError(f"{path} has several channels or time points; save the wanted one alone.")
-    pixel_um = series.pixel_size_um
-    if pixel_um is None or spec.resamples(pixel_um):
-        size = "unknown" if pixel_um is None else f"{pixel_um:g} µm"
+    pixel_um, model_um = series.pixel_size_um, spec.pixel_size_um
+    if pixel_um is None:
         raise ValueError(
-            f"The pixel size of {path} is {size}, but the model is to work at "
-            f"{spec.pixel_size_um} µm; resample the stack or change the model."
+            f"The pixel size of {path} is unknown; save it in µm, so that the stack can be brought "
+            "to the model's."
         )
     stack = series.stack()
     if not np.isfinite(stack).all():
         raise ValueError(f"{path} has pixels that are not finite numbers.")
-    return FocalStack(stack, stack, series.z_step_um)
+    ratio = pixel_um / model_um if model_um is not None and spec.resamples(pixel_um) else 1.0
+    return FocalStack.from_measured(stack, series.z_step_um, ratio)
