@@ -34,7 +34,7 @@ $(UNET): | $(EVERYTHING)
 		$(if $(wildcard runs/unet-12-2/checkpoint.pt),--resume)
 
 $(TUNED): | $(EVERYTHING)
-	$(BIN)/python training/embryo_halves.py $(MEASURED)
+	$(BIN)/python training/embryo_parts.py $(MEASURED)
 	$(BIN)/napari-deepz train training/embryo-63x.toml \
 		$(if $(wildcard runs/embryo-63x/checkpoint.pt),--resume)
 

@@ -37,10 +37,10 @@ def main() -> None:
         "--tuned",
         type=Path,
         default=ROOT / "runs/embryo-63x/embryo-63x",
-        help="package of a model fine-tuned on the left halves of the measured embryo",
+        help="package of a model fine-tuned on a part of the measured embryo",
     )
     parser.add_argument(
-        "--halves", type=Path, default=ROOT / "runs/embryo", help="folder of these halves"
+        "--parts", type=Path, default=ROOT / "runs/embryo", help="folder of these parts"
     )
     parser.add_argument("--stacks", type=int, default=8, help="simulated stacks in each set")
     parser.add_argument(
@@ -51,7 +51,7 @@ def main() -> None:
     if given.stacks < 1:
         parser.error("--stacks must be at least 1")
     networks = at_hand(given.model, given.unet, given.published, given.tuned)
-    write(measure(networks, given.stacks, given.real, given.halves), given.output)
+    write(measure(networks, given.stacks, given.real, given.parts), given.output)
     print(given.output)
 
 

@@ -78,10 +78,10 @@ def real_scores(folder: Path, networks: list[Network]) -> Iterator[RealScores]:
 
 
 def tuned_scores(folder: Path, network: Network) -> Iterator[RealScores]:
-    """Evaluate a model that learned from one half of the embryo on the other half."""
-    for path in sorted(folder.glob("right_*.ome.tif")):
+    """Evaluate a model that learned from one part of the embryo on another part."""
+    for path in sorted(folder.glob("test_*.ome.tif")):
         image, stack = _open(path)
-        what = path.name.removeprefix("right_").removesuffix(".ome.tif").upper()
+        what = path.name.removeprefix("test_").removesuffix(".ome.tif").upper()
         for label, plane in TUNED_PLANES.items():
             runs = [(network.name, network, stack, plane)]
             yield from _scores_of(what, label, image, stack, runs)

@@ -48,7 +48,7 @@ class Networks:
     slow : Network or None
         One of these that is left out where all planes of a stack are needed.
     tuned : Network or None
-        Fine-tuned on one half of a measured embryo.
+        Fine-tuned on a part of a measured embryo.
     absent : tuple of str
         Packages that are not there.
     """
@@ -101,7 +101,7 @@ class Results:
     tuned: list[RealScores]
 
 
-def measure(networks: Networks, stacks: int, real: Path, halves: Path) -> Results:
+def measure(networks: Networks, stacks: int, real: Path, parts: Path) -> Results:
     """Simulate, refocus and compare; some minutes.
 
     Parameters
@@ -110,8 +110,8 @@ def measure(networks: Networks, stacks: int, real: Path, halves: Path) -> Result
         What is compared.
     stacks : int
         Simulated stacks in each set.
-    real, halves : Path
-        Folders of the measured stacks, and of their halves that no model learned from.
+    real, parts : Path
+        Folders of the measured stacks, and of the parts of them that were kept for a test.
     """
     baselines: list[Method] = [RichardsonLucy(), Unrefocused()]
     galleries: dict[str, Gallery] = {}
@@ -142,7 +142,7 @@ def measure(networks: Networks, stacks: int, real: Path, halves: Path) -> Result
         limits=found,
         real=list(real_scores(real, networks.quick)),
         real_sizes=real_bead_sizes(real, networks.quick),
-        tuned=list(tuned_scores(halves, networks.tuned)) if networks.tuned else [],
+        tuned=list(tuned_scores(parts, networks.tuned)) if networks.tuned else [],
     )
 
 

@@ -154,10 +154,10 @@ def tuned_section(scores: Sequence[RealScores]) -> str:
     text = wrapped(
         f"{name} started from the bundled model and learned from the left half of the embryo "
         "above, in both dyes, for some minutes (`training/embryo-63x.toml`). Here it refocuses the "
-        "right half, which it has not seen, 4 µm away from the left one; measured, noisy planes "
-        "are the truth. It is the same embryo under the same microscope: a model for other ones "
-        "needs more of them. The model is not part of the package, as the stacks are not ours to "
-        "pass on."
+        "lower right quarter, 4 µm away, which took no part in the training, nor in choosing its "
+        "length (that was the upper right quarter); measured, noisy planes are the truth. It is "
+        "the same embryo under the same microscope: a model for other ones needs more of them. The "
+        "model is not part of the package, as the stacks are not ours to pass on."
     )
     return "\n\n".join([text, *_real_tables(scores)])
 

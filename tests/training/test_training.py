@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from napari_deepz.training.loop import learning_rate, masked_error, train
 from napari_deepz.training.run import run_training
 from tests.conftest import tiny_spec
 
+TUTORIAL = Path(__file__).parents[2] / "docs/tutorials/train_your_own.md"
 CONFIG = """
 output = "run"
 [model]
@@ -258,6 +260,22 @@ def test_measured_stacks_are_brought_to_the_models_pixel_size(
     expected = [resample(plane.astype(np.float32), (48, 48)) for plane in fine]
     np.testing.assert_array_equal(learned.measured, expected)
     np.testing.assert_array_equal(looked_at.measured, blurred_stacks(1)[0].measured)
+
+
+def test_the_configuration_of_the_tutorial_trains(tmp_path: Path, rng: np.random.Generator):
+    (text,) = re.findall(r"```toml\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "my-microscope.toml"
+    path.write_text(text.replace("steps = 500", "steps = 1"), encoding="utf-8")
+    planes = rng.poisson(100, (45, 160, 160)).astype(np.uint16)
+    for name in ("learn", "look"):
+        (tmp_path / name).mkdir()
+        sizes = {"PhysicalSizeX": 0.13, "PhysicalSizeY": 0.13, "PhysicalSizeZ": 0.3}
+        tifffile.imwrite(tmp_path / f"{name}/1.ome.tif", planes, metadata={"axes": "ZYX", **sizes})
+    package = run_training(read_config(path), tmp_path)
+    assert package == tmp_path / "training/my-microscope"
+    spec = load_model(package).spec
+    assert spec.training["started_from"]["name"] == DEFAULT_MODEL
+    assert spec.training["data"] == "measured focal stacks"
 
 
 @pytest.mark.slow
