@@ -119,7 +119,7 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path: Path):
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))

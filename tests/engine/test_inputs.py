@@ -37,7 +37,7 @@ def test_every_memory_layout_becomes_the_same_pixels():
 
 
 def test_zarr_arrays_are_read():
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     stored = zarr.array(GREY.astype(np.uint16), chunks=(16, 16))
     np.testing.assert_array_equal(check_image(stored).pixels, GREY)
 

@@ -81,7 +81,7 @@ def test_every_kind_of_input_gives_the_same_pixels():
 
 
 def test_zarr_gives_the_same_pixels():
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     base = grey((70, 50))
     stored = zarr.array(base, chunks=(32, 32))
     np.testing.assert_array_equal(

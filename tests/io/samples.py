@@ -20,7 +20,7 @@ def write_imagej(path, data, *, pixels_per_unit=(1.0, 1.0), resolutionunit=1, **
 
 
 def write_zarr(path, data, version, axes, scale, units, multiscale_scale=None):
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     transformations = [{"type": "scale", "scale": list(scale)}]
     kinds = {"t": "time", "c": "channel"}
     multiscale = {

@@ -61,7 +61,9 @@ def pictures_in(path):
 
 
 def ffmpeg(*words):
-    program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    program = pytest.importorskip(
+        "imageio_ffmpeg", reason="needs the extra napari-deepz[movie]"
+    ).get_ffmpeg_exe()
     return subprocess.run([program, *words], capture_output=True, check=True)
 
 
@@ -94,7 +96,7 @@ def test_a_gif_repeats_and_carries_its_record(tmp_path):
 
 
 def test_an_mp4_carries_its_title_and_record(tmp_path):
-    pytest.importorskip("imageio_ffmpeg")
+    pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
     write(tmp_path / "sweep.mp4")
     told = ffmpeg("-i", tmp_path / "sweep.mp4", "-f", "ffmetadata", "-")
     lines = told.stdout.decode().replace("\\=", "=").replace("\\;", ";").replace("\\\\", "\\")
@@ -119,7 +121,7 @@ def test_a_cancelled_movie_leaves_the_former_one(tmp_path, name, after):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, name):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     rng = np.random.default_rng(0)
     noise = list(rng.integers(0, 255, (6, 300, 300), dtype=np.uint8))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

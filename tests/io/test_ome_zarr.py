@@ -58,7 +58,7 @@ def test_zarr_with_space_axes_out_of_order(tmp_path):
 
 
 def test_zarr_of_bioformats2raw_opens_the_first_image(tmp_path):
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     path = tmp_path / "a.zarr"
     zarr.create_group(path, zarr_format=2, attributes={"bioformats2raw.layout": 3})
     write_zarr(path / "0", STACK, "0.4", "zyx", (0.3, 0.1, 0.1), ("micrometer",) * 3)
@@ -69,7 +69,7 @@ def test_zarr_of_bioformats2raw_opens_the_first_image(tmp_path):
 
 
 def test_zarr_plate_says_what_to_open(tmp_path):
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     zarr.create_group(tmp_path / "a.zarr", attributes={"ome": {"version": "0.5", "plate": {}}})
     with pytest.raises(ImageFileError, match=r"'a.zarr' is a whole plate: open one of the images"):
         read_image(tmp_path / "a.zarr")
@@ -87,7 +87,7 @@ def test_zarr_plate_says_what_to_open(tmp_path):
     ],
 )
 def test_zarr_without_an_image(tmp_path, attributes):
-    zarr = pytest.importorskip("zarr")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     group = zarr.create_group(tmp_path / "a.zarr", attributes=attributes)
     group.create_array("0", data=STACK[0])
     with pytest.raises(ImageFileError, match=r"The folder 'a.zarr' is not an OME-Zarr image"):
@@ -97,7 +97,7 @@ def test_zarr_without_an_image(tmp_path, attributes):
 
 
 def test_folder_that_is_no_zarr(tmp_path):
-    pytest.importorskip("zarr")
+    pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     (tmp_path / "photos").mkdir()
     with pytest.raises(ImageFileError, match="The folder 'photos' is not an OME-Zarr image"):
         read_image(tmp_path / "photos")
@@ -120,7 +120,7 @@ class Trap:
     ],
 )
 def test_pickled_pixels_are_never_opened(tmp_path, dtype, filters, compressor):
-    pytest.importorskip("zarr")
+    pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     array = tmp_path / "evil.zarr" / "0"
     array.mkdir(parents=True)
     multiscale = {

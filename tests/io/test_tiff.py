@@ -45,7 +45,7 @@ def test_uncompressed_pixels_are_mapped_and_compressed_ones_wait(tmp_path, monke
 
 
 def test_no_file_stays_open(tmp_path):
-    psutil = pytest.importorskip("psutil")
+    psutil = pytest.importorskip("psutil", reason="measures memory")
     path = tmp_path / "zip.tif"
     tifffile.imwrite(path, STACK, photometric="minisblack", compression="zlib")
     series = read_image(path)

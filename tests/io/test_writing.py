@@ -18,7 +18,7 @@ NAMES = ["stack.ome.tif", "stack µm 2.TIF", "stack.tiff", "stack.ome.zarr", "my
 @pytest.fixture(autouse=True)
 def _zarr(request):
     if "name" in request.fixturenames and "zarr" in request.getfixturevalue("name"):
-        pytest.importorskip("zarr")
+        pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,8 +92,8 @@ def test_ome_tiff_for_independent_readers(tmp_path):
 
 
 def test_ome_zarr_for_independent_readers(tmp_path):
-    zarr = pytest.importorskip("zarr")
-    yaozarrs = pytest.importorskip("yaozarrs")
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
+    yaozarrs = pytest.importorskip("yaozarrs", reason="reads OME-Zarr independently")
     path = tmp_path / "stack.ome.zarr"
     write(path, name="Würmer")
     yaozarrs.validate_zarr_store(path)
@@ -121,7 +121,9 @@ def test_unknown_sizes_stay_unknown(tmp_path, name):
     series = read_image(tmp_path / name)
     assert (series.pixel_size_um, series.z_step_um) == (None, None)
     if name.endswith("zarr"):
-        pytest.importorskip("yaozarrs").validate_zarr_store(tmp_path / name)
+        pytest.importorskip("yaozarrs", reason="reads OME-Zarr independently").validate_zarr_store(
+            tmp_path / name
+        )
     else:
         with tifffile.TiffFile(tmp_path / name) as tif:
             pixels = ome_types.from_xml(tif.ome_metadata, validate=True).images[0].pixels

@@ -14,7 +14,7 @@ from tests.io.stacks import BOTH, STACK, write
 @pytest.fixture(autouse=True)
 def _zarr(request):
     if "name" in request.fixturenames and "zarr" in request.getfixturevalue("name"):
-        pytest.importorskip("zarr")
+        pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
 def failing(error, after=3):
@@ -102,7 +102,7 @@ def test_values_that_might_overflow_are_not_converted(tmp_path, name, made, stor
 
 @pytest.mark.parametrize("name", BOTH)
 def test_a_disk_that_fails_in_the_middle(tmp_path, name):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     write(tmp_path / name)
     before = listing(tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_noticed_before_any_work(tmp_path, monkeypatch, name):
 
 
 def test_a_rename_that_fails_keeps_the_former_zarr(tmp_path, monkeypatch):
-    pytest.importorskip("zarr")
+    pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     path = tmp_path / "stack.ome.zarr"
     write(path)
     original, renamed = os.rename, []

@@ -12,8 +12,10 @@ import pytest
 import tifffile
 from PIL import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox
+from typer.testing import CliRunner
 
 from napari_deepz.analysis.depth_colours import depth_coded_projection
+from napari_deepz.cli import app
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import load_surface
@@ -86,9 +88,6 @@ def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, folder, pixels
 
 
 def test_the_command_makes_the_same_planes_again(dock, qtbot, folder, rng, save_as):
-    typer_testing = pytest.importorskip("typer.testing")
-    from napari_deepz.cli import app
-
     stack = rng.integers(0, 999, (3, 64, 80), dtype=np.uint16)
     source = folder / "stack.ome.tif"
     sizes = {f"PhysicalSize{axis}": PIXEL_UM for axis in "XYZ"}
@@ -102,7 +101,7 @@ def test_the_command_makes_the_same_planes_again(dock, qtbot, folder, rng, save_
     words = shlex.split(read_provenance(folder / "out.ome.tif").command)
     assert "--plane=2" in words
     words[3] = str(folder / "again.ome.tif")
-    result = typer_testing.CliRunner().invoke(app, words[1:])
+    result = CliRunner().invoke(app, words[1:])
     assert result.exit_code == 0, result.output
     np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
 
@@ -116,7 +115,7 @@ def test_a_curved_surface_is_saved_beside_its_planes(dock, qtbot, folder, save_a
 
 
 def test_a_stack_as_ome_zarr(dock, qtbot, folder, save_as):
-    pytest.importorskip("zarr")
+    pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     set_range(dock, -2, 1, 0.5)
     layer = run(dock, qtbot)
     save_as(folder / "out", "OME-Zarr (*.ome.zarr)")
@@ -185,7 +184,7 @@ def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save
 
 @pytest.mark.parametrize("kind", ExportKind)
 def test_a_full_disk_is_one_sentence_and_nothing_is_left(dock, qtbot, folder, kind):
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     set_range(dock, 0, 1, 1)
     layer = run(dock, qtbot)
     path = folder / {"STACK": "a.ome.tif", "SWEEP": "a.gif", "DPM": "a.tif"}.get(
@@ -320,7 +319,9 @@ def test_a_focus_sweep_in_the_colours_of_the_layer(dock, qtbot, folder, save_as)
 
 
 def test_a_focus_sweep_as_mp4(dock, qtbot, folder, save_as):
-    imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    imageio_ffmpeg = pytest.importorskip(
+        "imageio_ffmpeg", reason="needs the extra napari-deepz[movie]"
+    )
     layer = run(dock, qtbot)
     save_as(folder / "out.mp4")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(folder / "out.mp4")]
@@ -351,9 +352,6 @@ def test_a_surface_and_its_record(dock, qtbot, folder, save_as):
 
 
 def test_a_dpm_refocuses_to_the_same_pixels(dock, qtbot, folder, pixels, save_as):
-    typer_testing = pytest.importorskip("typer.testing")
-    from napari_deepz.cli import app
-
     tifffile.imwrite(folder / "cells.tif", pixels)
     dock.surface.kind.value = CURVED
     dock.surface.radius.value = 40
@@ -366,7 +364,7 @@ def test_a_dpm_refocuses_to_the_same_pixels(dock, qtbot, folder, pixels, save_as
     assert "depths in µm" in read_provenance(path).notes[-1]
     words = ["refocus", str(folder / "cells.tif"), str(folder / "again.ome.tif")]
     words += ["--surface", str(path), "--model", "tiny", "--pixel-size", str(PIXEL_UM)]
-    result = typer_testing.CliRunner().invoke(app, words)
+    result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
 

@@ -78,8 +78,8 @@ def check_runtime(name: str, network: Generator, device: torch.device) -> Runtim
         raise ValueError(f"The runtime '{name}' is not known; use 'pytorch' or 'openvino'.")
     if name == "openvino" and not isinstance(network, DeepZUNet):
         raise ValueError(
-            "The runtime 'openvino' is for models of the published U-Net only, which it makes "
-            "faster; leave it out for this one."
+            "The runtime 'openvino' is for models of the published U-Net only; leave it out for "
+            "this one."
         )
     if name == "openvino" and device.type != "cpu":
         raise ValueError("The runtime 'openvino' computes on the CPU; choose the device 'cpu'.")
