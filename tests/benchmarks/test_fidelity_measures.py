@@ -6,14 +6,17 @@ import math
 
 import numpy as np
 import pytest
+import tifffile
 
 from benchmarks.fidelity import goals, measures
 from benchmarks.fidelity.measures import STACK_Z_UM, Tilted
-from benchmarks.fidelity.real import RealScores
-from benchmarks.fidelity.sections import limits_verdict, real_verdict
+from benchmarks.fidelity.methods import Network
+from benchmarks.fidelity.real import TUNED_PLANES, RealScores, tuned_scores
+from benchmarks.fidelity.sections import limits_verdict, real_verdict, tuned_section
 from benchmarks.fidelity.sets import PIXEL_UM, TILT_RISE_UM, HeldOut, limits
 from benchmarks.fidelity.text import table, wrapped
 from napari_deepz.analysis.bead_size import FWHM_OF_SIGMA
+from napari_deepz.analysis.metrics import correlation
 from napari_deepz.optics import Optics
 from napari_deepz.training.psf import Aberrations
 
@@ -209,6 +212,30 @@ class TestVerdicts:
             for what, new in (("bead", 0.1), ("bead", 0.0004), ("embryo", -0.1))
         ]
         assert real_verdict(rows, "`new`").endswith("bead: 1 of 2; embryo: 0 of 1.")
+
+    def test_a_part_of_a_measured_stack(self, tmp_path, tiny_model, rng) -> None:
+        stack = rng.poisson(100, (40, 48, 56)).astype(np.uint16)
+        sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325, "PhysicalSizeZ": 0.5}
+        for name in ("learn_cy3", "test_cy3"):
+            path = tmp_path / f"{name}.ome.tif"
+            tifffile.imwrite(path, stack, metadata={"axes": "ZYX", **sizes})
+        rows = list(tuned_scores(tmp_path, Network(tiny_model)))
+        assert {row.what for row in rows} == {"CY3"}
+        assert list(dict.fromkeys(row.input_um for row in rows)) == list(TUNED_PLANES)
+        low, high = tiny_model.spec.axial_range_um
+        for row in rows:
+            at = TUNED_PLANES[row.input_um]
+            planes = [
+                plane
+                for plane in range(len(stack))
+                if row.from_um < abs(z := (plane - at) * 0.5) <= row.to_um and low <= z <= high
+            ]
+            assert row.planes == len(planes)
+            scores = [correlation(stack[at], stack[plane]) for plane in planes]
+            assert row.means["unrefocused"][0] == pytest.approx(np.mean(scores))
+        assert "no model that was tuned" in tuned_section([]).lower()
+        text = tuned_section(rows)
+        assert text.count("| CY3 |") == 3 * len(rows)
 
 
 def test_tables_have_as_many_cells_in_each_line():
