@@ -5,6 +5,7 @@ import pytest
 
 from napari_deepz.engine.planning import Budget, ResourceError, plan_refocus
 from napari_deepz.generators.encode_once import EncodeOnce
+from napari_deepz.generators.library import load_model
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.surfaces import Flat, FromImage, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
@@ -33,14 +34,26 @@ def test_a_plan_is_frozen_and_the_same_every_time():
         one.pixel_size_um = 1.0
 
 
-@pytest.mark.parametrize("network", [EncodeOnce(base=4), DeepZUNet(base=4)])
-def test_tiles_only_where_the_image_is_large(network):
+@pytest.mark.parametrize(
+    ("network", "alone_px", "largest_px"),
+    [
+        (DeepZUNet(base=4), 1024, 1152),
+        (EncodeOnce(base=4, planes=41), 2048, 2176),
+        (EncodeOnce(base=4, planes=81), 1536, 1577),
+    ],
+)
+def test_tiles_only_where_the_image_is_large(network, alone_px, largest_px):
     model = model_of(network)
-    assert len(plan((1024, 1024), model=model).tiles) == 1
-    large = plan((4096, 3000), model=model).tiles
+    assert len(plan((alone_px, alone_px), model=model).tiles) == 1
+    large = plan((5 * alone_px, 3000), model=model).tiles
     assert len(large) > 4
-    assert max(max(tile.window_shape) for tile in large) <= 1152
+    assert max(max(tile.window_shape) for tile in large) <= largest_px
     assert min(tile.core_px for tile in large) >= 512
+
+
+def test_a_camera_image_of_2048_pixels_stays_encoded():
+    one = plan((2048, 2048), model=load_model(), pixel_size_um=0.325)
+    assert (one.strategy, len(one.tiles)) == ("hold codes", 1)
 
 
 def test_the_tile_size_can_be_set_and_halved():

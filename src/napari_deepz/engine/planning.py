@@ -20,6 +20,8 @@ Strategy = Literal["hold codes", "encode again", "spool to memory", "spool to di
 _GIB = 1 << 30
 _FLOAT_BYTES = 4
 _WINDOW_PX = 1152
+_LARGEST_WINDOW_PX = 2176
+_WINDOW_CODE_BYTES = 3 * _GIB // 4
 _SMALLEST_DEFAULT_TILE_PX = 256
 _SMALLEST_TILE_PX = 64
 _MOST_RESAMPLED_PIXELS = 1 << 28
@@ -268,15 +270,27 @@ def _range_notes(
 def _tiles(shape: tuple[int, int], model: Model, tile_px: int | None) -> tuple[Tile, ...]:
     network = model.network
     if tile_px is None:
-        tile_px = _WINDOW_PX
-        if max(shape) > _WINDOW_PX:
+        tile_px = window_px = _window_px(network.code_channels)
+        if max(shape) > window_px:
             margin_px = ceil_to_multiple(network.halo_px + RAMP_PX // 2, network.size_multiple)
-            tile_px = max(_SMALLEST_DEFAULT_TILE_PX, _WINDOW_PX - 2 * margin_px)
+            tile_px = max(_SMALLEST_DEFAULT_TILE_PX, window_px - 2 * margin_px)
     elif tile_px < 1:
         raise ValueError(f"The tile size must be a positive number of pixels, not {tile_px}.")
     return tile_image(
         shape, tile_px=tile_px, halo_px=network.halo_px, size_multiple=network.size_multiple
     )
+
+
+def _window_px(code_channels: int) -> int:
+    """Side of what a network sees at once, its halo included.
+
+    Larger windows have less halo, and an image of one window can stay encoded; but networks that
+    do all their work in `decode` take much memory for each pixel.
+    """
+    if code_channels == 1:
+        return _WINDOW_PX
+    side_px = math.isqrt(_WINDOW_CODE_BYTES // (_FLOAT_BYTES * code_channels))
+    return min(max(side_px, _WINDOW_PX), _LARGEST_WINDOW_PX)
 
 
 def _planes(surfaces: Sequence[Surface]) -> Iterator[PlannedPlane]:

@@ -91,7 +91,8 @@ class EncodedImage:
         as fast, once it has compiled them; needs the extra ``napari-deepz[openvino]``.
     tile_px : int, optional
         Largest side of a tile without its halo; by default images up to 1152 × 1152 pixels are
-        not tiled.
+        not tiled, and with generators that encode once, such as the bundled one, up to
+        2176 × 2176.
     budget : Budget, optional
         Limits of memory and scratch space.
 
