@@ -1,25 +1,36 @@
-"""Peak memory of refocusing one image onto 41 planes: python -m benchmarks.memory SIZE_PX"""
+"""Peak memory of refocusing one image: python -m benchmarks.memory SIZE_PX [--published]
+
+41 planes with the bundled model, or one plane with the published network and random weights.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
-import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from napari_deepz import Flat, iter_refocus, load_model
+from napari_deepz.generators.network import DeepZUNet
 
 
 def main() -> None:
     """Print seconds and GiB as JSON."""
-    size_px = int(sys.argv[1])
-    model = load_model()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser.add_argument("size_px", type=int)
+    parser.add_argument("--published", action="store_true")
+    given = parser.parse_args()
+    size_px = given.size_px
+    model, surface = load_model(), Flat(-10, 10, 0.5)
+    if given.published:
+        model, surface = replace(model, network=DeepZUNet().eval()), Flat(3.0)
     image = np.random.default_rng(0).poisson(100, (size_px, size_px)).astype(np.uint16)
     start_s = time.perf_counter()
     planes = iter_refocus(
-        image, Flat(-10, 10, 0.5), model, pixel_size_um=model.spec.pixel_size_um, device="cpu"
+        image, surface, model, pixel_size_um=model.spec.pixel_size_um, device="cpu"
     )
     for _ in planes:
         pass

@@ -43,9 +43,9 @@ def read_timings(path: Path) -> Timings:
     return timings
 
 
-def measure_memory(size_px: int) -> dict[str, float]:
+def measure_memory(size_px: int, *options: str) -> dict[str, float]:
     """Run `memory` in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.memory", str(size_px)]
+    command = [sys.executable, "-m", "benchmarks.memory", str(size_px), *options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -172,6 +172,7 @@ def main() -> None:
     machine = json.loads(source.read_text())["machine_info"]
     timings = read_timings(source)
     memory = [measure_memory(size_px) for size_px in MEMORY_SIZES_PX]
+    published = measure_memory(1024, "--published")
     spec = load_model().spec
     REPORT.write_text(
         f"""# Performance
@@ -206,9 +207,11 @@ How many times faster 41 slices are than 41 runs of the published generator in T
 
 ## Large images
 
-41 planes, float32, one after the other; PyTorch itself takes about 0.4 GiB.
+41 planes with `{spec.name}`, float32, one after the other; PyTorch itself takes about 0.4 GiB.
 
 {memory_table(memory)}
+
+One slice of 1024² with the published generator: {published["peak_gib"]:.2f} GiB.
 
 No GPU was at hand: times on one are not known.
 """
