@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--parts", type=Path, default=ROOT / "runs/embryo", help="folder of these parts"
     )
-    parser.add_argument("--stacks", type=int, default=8, help="simulated stacks in each set")
+    parser.add_argument("--stacks", type=int, default=16, help="simulated stacks in each set")
     parser.add_argument(
         "--real", type=Path, default=ROOT.parent / "shared/data", help="folder of measured stacks"
     )
