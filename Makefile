@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EVERYTHING := $(VENV)/.everything-installed
-UNET := runs/unet-12-2/unet-12/model.json
 TUNED := runs/embryo-63x/embryo-63x/model.json
 MEASURED := ../shared/data
 
@@ -23,15 +22,8 @@ bench: $(EVERYTHING)
 	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
 	$(BIN)/python -m benchmarks.performance runs/bench.json
 
-fidelity: $(EVERYTHING) $(UNET) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
+fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
 	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
-
-# Hours of training: once, and from where it stopped if it did.
-$(UNET): | $(EVERYTHING)
-	test -e runs/unet-12/unet-12/model.json || $(BIN)/napari-deepz train training/unet-12-first.toml \
-		$(if $(wildcard runs/unet-12/checkpoint.pt),--resume)
-	$(BIN)/napari-deepz train training/unet-12.toml \
-		$(if $(wildcard runs/unet-12-2/checkpoint.pt),--resume)
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)

@@ -62,7 +62,10 @@ def published_table(timings: Timings) -> str:
     for runtime in dict.fromkeys(name for name, _ in timings if _is_runtime(name)):
         row = [runtime]
         for size_px in SIZES_PX:
-            timing = timings[runtime, size_px]
+            timing = timings.get((runtime, size_px))
+            if timing is None:
+                row += ["too much memory", "–"]
+                continue
             row.append(f"{timing.median_s:.2f}")
             row.append(f"{timings['TensorFlow', size_px].median_s / timing.median_s:.2f}")
         difference = timings[runtime, SIZES_PX[0]].difference

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--unet",
         type=Path,
-        default=ROOT / "runs/unet-12-2/unet-12",
+        default=ROOT / "benchmarks/models/unet-12",
         help="package of the paper's U-Net, trained on the same data for the same time",
     )
     parser.add_argument(

@@ -123,7 +123,8 @@ def descriptions(networks: Networks) -> list[str]:
     )
     return [
         f"The paper's U-Net: {unets}. Processor time is that of the training run, or of its last "
-        f"part where the model started from another one.{slow}",
+        "part where the model started from another one; "
+        f"[trials.md](trials.md#the-papers-u-net-for-the-same-time) has the sums.{slow}",
         f"{RichardsonLucy.name}: {ITERATIONS} iterations on the one image less its background (its "
         f"{BACKGROUND_PERCENTILE:g}th percentile), with the true PSF of that microscope for the "
         "distance, aberrations included, as if all light came from there; then blurred with the "
