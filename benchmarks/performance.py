@@ -177,12 +177,13 @@ def main() -> None:
     memory = [measure_memory(size_px) for size_px in MEMORY_SIZES_PX]
     published = measure_memory(1024, "--published")
     spec = load_model().spec
+    processor = machine["cpu"].get("brand_raw", machine["machine"])
     REPORT.write_text(
         f"""# Performance
 
-Made by `make bench`, all in one run, on {machine["cpu"]["count"]} cores
-({machine["cpu"].get("brand_raw", machine["machine"])}). Medians; noise of a shared machine is a
-tenth or two, so read the ratios, and the digits behind the first not at all.
+Made by `make bench`, all in one run, on {machine["cpu"]["count"]} cores ({processor}). Medians;
+noise of a shared machine is a tenth or two, so read the ratios, and the digits behind the first not
+at all.
 
 ## What was aimed at
 
@@ -191,16 +192,17 @@ tenth or two, so read the ratios, and the digits behind the first not at all.
 ## The published generator, one slice
 
 77.8 million parameters with random weights, as times do not depend on them. TensorFlow runs the
-published graph; PyTorch is what napari-deepz runs by default, OpenVINO what `--runtime openvino`
-runs, bfloat16 what `--precision bfloat16` adds.
+published graph; PyTorch is what napari-deepz runs by default, with memory that stays with the
+process as in a run of several slices; OpenVINO is what `--runtime openvino` runs, bfloat16 what
+`--precision bfloat16` adds.
 
 {published_table(timings)}
 
 ## The fast generator
 
 `{spec.name}`, version {spec.version}, through `refocus`: checks, normalisation, encoding, decoding
-and the way back to the image's units included. A further surface is asked of an `EncodedImage`;
-every tilted one has another slope.
+and the way back to the image's units included, all slices returned together. A further surface is
+asked of an `EncodedImage`; every tilted one has another slope.
 
 {fast_table(timings)}
 
