@@ -133,6 +133,7 @@ def target_table(timings: Timings, memory: list[dict[str, float]]) -> str:
     """The aims, what was measured, and whether it suffices."""
     tensorflow_s = timings["TensorFlow", 1024].median_s
     peak = {entry["size_px"]: entry["peak_gib"] for entry in memory}
+    pixel_s = {entry["size_px"]: entry["seconds"] / entry["size_px"] ** 2 for entry in memory}
     faster = {
         digits: SLICES * tensorflow_s / timings[f"41 slices, {digits}", 1024].median_s
         for digits in ("float32", "bfloat16")
@@ -163,6 +164,9 @@ def target_table(timings: Timings, memory: list[dict[str, float]]) -> str:
     for size_px, most_gib in ((1024, 1.5), (8192, 4.0)):
         aim = f"Peak memory of {size_px}²: below {most_gib:g} GiB"
         rows.append((aim, f"{peak[size_px]:.2f} GiB", peak[size_px] < most_gib))
+    growth = max(pixel_s.values()) / pixel_s[1024]
+    aim = "Time grows no faster than pixels, from 1024² to 8192²"
+    rows.append((aim, f"up to {growth:.2f} times as long for a pixel", growth <= 1))
     return table(
         ["Aim", "Measured", "Reached"],
         [[aim, found, "yes" if reached else "**no**"] for aim, found, reached in rows],

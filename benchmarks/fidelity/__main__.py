@@ -75,6 +75,7 @@ def at_hand(model: str, unet: Path, published: Path, tuned: Path) -> Networks:
 def write(results: Results, path: Path) -> None:
     """Write the report, and its pictures in the folder `images` beside it."""
     images = path.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
     correlations = {name: scores["correlation"] for name, scores in results.sets.items()}
     draw_correlation(correlations, Z_UM, images / "fidelity-correlation.png")
     for name, pictures in results.galleries.items():

@@ -75,7 +75,7 @@ def draw_gallery(pictures: Gallery, title: str, path: Path) -> None:
     grid[0, 0].plot([left, left + bar_px], [bottom, bottom], color="white", linewidth=2.5)
     grid[0, 0].text(left, bottom - 5, "10 µm", color="white", fontsize=8)
     figure.suptitle(title, fontsize=10)
-    _render(figure).convert("L").save(_ready(path), optimize=True)
+    _render(figure).convert("L").save(path, optimize=True)
 
 
 def _said(name: str) -> str:
@@ -105,7 +105,7 @@ def draw_correlation(sets: dict[str, Table], z_um: tuple[float, ...], path: Path
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
     few = _render(figure).quantize(COLOURS, dither=Image.Dither.NONE)
-    few.save(_ready(path), optimize=True)
+    few.save(path, optimize=True)
 
 
 def _render(figure: Figure) -> Image.Image:
@@ -114,8 +114,3 @@ def _render(figure: Figure) -> Image.Image:
     figure.savefig(buffer, format="png", dpi=DPI)
     with Image.open(buffer) as picture:
         return picture.convert("RGB")
-
-
-def _ready(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
