@@ -80,6 +80,12 @@ class Span:
             weights *= 1 - _rise(centres - self.core_stop, self.ramp_px)
         return weights
 
+    def parts(self) -> tuple[slice, slice, slice]:
+        """Kept pixels before, in and after the stretch that no neighbour contributes to."""
+        first = 0 if self.is_first else min(self.ramp_px, self.output_px)
+        last = max(first, self.output_px - (0 if self.is_last else self.ramp_px))
+        return slice(0, first), slice(first, last), slice(last, self.output_px)
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -149,11 +155,19 @@ class Tile:
         Parameters
         ----------
         canvas : ndarray
-            (Y, X) float32 of the whole image, zero before the first tile; changed in place.
+            (Y, X) float32 of the whole image, zero before the first tile; changed in place, where
+            no neighbour contributes just by a copy.
         output : ndarray
             `output_shape` float32.
         """
-        canvas[self.output] += output * (self.y.weights()[:, None] * self.x.weights()[None, :])
+        part = canvas[self.output]
+        above, rows, below = self.y.parts()
+        left, columns, right = self.x.parts()
+        part[rows, columns] = output[rows, columns]
+        down, across = self.y.weights()[:, None], self.x.weights()
+        every = slice(None)
+        for ys, xs in ((above, every), (below, every), (rows, left), (rows, right)):
+            part[ys, xs] += output[ys, xs] * (down[ys] * across[xs])
 
 
 def tile_image(

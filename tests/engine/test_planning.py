@@ -8,6 +8,7 @@ from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.surfaces import Flat, FromImage, Tilted
+from napari_deepz.tiling import RAMP_PX, ceil_to_multiple
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 MODEL = model_of(AddDistance(code_channels=2))
@@ -38,8 +39,8 @@ def test_a_plan_is_frozen_and_the_same_every_time():
     ("network", "alone_px", "largest_px"),
     [
         (DeepZUNet(base=4), 1024, 1152),
-        (EncodeOnce(base=4, planes=41), 2048, 2176),
-        (EncodeOnce(base=4, planes=81), 1536, 1577),
+        (EncodeOnce(base=4, planes=41), 2048, 2304),
+        (EncodeOnce(base=4, planes=81), 1536, 1704),
     ],
 )
 def test_tiles_only_where_the_image_is_large(network, alone_px, largest_px):
@@ -54,6 +55,26 @@ def test_tiles_only_where_the_image_is_large(network, alone_px, largest_px):
 def test_a_camera_image_of_2048_pixels_stays_encoded():
     one = plan((2048, 2048), model=load_model(), pixel_size_um=0.325)
     assert (one.strategy, len(one.tiles)) == ("hold codes", 1)
+
+
+def test_an_image_of_two_tiles_each_way_has_one_margin_in_each_window():
+    network = EncodeOnce(base=4, planes=41)
+    margin_px = ceil_to_multiple(network.halo_px + RAMP_PX // 2, network.size_multiple)
+    one = plan((2 * (2304 - margin_px),) * 2, model=model_of(network))
+    assert [tile.window_shape for tile in one.tiles] == [(2304, 2304)] * 4
+    assert len(plan((2 * (2304 - margin_px) + 1,) * 2, model=model_of(network)).tiles) == 9
+
+
+def test_an_image_of_4096_pixels_stays_encoded_where_there_is_memory():
+    gib = 1 << 30
+    budgets = [Budget().with_free_memory(free * gib) for free in (1, 6, 13, 100)]
+    assert [budget.code_bytes / gib for budget in budgets] == [1, 1.5, 3.25, 3.25]
+    all_planes, model = [Flat(-10, 10, 0.5)], load_model()
+    strategies = [
+        plan((4096, 4096), all_planes, model, pixel_size_um=0.325, budget=budget).strategy
+        for budget in budgets
+    ]
+    assert strategies == ["spool to disk"] * 2 + ["hold codes"] * 2
 
 
 def test_the_tile_size_can_be_set_and_halved():

@@ -20,8 +20,9 @@ Strategy = Literal["hold codes", "encode again", "spool to memory", "spool to di
 _GIB = 1 << 30
 _FLOAT_BYTES = 4
 _WINDOW_PX = 1152
-_LARGEST_WINDOW_PX = 2176
-_WINDOW_CODE_BYTES = 3 * _GIB // 4
+_LARGEST_WINDOW_PX = 2304
+_WINDOW_CODE_BYTES = 7 * _GIB // 8
+_MOST_CODE_BYTES = 13 * _GIB // 4
 _SMALLEST_DEFAULT_TILE_PX = 256
 _SMALLEST_TILE_PX = 64
 _MOST_RESAMPLED_PIXELS = 1 << 28
@@ -48,6 +49,14 @@ class Budget:
     code_bytes: int = _GIB
     memory_bytes: int = _GIB
     scratch_bytes: int = 32 * _GIB
+
+    def with_free_memory(self, free_bytes: int) -> Budget:
+        """Raise the codes' limit to a quarter of the machine's free memory, to 3.25 GiB at most.
+
+        That is enough for the bundled generator's codes of 4096 x 4096 pixels.
+        """
+        code_bytes = min(free_bytes // 4, _MOST_CODE_BYTES)
+        return replace(self, code_bytes=max(self.code_bytes, code_bytes))
 
     def with_free_scratch(self, free_bytes: int) -> Budget:
         """Lower the scratch file's limit to what is free on the disk."""
@@ -273,7 +282,9 @@ def _tiles(shape: tuple[int, int], model: Model, tile_px: int | None) -> tuple[T
         tile_px = window_px = _window_px(network.code_channels)
         if max(shape) > window_px:
             margin_px = ceil_to_multiple(network.halo_px + RAMP_PX // 2, network.size_multiple)
-            tile_px = max(_SMALLEST_DEFAULT_TILE_PX, window_px - 2 * margin_px)
+            halves = max(shape) <= 2 * (window_px - margin_px)  # Each has one margin only.
+            tile_px = window_px - (1 if halves else 2) * margin_px
+            tile_px = max(_SMALLEST_DEFAULT_TILE_PX, tile_px)
     elif tile_px < 1:
         raise ValueError(f"The tile size must be a positive number of pixels, not {tile_px}.")
     return tile_image(

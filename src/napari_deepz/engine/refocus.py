@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import ArrayLike, NDArray
 
@@ -92,9 +93,10 @@ class EncodedImage:
     tile_px : int, optional
         Largest side of a tile without its halo; by default images up to 1152 × 1152 pixels are
         not tiled, and with generators that encode once, such as the bundled one, up to
-        2176 × 2176.
+        2304 × 2304.
     budget : Budget, optional
-        Limits of memory and scratch space.
+        Limits of memory and scratch space; where None, encoded tiles may take a quarter of the
+        memory that is free now, from 1 to 3.25 GiB.
 
     Raises
     ------
@@ -124,7 +126,8 @@ class EncodedImage:
             tile_px,
         )
         self._pixel_size_um = pixel_size_um
-        self._budget = budget or Budget()
+        free_bytes = psutil.virtual_memory().available
+        self._budget = budget or Budget().with_free_memory(free_bytes)
 
     @property
     def is_ready(self) -> bool:
