@@ -22,7 +22,7 @@ from napari_deepz.jobs import Cancelled
 from napari_deepz.training import run
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
-from napari_deepz.training.loop import learning_rate, masked_error, train
+from napari_deepz.training.loop import learning_rate, masked_error, plane_weights, train
 from napari_deepz.training.run import run_training
 from tests.conftest import tiny_spec
 
@@ -162,6 +162,22 @@ def test_loss_counts_known_planes_only():
     known = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
     assert masked_error(predicted, target, known).item() == 3.0
     assert masked_error(predicted, target, known, focus_weight=2).item() == 3.0 * 7
+
+
+def test_planes_count_alike_however_few_stacks_have_them_and_the_outermost_more():
+    errors = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0, 8, 0, 0], [0, 0, 0, 0, 1]])
+    known = torch.ones(3, 5, 1, 1)
+    known[:2, 4] = 0
+    predicted = errors[:, :, None, None].expand(-1, -1, 4, 4)
+    weights = torch.tensor([3.0, 2, 1, 2, 3])
+    assert torch.equal(plane_weights(5), weights)
+    expected = (3 * 1 / 3 + 1 * 8 / 3 + 3 * 1 / 1) / weights.sum()
+    error = masked_error(predicted, torch.zeros_like(predicted), known)
+    torch.testing.assert_close(error, expected)
+    known[:, 4] = 0
+    error = masked_error(predicted, torch.zeros_like(predicted), known)
+    torch.testing.assert_close(error, (3 * 1 / 3 + 1 * 8 / 3) / weights[:4].sum())
+    assert torch.equal(plane_weights(1), torch.ones(1))
 
 
 def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path):

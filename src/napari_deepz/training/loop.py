@@ -38,6 +38,9 @@ from napari_deepz.training.state import (
 VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
 """Shares of the axial range at which a run is validated."""
 
+END_WEIGHTS = (3.0, 2.0)
+"""Weights in the loss of the outermost planes, from the end inwards."""
+
 
 def train(
     config: TrainConfig,
@@ -274,12 +277,15 @@ def predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
 def masked_error(
     predicted: Tensor, target: Tensor, known: Tensor, focus_weight: float = 0.0
 ) -> Tensor:
-    """Mean absolute error over the planes that the stack has, heavier where the target is bright.
+    """Mean absolute error over the planes that the stacks have, heavier where they are bright.
+
+    Every plane counts alike, however few of the stacks have it, but those at both ends of the
+    range more: they have neighbours on one side only, and are the hardest.
 
     Parameters
     ----------
     predicted, target : Tensor
-        (N, P, Y, X).
+        (N, P, Y, X), the planes in the order of their distance.
     known : Tensor
         (N, P, 1, 1), one or zero.
     focus_weight : float
@@ -287,8 +293,19 @@ def masked_error(
         covers few of a stack's pixels.
     """
     error = (predicted - target).abs() * (1 + focus_weight * target.abs())
-    per_plane = error.mean(dim=(2, 3), keepdim=True)
-    return (per_plane * known).sum() / known.sum().clamp(min=1)
+    per_plane = (error.mean(dim=(2, 3), keepdim=True) * known).sum(dim=0).flatten()
+    samples = known.sum(dim=0).flatten()
+    weights = plane_weights(len(samples)).to(error) * (samples > 0)
+    return (weights * per_plane / samples.clamp(min=1)).sum() / weights.sum().clamp(min=1)
+
+
+def plane_weights(planes: int) -> Tensor:
+    """Weights (P,) of planes in the loss: one, but for `END_WEIGHTS` at both ends."""
+    weights = torch.ones(planes)
+    if planes > 2 * len(END_WEIGHTS):
+        ends = torch.tensor(END_WEIGHTS)
+        weights[: len(ends)], weights[-len(ends) :] = ends, ends.flip(0)
+    return weights
 
 
 def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, Any]]) -> Path:
