@@ -57,7 +57,10 @@ class Intensity:
 
     def invert(self, values: Pixels) -> Pixels:
         """Bring normalised values back to the image's units; a float32 array or tensor."""
-        restored: Pixels = abs(values) * values if self.method == "signed-sqrt" else values * 1.0
+        root = self.method == "signed-sqrt"
+        restored: Pixels = abs(values) if root else values * 1.0
+        if root:
+            restored *= values
         restored *= self.gain
         restored += self.offset
         return restored
