@@ -100,7 +100,7 @@ def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
     image = torch.rand(1, 1, 32, 48)
     with torch.inference_mode():
         courses = (network.encode(image) - image)[0].flatten(1)
-    assert torch.linalg.matrix_rank(courses.double(), rtol=1e-5) == 3
+    assert torch.linalg.matrix_rank(courses.double(), rtol=1e-4) == 3
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 528, 64), (2, 1, 264, 48), (1, 1, 128, 64), (1, 1, 8, 8)])

@@ -85,7 +85,9 @@ class ZBasis(FoldedUNet):
             strip = slice(first * width, last * width)
             weights = self._weights(squeezed, image, first, last).flatten(2)
             for sample, pixels, into in zip(weights, image.flatten(2), planes, strict=True):
-                torch.add(basis @ sample, pixels[:, strip], out=into[:, strip])
+                torch.addmm(
+                    pixels[:, strip].expand(self.planes, -1), basis, sample, out=into[:, strip]
+                )
         return planes.view(len(image), self.planes, height, width)
 
     def _weights(self, squeezed: Tensor, image: Tensor, first: int, last: int) -> Tensor:
