@@ -95,7 +95,7 @@ def test_untrained_encode_once_returns_the_unrefocused_image():
 
 
 def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     network = ZBasis(base=4, levels=2, functions=3, planes=9).eval()
     image = torch.rand(1, 1, 32, 48)
     with torch.inference_mode():
