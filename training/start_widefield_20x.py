@@ -1,4 +1,4 @@
-"""Make the model that training/widefield-20x.toml starts from; run from the repository's root.
+"""Make the model that training/widefield-20x-first.toml starts from; run from the repository's root.
 
 The U-Net of the first bundled model, its deepest level narrowed to the channels that carry most,
 under a new head with random weights.
@@ -22,7 +22,7 @@ DEEPEST = "down.3"
 def main() -> None:
     """Write the package."""
     torch.manual_seed(0)
-    spec = read_config(Path("training/widefield-20x.toml")).model
+    spec = read_config(Path("training/widefield-20x-first.toml")).model
     network = spec.build()
     first = load_model("widefield-20x-0.75").network.state_dict()
     wanted = network.state_dict()
