@@ -1,4 +1,4 @@
-"""Make the model that training/widefield-20x-first.toml starts from; run from the repository's root.
+"""Make the model that training/widefield-20x-first.toml starts from; run from the repository root.
 
 The U-Net of the first bundled model, its deepest level narrowed to the channels that carry most,
 under a new head with random weights.
