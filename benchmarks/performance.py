@@ -68,8 +68,7 @@ def published_table(timings: Timings) -> str:
                 continue
             row.append(f"{timing.median_s:.2f}")
             row.append(f"{timings['TensorFlow', size_px].median_s / timing.median_s:.2f}")
-        difference = timings[runtime, SIZES_PX[0]].difference
-        row.append("other weights" if difference is None else f"{difference:.0e}")
+        row.append(worst_difference(timings, runtime) or "other weights")
         rows.append(row)
     sizes = [
         text for size_px in SIZES_PX for text in (f"{size_px}² (s)", "times TensorFlow's speed")
@@ -79,6 +78,13 @@ def published_table(timings: Timings) -> str:
 
 def _is_runtime(name: str) -> bool:
     return name.split(", ")[0] in ("TensorFlow", "PyTorch", "ONNX Runtime", "OpenVINO")
+
+
+def worst_difference(timings: Timings, what: str) -> str:
+    """Largest difference at any size; nothing where it was not measured."""
+    found = [timing.difference for (name, _), timing in timings.items() if name == what]
+    known = [difference for difference in found if difference is not None]
+    return f"{max(known):.1e}" if known else ""
 
 
 def fast_table(timings: Timings) -> str:
@@ -92,7 +98,7 @@ def fast_table(timings: Timings) -> str:
             [
                 what,
                 *(f"{1e3 * cell.median_s:.1f} (worst {1e3 * cell.worst_s:.1f})" for cell in cells),
-                "" if cells[0].difference is None else f"{cells[0].difference:.0e}",
+                worst_difference(timings, what),
             ]
         )
     return table(
@@ -214,7 +220,9 @@ process as in a run of several slices; OpenVINO is what `--runtime openvino` run
 
 `{spec.name}`, version {spec.version}, through `refocus`: checks, normalisation, encoding, decoding
 and the way back to the image's units included, all slices returned together. A further surface is
-asked of an `EncodedImage`; every tilted one has another slope.
+asked of an `EncodedImage`; every tilted one has another slope. The difference is that of the worst
+pixel at any size, on an image of nothing but noise, whose range is small: a hard case. On
+the sample of a worm it stays below 1e-2 (`tests/engine/test_encoded_image.py`).
 
 {fast_table(timings)}
 

@@ -86,7 +86,8 @@ class EncodedImage:
         As for `choose_device`.
     precision : {"float32", "bfloat16"}, optional
         "bfloat16" computes convolutions with fewer digits, about twice as fast on processors that
-        have instructions for it; the result differs by about 1 % of its range at most.
+        have instructions for it; the result differs by about 1 % of its range at most,
+        where the image is more than noise.
     runtime : {"pytorch", "openvino"}, optional
         "openvino" computes models of the published U-Net on the CPU, with "bfloat16" up to twice
         as fast, once it has compiled them; needs the extra ``napari-deepz[openvino]``.
