@@ -28,13 +28,10 @@ PAGE_BYTES = 4096
 def main() -> None:
     """Print seconds and GiB as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
-    parser.add_argument("size_px", type=int, help="0: how long new memory itself takes")
+    parser.add_argument("size_px", type=int)
     parser.add_argument("--published", action="store_true")
     given = parser.parse_args()
     size_px = given.size_px
-    if not size_px:
-        print(json.dumps({"gib_s": new_gib_s()}))
-        return
     model, surface = load_model(), Flat(-10, 10, 0.5)
     if given.published:
         model, surface = replace(model, network=DeepZUNet().eval()), Flat(3.0)

@@ -57,10 +57,12 @@ class Intensity:
 
     def invert(self, values: Pixels) -> Pixels:
         """Bring normalised values back to the image's units; a float32 array or tensor."""
-        root = self.method == "signed-sqrt"
-        restored: Pixels = abs(values) if root else values * 1.0
-        if root:
+        restored: Pixels
+        if self.method == "signed-sqrt":
+            restored = abs(values)
             restored *= values
+        else:
+            restored = values * 1.0
         restored *= self.gain
         restored += self.offset
         return restored

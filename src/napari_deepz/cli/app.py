@@ -33,7 +33,10 @@ RuntimeName = Annotated[
     ),
 ]
 PrecisionName = Annotated[
-    str, typer.Option("--precision", help="float32, or bfloat16: faster, within 1 % of the range.")
+    str,
+    typer.Option(
+        "--precision", help="float32, or bfloat16: faster, within about 1 % of the range."
+    ),
 ]
 
 
