@@ -12,7 +12,10 @@ import pytest
 import napari_deepz
 
 ROOT = Path(napari_deepz.__file__).parent
-VALUES = {"images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs", "samples"}
+VALUES = {
+    *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs"),
+    "samples",
+}
 ALLOWED = {
     **dict.fromkeys(VALUES, VALUES),
     "generators": VALUES,

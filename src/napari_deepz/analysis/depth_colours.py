@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.provenance import Provenance
 
 COLOURS = "turbo"
@@ -115,16 +115,8 @@ def write_depth_coded_projection(
     projection = depth_coded_projection(planes, z_um, limits=limits)
     figure, dpi = _drawn(projection, z_um, pixel_size_um, caption)
     text = {"Description": provenance.describe(), RECORD_KEY: provenance.to_json()}
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
+    with written_beside(path) as beside:
         figure.savefig(beside, dpi=dpi, format="png", metadata=text)
-        beside.replace(path)
-    except OSError as error:
-        raise OSError(
-            f"'{path.name}' could not be written, nothing is left of it: {error.strerror or error}."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _drawn(

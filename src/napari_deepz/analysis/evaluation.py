@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.refocus import iter_refocus
 from napari_deepz.generators.package import Model
 from napari_deepz.jobs import Progress, StopCondition
@@ -94,7 +95,10 @@ class Evaluation:
         """Save the scores, a line per plane and a pair of columns per measure."""
         names = [field.name for field in fields(Scores)]
         header = [f"{name}_{which}" for name in names for which in ("refocused", "unrefocused")]
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with (
+            written_beside(path) as beside,
+            beside.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["plane", "z_um", "in_range", *header])
             for depth in self.depths:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_deepz.analysis.evaluation import Evaluation
+from napari_deepz.atomic_files import written_beside
 
 _MEASURES = {
     "rmse": "RMSE (intensity units)",
@@ -40,7 +41,8 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     figure.suptitle(
         f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}", fontsize=11
     )
-    figure.savefig(path, dpi=110)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=110, format="png")
 
 
 def plot_overview(
@@ -107,4 +109,5 @@ def plot_overview(
         show(row.add_subplot(grid[0, len(shown)]), on_plane, "on the tilted plane")
         section(row.add_subplot(grid[1, :]), stack)
     figure.suptitle(title, fontsize=12)
-    figure.savefig(path, dpi=110)
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=110, format="png")

@@ -21,6 +21,7 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialise_weights
 from torch import Tensor
 
+from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.errors import ModelError, quoted
@@ -302,13 +303,11 @@ def new_package(target: Path) -> Iterator[Path]:
 
 
 def _save(folder: Path, spec: ModelSpec, network_file: str, data: bytes, test: StoredTest) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / network_file, data)
-    _replace(folder / TEST_FILE, serialise_test(test))
-    _replace(folder / SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_name(path.name + ".partial")
-    beside.write_bytes(data)
-    beside.replace(path)
+    made_folder(folder)
+    for name, content in (
+        (network_file, data),
+        (TEST_FILE, serialise_test(test)),
+        (SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode()),
+    ):
+        with written_beside(folder / name) as beside:
+            beside.write_bytes(content)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_deepz.io.replacing import written_beside
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.provenance import Provenance
 
 Frame = NDArray[np.uint8]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ome_tiff import write_ome_tiff
 from napari_deepz.io.ome_zarr import write_ome_zarr, zarr_package
@@ -90,16 +90,8 @@ def write_stack(
     _require_usable(path)
     _require_room(path, layout)
     write = write_ome_zarr if _is_zarr(path) else write_ome_tiff
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        write(temporary, _checked(planes, layout, path.name), layout, provenance)
-        _put_in_place(temporary, path)
-    except OSError as error:
-        raise OSError(
-            f"'{path.name}' could not be written, nothing is left of it: {error.strerror or error}."
-        ) from error
-    finally:
-        _remove(temporary)
+    with written_beside(path) as beside:
+        write(beside, _checked(planes, layout, path.name), layout, provenance)
 
 
 def _is_zarr(path: Path) -> bool:
@@ -158,24 +150,3 @@ def _checked(planes: Iterable[_Plane], layout: StackLayout, name: str) -> Iterat
         del plane
     if next(source, None) is not None:
         raise ValueError(f"'{name}' was not written: more than {layout.count} planes were made.")
-
-
-def _put_in_place(temporary: Path, path: Path) -> None:
-    if not path.is_dir():
-        os.replace(temporary, path)
-        return
-    former = path.with_name(f".{uuid.uuid4().hex}.part")
-    path.rename(former)
-    try:
-        temporary.rename(path)
-    except BaseException:
-        former.rename(path)
-        raise
-    _remove(former)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import tifffile
 
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.surfaces.base import Surface
 from napari_deepz.surfaces.image import IMAGE_SUFFIXES, FromImage
 from napari_deepz.surfaces.path import AlongPath
@@ -42,6 +43,8 @@ def save_surface(surface: Surface, path: str | Path) -> None:
     ------
     ValueError
         If the name does not end in .json.
+    OSError
+        If a file cannot be written; one sentence.
     """
     path = Path(path)
     if path.suffix.lower() != ".json":
@@ -49,7 +52,10 @@ def save_surface(surface: Surface, path: str | Path) -> None:
     settings = surface.model_dump(mode="json")
     if isinstance(surface, FromImage):
         settings["source"] = _stored_image(surface, path)
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with written_beside(path) as beside:
+        beside.write_text(
+            json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def load_surface(path: str | Path) -> Surface:
@@ -124,7 +130,8 @@ def _stored_image(surface: FromImage, json_path: Path) -> str:
     folder = json_path.parent.resolve()
     if surface.source is None:
         image_path = folder / f"{json_path.stem}.dpm.tif"
-        tifffile.imwrite(image_path, surface.depths_um, photometric="minisblack")
+        with written_beside(image_path) as beside:
+            tifffile.imwrite(beside, surface.depths_um, photometric="minisblack")
         return image_path.name
     image_path = surface.source.resolve()
     if image_path.is_relative_to(folder):

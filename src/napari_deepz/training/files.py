@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, StopCondition
 from napari_deepz.provenance import Provenance
@@ -78,7 +79,7 @@ def write_simulated(
         )
     settings = StackSettings(size_px=size_px, half_range_um=half_range_um, z_step_um=z_step_um)
     chosen = cast("tuple[Kind, ...]", tuple(kinds or KINDS))
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     stacks = simulate(count, seed, settings, kinds=chosen, tilt_span_um=tilt_span_um)
     for number in range(count):
         if should_stop is not None and should_stop():
@@ -114,5 +115,5 @@ def _write(path: Path, stack: SimulatedStack, settings: StackSettings, command: 
         "aberrations_waves": asdict(stack.aberrations),
         "centres_z_um_y_px_x_px": stack.centres.round(4).tolist(),
     }
-    beside = path.with_name(path.name.removesuffix(".ome.tif") + ".json")
-    beside.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    with written_beside(path.with_name(path.name.removesuffix(".ome.tif") + ".json")) as beside:
+        beside.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.optics import Optics
 from napari_deepz.training.config import BreadthConfig, DataConfig
@@ -97,15 +97,10 @@ def _is_complete(folder: Path, count: int) -> bool:
 
 
 def _keep(folder: Path, index: int, stack: FocalStack) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     for part in _PARTS:
-        # Another run may be keeping the same stacks at the same time.
-        beside = folder / f".partial-{os.getpid()}-{_name(index, part)}"
-        try:
-            np.save(beside, getattr(stack, part))
-            beside.replace(folder / _name(index, part))
-        finally:
-            beside.unlink(missing_ok=True)
+        with written_beside(folder / _name(index, part)) as beside, beside.open("wb") as file:
+            np.save(file, getattr(stack, part))
 
 
 def _kept(folder: Path, index: int, z_step_um: float) -> FocalStack:

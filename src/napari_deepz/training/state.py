@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.generators.base import Generator
 from napari_deepz.jobs import Progress
 from napari_deepz.training.adversary import Adversary
@@ -48,22 +49,18 @@ def _is_same_run(saved: str, config: TrainConfig) -> bool:
 
 def save_state(config: TrainConfig, state: TrainingState) -> None:
     """Write a checkpoint, all of it or nothing."""
-    path = config.output / CHECKPOINT
-    beside = path.with_name(path.name + ".partial")
-    torch.save(
-        {
-            "config": _fingerprint(config),
-            "network": state.network.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            "step": state.step,
-            "seconds": state.seconds,
-            "processor_s": state.processor_s,
-            "adversary": None if state.adversary is None else state.adversary.state(),
-            "losses": state.losses,
-        },
-        beside,
-    )
-    beside.replace(path)
+    saved = {
+        "config": _fingerprint(config),
+        "network": state.network.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "step": state.step,
+        "seconds": state.seconds,
+        "processor_s": state.processor_s,
+        "adversary": None if state.adversary is None else state.adversary.state(),
+        "losses": state.losses,
+    }
+    with written_beside(config.output / CHECKPOINT) as beside:
+        torch.save(saved, beside)
 
 
 def restore_state(config: TrainConfig, state: TrainingState) -> None:

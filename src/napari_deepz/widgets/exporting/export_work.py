@@ -18,8 +18,8 @@ from napari_deepz.analysis.focus_sweep import (
     sweep_palette,
     sweep_speed,
 )
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.movie import write_movie
-from napari_deepz.io.replacing import written_beside
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.provenance import Provenance
@@ -180,12 +180,9 @@ def _warning(request: ExportRequest) -> str:
 def _write_surface_and_record(request: ExportRequest) -> None:
     """The file of a surface has no room for its provenance, which gets one of its own."""
     surface = _kept_in_file(request, request.path)
-    with (
-        written_beside(request.path.with_suffix(".provenance.json")) as record_file,
-        written_beside(request.path) as surface_file,
-    ):
-        save_surface(surface, surface_file)
+    with written_beside(request.path.with_suffix(".provenance.json")) as record_file:
         record_file.write_text(request.provenance.to_json() + "\n", encoding="utf-8")
+        save_surface(surface, request.path)
 
 
 def write_surface(request: ExportRequest, path: Path) -> None:
@@ -196,9 +193,7 @@ def write_surface(request: ExportRequest, path: Path) -> None:
     OSError
         If a file cannot be written; one sentence.
     """
-    surface = _kept_in_file(request, path)
-    with written_beside(path) as beside:
-        save_surface(surface, beside)
+    save_surface(_kept_in_file(request, path), path)
 
 
 def _kept_in_file(request: ExportRequest, path: Path) -> Surface:

@@ -1,0 +1,200 @@
+"""Files and folders that are complete or not there at all, and what killed runs leave of them."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import platform
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+_NAME = re.compile(
+    r"\.deepz-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}"
+    r"\.(?:part|former-(?P<replaced>.+))",
+    re.DOTALL,
+)
+_ABANDONED_S = 24 * 3600
+_START_TOLERANCE_S = 60  # The clock may be set meanwhile.
+_AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
+
+_REMEDIES = {
+    errno.ENOSPC: "make room or choose another folder",
+    errno.EDQUOT: "make room or choose another folder",
+    errno.EACCES: "choose another folder",
+    errno.EPERM: "choose another folder",
+    errno.EROFS: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+class WriteError(OSError):
+    """A file could not be written; the message is one sentence for the user."""
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a name to write a file or folder to, which becomes `path` when all went well.
+
+    The name lies in the same folder and ends with .part. After a failure or a cancellation nothing
+    is left under it, and what was called `path` before is still there, unchanged; there is no
+    moment at which neither is there where the system can exchange folders (Linux, macOS). What a
+    killed process leaves is cleared when another one first writes into the same folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder; where it is a link, what that leads to.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no folder to write into; one sentence.
+    WriteError
+        If writing fails; one sentence.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_symlink():
+        raise WriteError(f"'{path}' is a link that leads in a circle: choose another name.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder '{target.parent}' to write '{path.name}' into."
+        )
+    _clear_once(target.parent.absolute())
+    beside = target.with_name(f"{_own_name()}.part")
+    try:
+        yield beside
+        _put_in_place(beside, target)
+    except (WriteError, FileNotFoundError):
+        raise
+    except OSError as error:
+        raise WriteError(
+            f"'{path.name}' could not be written, nothing is left of it: {reason_of(error)}."
+        ) from error
+    finally:
+        _remove(beside)
+
+
+def made_folder(path: Path) -> Path:
+    """Make a folder for results, and those above it, where it is not there yet.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be made, or a file has its name; one sentence.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise WriteError(f"'{path}' cannot be a folder: a file is in its place.") from error
+    except OSError as error:
+        raise WriteError(f"The folder '{path}' cannot be made: {reason_of(error)}.") from error
+    return path
+
+
+def reason_of(error: OSError) -> str:
+    """Say why writing failed, and what to do where that is known; no full stop."""
+    what = (error.strerror or str(error)).rstrip(".")
+    remedy = _REMEDIES.get(error.errno or 0)
+    return what if remedy is None else f"{what}; {remedy}"
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what killed processes have left in a folder, and undo what they had half replaced.
+
+    What belongs to a process that is still running stays, and so does what another computer has
+    changed within a day: whether its process still runs cannot be known.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _NAME.fullmatch(entry.name)
+            if found is None or _may_be_in_use(found, Path(entry.path)):
+                continue
+            left = Path(entry.path)
+            replaced = found["replaced"]
+            if replaced is not None and not (left.parent / replaced).exists():
+                left.rename(left.parent / replaced)
+            else:
+                _remove(left)
+
+
+_clear_once = cache(clear_leftovers)
+
+
+def _put_in_place(beside: Path, target: Path) -> None:
+    if not target.is_dir():
+        os.replace(beside, target)
+        return
+    if _exchanged(beside, target):
+        return
+    former = target.with_name(f"{_own_name()}.former-{target.name}")
+    target.rename(former)
+    try:
+        beside.rename(target)
+    except BaseException:
+        former.rename(target)
+        raise
+    _remove(former)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two folders exchange their names at once; False where the system cannot."""
+    names, system = (os.fsencode(one), os.fsencode(other)), platform.system()
+    try:
+        if system == "Linux":
+            here = _AT_FDCWD
+            failed = ctypes.CDLL(None).renameat2(here, names[0], here, names[1], _RENAME_EXCHANGE)
+        elif system == "Darwin":
+            failed = ctypes.CDLL(None).renamex_np(*names, _RENAME_SWAP)
+        else:
+            return False
+    except AttributeError:  # An old C library.
+        return False
+    return not failed
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _own_name() -> str:
+    return (
+        f".deepz-{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}"
+        f"-{uuid.uuid4().hex[:8]}"
+    )
+
+
+@cache
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _may_be_in_use(found: re.Match[str], path: Path) -> bool:
+    if found["host"] != _host():
+        return time.time() - _last_change_s(path) < _ABANDONED_S
+    try:
+        running_since: float = psutil.Process(int(found["pid"])).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+    return bool(abs(running_since - int(found["started"])) < _START_TOLERANCE_S)
+
+
+def _last_change_s(path: Path) -> float:
+    """When a file, or anything in a folder, was changed."""
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return max(float(entry.lstat().st_mtime) for entry in (path, *inside))

@@ -1,0 +1,231 @@
+"""A file or folder is complete or not there, whatever happens, and nothing else stays behind."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from napari_deepz import atomic_files
+from napari_deepz.atomic_files import (
+    WriteError,
+    clear_leftovers,
+    made_folder,
+    reason_of,
+    written_beside,
+)
+
+_WRITES_AND_WAITS = """
+import sys, time
+from pathlib import Path
+from napari_deepz.atomic_files import written_beside
+with written_beside(Path(sys.argv[1])) as beside:
+    beside.mkdir() if sys.argv[2] == "folder" else beside.write_bytes(b"half")
+    if sys.argv[2] == "folder":
+        (beside / "chunk").write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+_UNIX_ONLY = pytest.mark.skipif(os.name == "nt", reason="Unix alone kills a process at once")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write(path: Path, text: str = "new") -> None:
+    with written_beside(path) as beside:
+        beside.write_text(text)
+
+
+def write_folder(path: Path, text: str) -> None:
+    with written_beside(path) as beside:
+        beside.mkdir()
+        (beside / "part").write_text(text)
+
+
+@pytest.fixture
+def killed(tmp_path: Path):
+    """Start to write, and kill the process in the middle."""
+
+    def run(kind: str) -> Path:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _WRITES_AND_WAITS, str(tmp_path / "result"), kind],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        with process, process.stdout:
+            assert process.stdout.readline() == b"writing\n"
+            (left,) = tmp_path.iterdir()
+            clear_leftovers(tmp_path)
+            assert names(tmp_path) == [left.name], "what is being written stays"
+            process.send_signal(signal.SIGKILL)
+        return left
+
+    return run
+
+
+@_UNIX_ONLY
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_leaves_is_gone_when_the_next_one_writes(killed, tmp_path, kind):
+    assert killed(kind).exists()
+    code = (
+        "import sys; from pathlib import Path; from napari_deepz.atomic_files import "
+        "written_beside\nwith written_beside(Path(sys.argv[1])) as p: p.write_text('whole')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "other")], check=True)
+    assert names(tmp_path) == ["other"]
+
+
+def _leftover(folder: Path, host: str, pid: int, started: int, end: str = ".part") -> Path:
+    path = folder / f".deepz-{host}-{pid}-{started}-0123abcd{end}"
+    path.write_text("half")
+    return path
+
+
+def _own_host(folder: Path) -> str:
+    with written_beside(folder / "x") as beside:
+        beside.write_text("")
+        found = re.match(r"\.deepz-([0-9a-f]{8})-", beside.name)
+    (folder / "x").unlink()
+    assert found is not None
+    return found[1]
+
+
+def test_a_number_that_another_process_has_got_since_does_not_protect(tmp_path: Path):
+    me = psutil.Process()
+    host, started = _own_host(tmp_path), int(me.create_time())
+    mine = _leftover(tmp_path, host, me.pid, started)
+    older = _leftover(tmp_path, host, me.pid, started - 1000)
+    clear_leftovers(tmp_path)
+    assert mine.exists()
+    assert not older.exists()
+
+
+def test_another_computer_has_a_day(tmp_path: Path):
+    fresh = _leftover(tmp_path, "00000000", 1, 1)
+    old = _leftover(tmp_path, "00000001", 1, 1)
+    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    clear_leftovers(tmp_path)
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_nothing_else_is_ever_cleared(tmp_path: Path):
+    others = [".deepz", ".deepz-notes.part", ".hidden.part", "deepz-00000000-1-1-0123abcd.part"]
+    for name in others:
+        (tmp_path / name).write_text("theirs")
+        os.utime(tmp_path / name, (0, 0))
+    clear_leftovers(tmp_path)
+    assert names(tmp_path) == sorted(others)
+    clear_leftovers(tmp_path / "nowhere")
+
+
+def test_a_folder_that_a_kill_left_without_its_name_gets_it_back(tmp_path: Path):
+    """Between two renames, where the system cannot exchange folders."""
+    former = _leftover(tmp_path, _own_host(tmp_path), 2**22 + 1, 1, ".former-my stack.ome.zarr")
+    clear_leftovers(tmp_path)
+    assert names(tmp_path) == ["my stack.ome.zarr"]
+    assert (tmp_path / "my stack.ome.zarr").read_text() == "half"
+    former.write_text("older")
+    clear_leftovers(tmp_path)
+    assert (tmp_path / "my stack.ome.zarr").read_text() == "half"
+    assert not former.exists()
+
+
+@pytest.mark.parametrize("system", [platform.system(), "Windows"])
+def test_a_folder_is_replaced_as_a_whole(tmp_path, monkeypatch, system):
+    monkeypatch.setattr(platform, "system", lambda: system)
+    write_folder(tmp_path / "stack", "old")
+    write_folder(tmp_path / "stack", "new")
+    assert (tmp_path / "stack" / "part").read_text() == "new"
+    assert names(tmp_path) == ["stack"]
+
+
+@pytest.mark.skipif(platform.system() not in ("Linux", "Darwin"), reason="Cannot exchange folders")
+def test_a_folder_keeps_its_name_while_it_is_replaced(tmp_path, monkeypatch):
+    """The moment that a kill would have to hit: nothing is ever renamed away."""
+    write_folder(tmp_path / "stack", "old")
+    renamed: list[object] = []
+    monkeypatch.setattr(os, "rename", lambda *both: renamed.append(both))
+    write_folder(tmp_path / "stack", "new")
+    assert renamed == []
+    assert (tmp_path / "stack" / "part").read_text() == "new"
+
+
+def test_a_failure_keeps_what_was_there(tmp_path: Path):
+    write(tmp_path / "a", "old")
+
+    def write_half() -> None:
+        with written_beside(tmp_path / "a") as beside:
+            beside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+@_UNIX_ONLY
+def test_a_link_is_followed(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk" / "real")
+    write(link)
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "real").read_text() == "new"
+    assert names(tmp_path / "disk") == ["real"]
+    link.unlink()
+    link.symlink_to(tmp_path / "gone" / "real")
+    with pytest.raises(FileNotFoundError, match=r"There is no folder '.*gone' to write 'link' int"):
+        write(link)
+    link.unlink()
+    link.symlink_to(link)
+    with pytest.raises(WriteError, match="leads in a circle"):
+        write(link)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (28, "No space left on device; make room or choose another folder"),
+        (13, "Permission denied; choose another folder"),
+        (5, "Input/output error"),
+    ],
+)
+def test_the_reason_says_what_to_do(tmp_path: Path, number: int, said: str):
+    error = OSError(number, os.strerror(number))
+    assert reason_of(error) == said
+    with (
+        pytest.raises(WriteError, match=f"'a' could not be written, nothing is left of it: {said}"),
+        written_beside(tmp_path / "a"),
+    ):
+        raise error
+
+
+def test_a_folder_for_results(tmp_path: Path):
+    assert made_folder(tmp_path / "a" / "b").is_dir()
+    assert made_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("")
+    for inside in ("file", "file/below"):
+        with pytest.raises(WriteError, match="a file is in its place"):
+            made_folder(tmp_path / inside)
+
+
+def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    atomic_files._clear_once.cache_clear()
+    seen = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: seen.append(path) or scandir(path))
+    for name in ("a", "b", "c"):
+        write(tmp_path / name)
+    assert seen == [tmp_path]
