@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import psutil
@@ -183,8 +184,8 @@ def test_a_file_that_is_gone_is_made_again(tmp_path: Path, quick: None, name: st
 def test_a_write_that_fails_leaves_nothing(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ):
-    def full(path: Path, _: object) -> None:
-        path.write_bytes(b"some of it")
+    def full(file: IO[bytes], _: object) -> None:
+        file.write(b"some of it")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(np, "save", full)
@@ -199,8 +200,8 @@ def test_two_runs_may_keep_the_same_stacks_at_once(
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     save = np.save
 
-    def save_and_be_overtaken(path: Path, pixels: np.ndarray) -> None:
-        save(path, pixels)
+    def save_and_be_overtaken(file: IO[bytes], pixels: np.ndarray) -> None:
+        save(file, pixels)
         monkeypatch.setattr(np, "save", save)
         with monkeypatch.context() as other_process:
             other_process.setattr(os, "getpid", lambda: 1)
