@@ -18,7 +18,7 @@ class ImageFileError(ValueError):
 
 
 class ImageReadWarning(UserWarning):
-    """A file holds more than what was read."""
+    """What the user must know about an image that was read: what was left out, or not believed."""
 
 
 class PixelArray(Protocol):
@@ -57,6 +57,11 @@ class ImageSeries:
         Time between neighbouring time points in seconds; None when unknown.
     name : str, optional
         How messages call this image.
+    channel_names : tuple of str, optional
+        One for each channel; empty when unknown.
+    pixel_size_problem : str or None, optional
+        Why the pixel size that the file states cannot be believed, a clause without a full stop:
+        then `pixel_size_um` is None, and must be asked for rather than assumed.
 
     Raises
     ------
@@ -70,6 +75,8 @@ class ImageSeries:
     z_step_um: float | None
     t_step_s: float | None = None
     name: str = "image"
+    channel_names: tuple[str, ...] = ()
+    pixel_size_problem: str | None = None
 
     def __post_init__(self) -> None:
         in_order = "".join(axis for axis in AXIS_ORDER if axis in self.axes)
@@ -89,6 +96,11 @@ class ImageSeries:
             raise ValueError(
                 f"The pixels of '{self.name}' are of type {self.data.dtype}: only integers and "
                 "floating point numbers can be used."
+            )
+        if self.channel_names and len(self.channel_names) != self.size("C"):
+            raise ValueError(
+                f"'{self.name}' has {self.size('C')} channels, but {len(self.channel_names)} names "
+                "for them."
             )
         for field, unit in (("pixel_size_um", "µm"), ("z_step_um", "µm"), ("t_step_s", "s")):
             value = getattr(self, field)

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PLAUSIBLE_PIXELS_UM = (0.005, 20.0)
+"""Pixels in the sample: from super-resolved reconstructions to a macroscope's binned camera."""
+
+PLAUSIBLE_Z_STEPS_UM = (0.005, 200.0)
+"""Distances between planes: from a piezo's smallest steps to light sheets through an organ."""
+
 
 @dataclass(frozen=True)
 class Optics:

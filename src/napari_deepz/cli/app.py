@@ -80,3 +80,13 @@ def choose_index(series: ImageSeries, axis: str, given: int | None, option: str)
             f"from 0 to {count - 1}."
         )
     return given or 0
+
+
+def choose_pixel_size(series: ImageSeries, given: float | None) -> float | None:
+    """Take the option before the file; ask where what the file says cannot be believed."""
+    if given is None and series.pixel_size_problem is not None:
+        raise ValueError(
+            f"{series.pixel_size_problem}: give the width of a pixel in µm with --pixel-size, or "
+            "correct the image."
+        )
+    return series.pixel_size_um if given is None else given

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from napari_deepz.cli.app import Device, ModelName, PixelSize, app, check_folder, choose_index
+from napari_deepz.cli.app import (
+    Device,
+    ModelName,
+    PixelSize,
+    app,
+    check_folder,
+    choose_index,
+    choose_pixel_size,
+)
 from napari_deepz.cli.console import (
     console,
     print_note,
@@ -50,6 +58,7 @@ def evaluate(
         raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
+    pixel_size_um = choose_pixel_size(series, pixel_size)
     where = {
         "t": choose_index(series, "T", time, "--time"),
         "c": choose_index(series, "C", channel, "--channel"),
@@ -59,7 +68,7 @@ def evaluate(
             series.stack(**where),
             input_plane,
             load_model(model),
-            pixel_size_um=pixel_size if pixel_size is not None else series.pixel_size_um,
+            pixel_size_um=pixel_size_um,
             z_step_um=z_step_um,
             device=device,
             should_stop=should_stop,

@@ -22,7 +22,6 @@ from napari_deepz.cli.console import (
 if TYPE_CHECKING:
     from napari_deepz.generators.card import CardFields
 
-_PLAUSIBLE_PIXELS_UM = (0.005, 20.0)
 _FARTHEST_UM = 1000.0
 
 ModelTitle = Annotated[str | None, typer.Option("--name", help="Name to keep the model under.")]
@@ -52,8 +51,9 @@ def card_fields(
         If an option makes no sense.
     """
     from napari_deepz.generators.card import CardFields
+    from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 
-    smallest_um, largest_um = _PLAUSIBLE_PIXELS_UM
+    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
     if pixel_size is not None and not smallest_um <= pixel_size <= largest_um:
         raise ValueError(
             f"--pixel-size is the width of a pixel in the sample in µm, between {smallest_um:g} "

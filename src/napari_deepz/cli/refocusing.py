@@ -20,6 +20,7 @@ from napari_deepz.cli.app import (
     app,
     check_folder,
     choose_index,
+    choose_pixel_size,
 )
 from napari_deepz.cli.console import (
     console,
@@ -116,7 +117,7 @@ def refocus(
         "z": choose_index(series, "Z", plane, "--plane"),
     }
     loaded = load_model(model)
-    pixel_size_um = pixel_size if pixel_size is not None else series.pixel_size_um
+    pixel_size_um = choose_pixel_size(series, pixel_size)
     pixels = series.plane(**where)
     chosen = choose_device(device)
     digits = check_precision(precision)

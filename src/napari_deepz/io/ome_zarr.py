@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries, in_axis_order
 from napari_deepz.io.layout import StackLayout
-from napari_deepz.io.units import length_um, square_pixel_um, time_s
+from napari_deepz.io.units import length_um, plausible_pixel_um, plausible_z_step_um, time_s
 from napari_deepz.provenance import Provenance
 
 _KEY = "napari-deepz"
@@ -65,8 +65,16 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     data, axes = in_axis_order(data, letters, path.name)
     unknown = (None, None)
     x_um, y_um, z_um = (length_um(*sizes.get(axis, unknown)) for axis in "xyz")
-    pixel_size_um = square_pixel_um(path.name, x_um, y_um)
-    return ImageSeries(data, axes, pixel_size_um, z_um, time_s(*sizes.get("t", unknown)), name)
+    pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
+    return ImageSeries(
+        data,
+        axes,
+        pixel_size_um,
+        plausible_z_step_um(path.name, z_um) if "Z" in axes else None,
+        time_s(*sizes.get("t", unknown)),
+        name,
+        pixel_size_problem=problem,
+    )
 
 
 def write_ome_zarr(

@@ -14,7 +14,7 @@ from napari_deepz.io.colour import grey_from_colour
 from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
 from napari_deepz.io.tiff import read_tiff
-from napari_deepz.io.units import pixel_um_from_resolution, square_pixel_um
+from napari_deepz.io.units import pixel_um_from_resolution, plausible_pixel_um
 from napari_deepz.provenance import Provenance
 
 _TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
@@ -138,7 +138,8 @@ def _read_png(path: Path, name: str) -> ImageSeries:
             "again."
         ) from error
     x_um, y_um = (pixel_um_from_resolution(dots, "inch") for dots in dots_per_inch)
-    return ImageSeries(pixels, "YX", square_pixel_um(path.name, x_um, y_um), None, name=name)
+    pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
+    return ImageSeries(pixels, "YX", pixel_size_um, None, name=name, pixel_size_problem=problem)
 
 
 def _png_pixels(image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[Any]]:

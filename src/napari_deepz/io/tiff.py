@@ -21,8 +21,10 @@ from napari_deepz.io.colour import grey_from_colour
 from napari_deepz.io.units import (
     length_um,
     pixel_um_from_resolution,
-    square_pixel_um,
+    plausible_pixel_um,
+    plausible_z_step_um,
     time_s,
+    z_step_from_spacing,
 )
 
 _UNNAMED_AXES = "IQ"
@@ -31,7 +33,7 @@ _ALPHA_SAMPLES = (1, 2)
 _RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
 _BASIC_TAGS = range(254, 340)
 
-_Sizes = tuple[float | None, float | None, float | None]
+_Sizes = tuple[float | None, float | None, float | None, float | None]
 
 
 def read_tiff(path: Path, name: str) -> ImageSeries:
@@ -66,8 +68,12 @@ def read_tiff(path: Path, name: str) -> ImageSeries:
         if len(unnamed) == 1 and "Z" not in axes:
             axes = axes.replace(unnamed[0], "Z")
         data, axes = in_axis_order(data, axes, path.name)
-        pixel_size_um, z_step_um, t_step_s = _sizes(tif, series, path.name)
-    return ImageSeries(data, axes, pixel_size_um, z_step_um, t_step_s, name)
+        x_um, y_um, z_um, t_step_s = _sizes(tif, series)
+    pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
+    z_step_um = plausible_z_step_um(path.name, z_um) if "Z" in axes else None
+    return ImageSeries(
+        data, axes, pixel_size_um, z_step_um, t_step_s, name, pixel_size_problem=problem
+    )
 
 
 @contextmanager
@@ -231,28 +237,25 @@ def _decoding(name: str) -> Iterator[None]:
         raise _damaged(name) from error
 
 
-def _sizes(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, name: str) -> _Sizes:
-    """Pixel size (µm), z step (µm) and time step (s), each None when the file does not say."""
+def _sizes(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> _Sizes:
+    """Pixel width and height (µm), z step (µm), time step (s), None where the file is silent."""
     if tif.ome_metadata:
-        return _ome_sizes(tif.ome_metadata, series.keyframe, name)
+        return _ome_sizes(tif.ome_metadata, series.keyframe)
     tags = series.keyframe.tags
     unit: object = _RESOLUTION_UNITS.get(tags.valueof(296, default=2))
-    z_step_um = t_step_s = None
-    if tif.is_imagej:
-        about = tif.imagej_metadata or {}
-        unit = about.get("unit", unit)
-        spacing = about.get("spacing")
-        if isinstance(spacing, int | float):
-            z_step_um = length_um(abs(spacing), about.get("zunit", unit))
-        t_step_s = time_s(about.get("finterval"), about.get("tunit", "s"))
+    about = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    unit = about.get("unit", unit)
+    units = (unit, about.get("yunit", unit))
+    resolutions = (tags.valueof(tag, default=(0, 1)) for tag in (282, 283))
     x_um, y_um = (
-        pixel_um_from_resolution(numerator / denominator if denominator else 0, unit)
-        for numerator, denominator in (tags.valueof(tag, default=(0, 1)) for tag in (282, 283))
+        pixel_um_from_resolution(numerator / denominator if denominator else 0, one)
+        for (numerator, denominator), one in zip(resolutions, units, strict=True)
     )
-    return square_pixel_um(name, x_um, y_um), z_step_um, t_step_s
+    z_um = z_step_from_spacing(about.get("spacing"), about.get("zunit", unit), x_um)
+    return x_um, y_um, z_um, time_s(about.get("finterval"), about.get("tunit", "s"))
 
 
-def _ome_sizes(xml: str, page: tifffile.TiffPage, name: str) -> _Sizes:
+def _ome_sizes(xml: str, page: tifffile.TiffPage) -> _Sizes:
     wanted = (str(page.imagewidth), str(page.imagelength))
     for pixels in ElementTree.fromstring(xml).iterfind("{*}Image/{*}Pixels"):
         if (pixels.get("SizeX"), pixels.get("SizeY")) != wanted:
@@ -262,5 +265,5 @@ def _ome_sizes(xml: str, page: tifffile.TiffPage, name: str) -> _Sizes:
             for size in ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ")
         )
         t_step_s = time_s(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"))
-        return square_pixel_um(name, x_um, y_um), z_um, t_step_s
-    return None, None, None
+        return x_um, y_um, z_um, t_step_s
+    return None, None, None, None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import warnings
 
-from napari_deepz.images import ImageFileError
+from napari_deepz.images import ImageReadWarning
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
 
 _LENGTHS_UM = {
     "m": 1e6,
@@ -53,6 +55,7 @@ _TIMES_S = {
 # only a pixel finer than 2540 dpi can be meant as a distance in the sample.
 _LARGEST_PIXEL_FROM_PRINT_UNITS_UM = 10.0
 _PRINT_UNITS = ("in", "inch", "cm", "centimeter", "centimetre")
+_SQUARE_TOLERANCE = 0.01
 
 
 def length_um(value: object, unit: object) -> float | None:
@@ -104,34 +107,102 @@ def pixel_um_from_resolution(pixels_per_unit: object, unit: object) -> float | N
     return size_um
 
 
-def square_pixel_um(name: str, x_um: float | None, y_um: float | None) -> float | None:
-    """Pixel size of an image whose width and height of a pixel should agree.
+def z_step_from_spacing(spacing: object, unit: object, pixel_um: float | None) -> float | None:
+    """Distance between planes in µm from ImageJ's spacing, which may be negative.
+
+    An inch or cm that belongs to printing stays in ImageJ's description of a stack made of
+    pictures; then neither the pixel size nor the spacing is a distance in the sample.
+
+    Parameters
+    ----------
+    spacing : object
+        Number of units.
+    unit : object
+        Unit of length.
+    pixel_um : float or None
+        Width of a pixel in µm, None when unknown.
+
+    Returns
+    -------
+    float or None
+        Distance in µm, None when unknown.
+    """
+    if not isinstance(spacing, int | float):
+        return None
+    if pixel_um is None and _plain(unit) in _PRINT_UNITS:
+        return None
+    return length_um(abs(spacing), unit)
+
+
+def plausible_pixel_um(
+    name: str, x_um: float | None, y_um: float | None
+) -> tuple[float | None, str | None]:
+    """Believe a stored pixel size only if a microscope can have it and the pixels are square.
 
     Parameters
     ----------
     name : str
         The image, for the message.
     x_um, y_um : float or None
-        Width and height of a pixel in µm.
+        Width and height of a pixel in µm as the file states them.
+
+    Returns
+    -------
+    pixel_size_um : float or None
+        Mean of both in µm; None when either is unknown, or they cannot be believed.
+    problem : str or None
+        Why they cannot be believed, see `ImageSeries.pixel_size_problem`.
+
+    Warns
+    -----
+    ImageReadWarning
+        If they cannot be believed.
+    """
+    if x_um is None or y_um is None:
+        return None, None
+    if abs(x_um - y_um) > _SQUARE_TOLERANCE * min(x_um, y_um):
+        problem = f"The pixels of '{name}' are stored as {x_um:.4g} µm wide but {y_um:.4g} µm high"
+    elif not _within(x_um, PLAUSIBLE_PIXELS_UM):
+        problem = f"The pixel size stored in '{name}', {x_um:g} µm, is none that a microscope has"
+    else:
+        return (x_um + y_um) / 2, None
+    warnings.warn(f"{problem}, so it counts as unknown.", ImageReadWarning, stacklevel=5)
+    return None, problem
+
+
+def plausible_z_step_um(name: str, z_um: float | None) -> float | None:
+    """Believe a stored distance between planes only if a microscope can have it.
+
+    Parameters
+    ----------
+    name : str
+        The image, for the message.
+    z_um : float or None
+        The distance in µm as the file states it.
 
     Returns
     -------
     float or None
-        Their mean in µm; None when either is unknown.
+        The same; None when it is unknown or cannot be believed.
 
-    Raises
-    ------
-    ImageFileError
-        If they differ by more than 1 %.
+    Warns
+    -----
+    ImageReadWarning
+        If it cannot be believed.
     """
-    if x_um is None or y_um is None:
-        return None
-    if abs(x_um - y_um) > 0.01 * min(x_um, y_um):
-        raise ImageFileError(
-            f"The pixels of '{name}' are {x_um:.4g} µm wide but {y_um:.4g} µm high: resample the "
-            "image to square pixels, or correct the pixel size stored in it."
-        )
-    return (x_um + y_um) / 2
+    if z_um is None or _within(z_um, PLAUSIBLE_Z_STEPS_UM):
+        return z_um
+    warnings.warn(
+        f"The z step stored in '{name}', {z_um:g} µm, is none that a microscope has, so it "
+        "counts as unknown.",
+        ImageReadWarning,
+        stacklevel=5,
+    )
+    return None
+
+
+def _within(size_um: float, range_um: tuple[float, float]) -> bool:
+    return range_um[0] <= size_um <= range_um[1]
 
 
 def _plain(unit: object) -> str:

@@ -93,9 +93,9 @@ def _measured(path: Path, spec: ModelSpec) -> FocalStack:
         raise ValueError(f"{path} has several channels or time points; save the wanted one alone.")
     pixel_um, model_um = series.pixel_size_um, spec.pixel_size_um
     if pixel_um is None:
+        problem = series.pixel_size_problem or f"The pixel size of {path} is unknown"
         raise ValueError(
-            f"The pixel size of {path} is unknown; save it in µm, so that the stack can be brought "
-            "to the model's."
+            f"{problem}; save it in µm, so that the stack can be brought to the model's."
         )
     stack = series.stack()
     if not np.isfinite(stack).all():
