@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 AXIS_ORDER = "TCZYX"
 
@@ -62,6 +63,9 @@ class ImageSeries:
     pixel_size_problem : str or None, optional
         Why the pixel size that the file states cannot be believed, a clause without a full stop:
         then `pixel_size_um` is None, and must be asked for rather than assumed.
+    missing : ndarray of bool or None, optional
+        With the axes of `data` but Y and X: planes that were never taken. They are zero in `data`,
+        and `plane` and `stack` do not give them out.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class ImageSeries:
     name: str = "image"
     channel_names: tuple[str, ...] = ()
     pixel_size_problem: str | None = None
+    missing: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         in_order = "".join(axis for axis in AXIS_ORDER if axis in self.axes)
@@ -102,6 +107,8 @@ class ImageSeries:
                 f"'{self.name}' has {self.size('C')} channels, but {len(self.channel_names)} names "
                 "for them."
             )
+        if self.missing is not None and self.missing.shape != self.data.shape[:-2]:
+            raise ValueError(f"The missing planes of '{self.name}' do not fit its shape.")
         for field, unit in (("pixel_size_um", "µm"), ("z_step_um", "µm"), ("t_step_s", "s")):
             value = getattr(self, field)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -165,6 +172,11 @@ class ImageSeries:
                     f"to {length - 1}."
                 )
         key = tuple(wanted.get(axis, slice(None)) for axis in self.axes)
+        if self.missing is not None and (absent := int(np.sum(self.missing[key[:-2]]))):
+            raise ValueError(
+                f"{absent} of the wanted planes of '{self.name}' were never taken: choose another "
+                "plane, channel or time point."
+            )
         native = self.data.dtype.newbyteorder("=")
         return np.require(np.asarray(self.data[key]), native, ["C", "W"])
 

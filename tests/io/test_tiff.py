@@ -27,10 +27,20 @@ def test_plain_pages_are_planes(tmp_path, compression, byteorder):
     assert series.plane(z=1).dtype == np.dtype("uint16")
 
 
-def test_uncompressed_pixels_are_mapped_and_compressed_ones_wait(tmp_path, monkeypatch):
+def test_pixels_wait_until_they_are_asked_for(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "raw.tif", STACK, photometric="minisblack")
     tifffile.imwrite(tmp_path / "zip.tif", STACK, photometric="minisblack", compression="zlib")
-    assert isinstance(read_image(tmp_path / "raw.tif").data, np.memmap)
+    series = read_image(tmp_path / "raw.tif")
+    assert isinstance(series.data, da.Array)
+    read = []
+    fromfile = np.fromfile
+    monkeypatch.setattr(
+        np,
+        "fromfile",
+        lambda file, dtype, count: read.append(count) or fromfile(file, dtype, count),
+    )
+    np.testing.assert_array_equal(series.plane(z=3), STACK[3])
+    assert read == [40 * 48]
     series = read_image(tmp_path / "zip.tif")
     assert isinstance(series.data, da.Array)
     assert series.data.chunksize == (1, 40, 48)

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from napari_deepz.io.layout import StackLayout
-from napari_deepz.io.tiff import open_tiff
+from napari_deepz.io.ome_files import ome_file, own_image
 from napari_deepz.provenance import Provenance
+from napari_deepz.stored_pixels.tiff_pages import open_tiff
 
 _NAMESPACE = "napari-deepz/provenance"
 _KEY = "provenance"
@@ -62,7 +62,7 @@ def write_ome_tiff(
 
 
 def tiff_provenance(path: Path) -> Provenance | None:
-    """Provenance in a TIFF file; None when this package did not write it.
+    """Provenance of the image that lies in a TIFF file; None when this package did not write it.
 
     Raises
     ------
@@ -70,13 +70,14 @@ def tiff_provenance(path: Path) -> Provenance | None:
         If the file is no TIFF, or its record is damaged.
     """
     with open_tiff(path) as tif:
-        xml = tif.ome_metadata
-        if not xml:
+        if _NAMESPACE not in (tif.ome_metadata or ""):
             return None
-        root = ElementTree.fromstring(xml)
-    for entry in root.iterfind(f".//{{*}}MapAnnotation[@Namespace='{_NAMESPACE}']//{{*}}M"):
-        if entry.get("K") == _KEY:
-            return Provenance.from_json(entry.text or "")
+        ome = ome_file(tif, path)
+    notes = ome.description.map_annotations
+    for identifier in sorted(own_image(ome).annotations & notes.keys()):
+        namespace, entries = notes[identifier]
+        if namespace == _NAMESPACE and _KEY in entries:
+            return Provenance.from_json(entries[_KEY])
     return None
 
 

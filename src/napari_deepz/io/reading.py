@@ -11,19 +11,16 @@ from PIL import Image
 
 from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.colour import grey_from_colour
+from napari_deepz.io.meaning import note_shades, rises_evenly, shades_of_table
 from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
 from napari_deepz.io.tiff import read_tiff
 from napari_deepz.io.units import pixel_um_from_resolution, plausible_pixel_um
 from napari_deepz.provenance import Provenance
+from napari_deepz.stored_pixels.png import open_png
 
 _TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 _FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".ome")
-
-# https://www.w3.org/TR/png-3/#11IHDR
-_PNG_BIT_DEPTH_AT = 24
-_PNG_COLOUR_TYPE_AT = 25
-_PNG_GREY = 0
 
 
 def read_image(path: str | os.PathLike[str]) -> ImageSeries:
@@ -113,30 +110,9 @@ def _stem(path: Path) -> str:
 
 
 def _read_png(path: Path, name: str) -> ImageSeries:
-    try:
-        with path.open("rb") as file:
-            header = file.read(_PNG_COLOUR_TYPE_AT + 1)
-        with Image.open(path, formats=["PNG"]) as image:
-            if header[_PNG_BIT_DEPTH_AT] == 16 and header[_PNG_COLOUR_TYPE_AT] != _PNG_GREY:
-                raise ImageFileError(
-                    f"'{path.name}' is a colour PNG of 16 bits, of which only 8 could be read: "
-                    "save it as a grey PNG or as TIFF."
-                )
-            pixels = _png_pixels(image, path.name)
-            dots_per_inch: tuple[Any, Any] = image.info.get("dpi", (None, None))
-    except ImageFileError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageFileError(
-            f"'{path.name}' is too large to be read safely as PNG: save it as TIFF."
-        ) from error
-    except Exception as error:  # a damaged PNG makes Pillow raise nearly anything
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise ImageFileError(
-            f"'{path.name}' is not a PNG image, is damaged or was cut short: copy or export it "
-            "again."
-        ) from error
+    with open_png(path) as image:
+        dots_per_inch: tuple[Any, Any] = image.info.get("dpi", (None, None))
+        pixels = _png_pixels(image, path.name)
     x_um, y_um = (pixel_um_from_resolution(dots, "inch") for dots in dots_per_inch)
     pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
     return ImageSeries(pixels, "YX", pixel_size_um, None, name=name, pixel_size_problem=problem)
@@ -144,7 +120,12 @@ def _read_png(path: Path, name: str) -> ImageSeries:
 
 def _png_pixels(image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[Any]]:
     if image.mode in ("P", "PA"):
+        table = np.array(image.getpalette("RGB"), np.uint16).reshape(-1, 3) * 257
         image = image.convert("RGBA")
+        shades = shades_of_table(table)
+        if shades is None or not rises_evenly(shades):
+            note_shades(name)
+        return grey_from_colour(np.asarray(image), name)
     if image.mode == "I":
         return np.asarray(image).astype(np.uint16)
     pixels = np.asarray(image)

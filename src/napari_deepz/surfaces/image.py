@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import tifffile
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 from pydantic import PrivateAttr
 
+from napari_deepz.images import ImageFileError
+from napari_deepz.stored_pixels.png import open_png
+from napari_deepz.stored_pixels.tiff_pages import PageTables, decoding, open_tiff
 from napari_deepz.surfaces.base import Surface
 from napari_deepz.surfaces.geometry import Depths
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".npy")
+
+_NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class FromImage(Surface):
@@ -91,28 +98,48 @@ def read_depths(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no surface image {path}; check its name and folder.")
     try:
-        return _read_pixels(path)
+        return _READERS[path.suffix.lower()](path)
     except Exception as error:
         raise ValueError(
-            f"The surface image {path.name} cannot be read ({error}); "
+            f"The surface image {path.name} cannot be read ({str(error).rstrip('.')}); "
             "save it again as an uncompressed TIFF of 32-bit floating point numbers."
         ) from error
 
 
-def _read_pixels(path: Path) -> NDArray[Any]:
-    if path.suffix.lower() == ".npy":
-        stored: NDArray[Any] = np.load(path, allow_pickle=False)
+def _read_npy(path: Path) -> NDArray[Any]:
+    """Read an array without trusting the shape in its header."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _NPY_HEADERS:
+            raise ValueError("it is of an unknown version")
+        shape, _, dtype = _NPY_HEADERS[version](file)
+        if math.prod(shape) * dtype.itemsize > path.stat().st_size - file.tell():
+            raise ValueError("it was cut short")
+        file.seek(0)
+        stored: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return stored
-    if path.suffix.lower() == ".png":
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.mode not in ("L", "I", "I;16"):
-                raise ValueError("it is not a greyscale image")
-            return np.array(image)
-    with tifffile.TiffFile(path) as tiff:
-        if tiff.series[0].ndim != 2:
-            raise ValueError(f"it has {tiff.series[0].ndim} dimensions instead of 2")
-        pixels: NDArray[Any] = tiff.series[0].asarray()
+
+
+def _read_png(path: Path) -> NDArray[Any]:
+    with open_png(path) as image:
+        if image.mode not in ("L", "I", "I;16"):
+            raise ImageFileError("it is not a greyscale image")
+        return np.array(image)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with open_tiff(path) as tif:
+        tables = PageTables(tif, path.name)
+        form = tables.page(tables.offsets[0]).form
+        dimensions = form.ndim + (len(tables.offsets) > 1)
+        if dimensions != 2:
+            raise ImageFileError(f"it has {dimensions} dimensions instead of 2")
+        with decoding(path.name):
+            pixels: NDArray[Any] = form.asarray()
         return pixels
+
+
+_READERS = {".npy": _read_npy, ".png": _read_png, ".tif": _read_tiff, ".tiff": _read_tiff}
 
 
 def _as_depths(pixels: Any, name: str) -> Depths:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_deepz.images import ImageReadWarning, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.layers import CHANNEL, layer_arguments
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -29,7 +32,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     """
     path = Path(path)
     series = read_image(path)
-    provenance = read_provenance(path)
+    provenance = _provenance(path)
     z_start_um = 0.0
     if provenance is not None and provenance.axial_range_um is not None:
         z_start_um = provenance.axial_range_um[0]
@@ -46,10 +49,24 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
             series.data[(slice(None),) * axis + (channel,)],
             arguments
             | {
-                "name": f"{series.name}, channel {channel + 1}",
+                "name": f"{series.name}, {_channel(series, channel)}",
                 "metadata": metadata | {CHANNEL: channel},
             },
             "image",
         )
         for channel in range(series.size("C"))
     ]
+
+
+def _provenance(path: Path) -> Provenance | None:
+    """Read the record in a file; the image opens without one that is damaged."""
+    try:
+        return read_provenance(path)
+    except (ValueError, OSError) as error:
+        warnings.warn(f"'{path.name}': {error}", ImageReadWarning, stacklevel=3)
+        return None
+
+
+def _channel(series: ImageSeries, channel: int) -> str:
+    named = series.channel_names[channel] if series.channel_names else ""
+    return named or f"channel {channel + 1}"
