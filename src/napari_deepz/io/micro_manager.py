@@ -54,7 +54,7 @@ def read_mmstack(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> Tiff
     _add(found, index, position, tables, StoredFile.of(tif, path))
     planned = math.prod(_planned(summary, key) for key in _LENGTHS)
     if len(found) < planned:
-        for beside in _continuations(path):
+        for beside in _continuations(path.resolve()):
             with open_tiff(beside) as other:
                 if not other.is_mmstack:
                     continue

@@ -60,6 +60,7 @@ def read_ndtiff(tif: tifffile.TiffFile, path: Path) -> TiffImage:
     ImageFileError
         If the index is damaged or does not fit, or a file of the position is not there.
     """
+    path = path.resolve()
     entries = list(_entries(path.with_name(INDEX)))
     own = list(dict.fromkeys(entry.image for entry in entries if entry.file == path.name))
     if not own:

@@ -246,9 +246,8 @@ def _own(references: set[FileReference], uuid: str | None, path: Path) -> frozen
     have the same. A lone reference can mean nothing but the file.
     """
     by_uuid = {file for file in references if uuid is not None and file.uuid == uuid}
-    by_name = {
-        file for file in references if file.name and file.name.casefold() == path.name.casefold()
-    }
+    names = {path.name.casefold(), path.resolve().name.casefold()}
+    by_name = {file for file in references if file.name and file.name.casefold() in names}
     if by_name and by_uuid != by_name and any(_has(uuid, file, path) for file in by_uuid):
         return frozenset(by_name)
     if by_uuid:
@@ -261,15 +260,15 @@ def _own(references: set[FileReference], uuid: str | None, path: Path) -> frozen
 def _has(uuid: str | None, reference: FileReference, path: Path) -> bool:
     """Whether the file that a reference names is another one with the same identifier."""
     named = _beside(path, reference.name or path.name)
-    if named == path or not named.is_file():
+    if named == path.resolve() or not named.is_file():
         return False
     with open_tiff(named) as tif:
         return tif.is_ome and parse_ome(tif.ome_metadata or "", named.name).uuid == uuid
 
 
 def _beside(path: Path, name: str) -> Path:
-    """Name a file in the same folder, and in no other."""
-    return path.with_name(PureWindowsPath(name).name or path.name)
+    """Name a file in the same folder, that of the file itself if it is opened through a link."""
+    return path.resolve().with_name(PureWindowsPath(name).name or path.name)
 
 
 def _description_in(holder: Path, path: Path) -> str:

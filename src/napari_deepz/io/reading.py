@@ -57,6 +57,8 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
     try:
         if path.is_dir():
             return read_ome_zarr(path, _stem(path))
+        if not path.is_file():
+            raise ImageFileError(f"'{path.name}' is neither a file nor a folder: choose an image.")
         if path.suffix.lower() in _TIFF_SUFFIXES:
             return read_tiff(path, _stem(path))
         if path.suffix.lower() == ".png":

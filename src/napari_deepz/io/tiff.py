@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections import defaultdict
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_deepz.images import ImageSeries, in_axis_order
+from napari_deepz.images import ImageReadWarning, ImageSeries, in_axis_order
 from napari_deepz.io.meaning import intensities
 from napari_deepz.io.micro_manager import read_mmstack
-from napari_deepz.io.ndtiff import read_ndtiff
+from napari_deepz.io.ndtiff import INDEX, read_ndtiff
 from napari_deepz.io.ome_files import read_ome
 from napari_deepz.io.tiff_image import TiffImage, does_not_fit, note_first_of
-from napari_deepz.io.tiff_planes import PlaneMap, StoredFile
+from napari_deepz.io.tiff_planes import PlaneMap, StoredFile, kind_of
 from napari_deepz.io.tiff_sizes import page_sizes
 from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um
 from napari_deepz.stored_pixels.tiff_pages import PageTables, StoredPage, damaged, open_tiff
 
 _UNNAMED_AXES = "IQ"
+_PREVIEW_OR_MASK = 0b101
+
+# Programs whose files tifffile makes series of, from descriptions of their own.
+_DESCRIBED = ("shaped", "lsm", "imagej", "fluoview", "stk", "sis", "svs", "scn", "qpi", "ndpi",
+              "bif", "avs", "eer", "philips", "scanimage", "nih", "mdgel")  # fmt: skip
 
 
 def read_tiff(path: Path, name: str) -> ImageSeries:
@@ -76,11 +84,37 @@ def _image(tif: tifffile.TiffFile, path: Path) -> TiffImage:
     if tif.is_ndtiff:
         return read_ndtiff(tif, path)
     tables = PageTables(tif, path.name)
+    if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= 2 and len(tables.offsets) > 1:
+        warnings.warn(
+            f"'{INDEX}', which says which plane is which, is not beside '{path.name}', whose pages "
+            "were taken as planes in their order.",
+            ImageReadWarning,
+            stacklevel=5,
+        )
     if tif.is_mmstack:
         return read_mmstack(tif, tables, path)
     if tif.is_ome:
         return read_ome(tif, tables, path)
-    return _series(tif, tables, path)
+    if any(getattr(tif, f"is_{kind}") for kind in _DESCRIBED):
+        return _series(tif, tables, path)
+    return _pages(tif, tables, path)
+
+
+def _pages(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage:
+    """Take the pages of the first one's kind as planes; previews and masks do not count."""
+    kinds: dict[Hashable, list[StoredPage]] = defaultdict(list)
+    for offset in tables.offsets:
+        stored = tables.page(offset)
+        kinds[kind_of(stored.form)].append(stored)
+    first, *others = kinds.values()
+    images = 1 + sum(not other[0].form.subfiletype & _PREVIEW_OR_MASK for other in others)
+    if images > 1:
+        note_first_of(images, path.name)
+    planes = PlaneMap((len(first),), first[0].form)
+    file = planes.add_file(StoredFile.of(tif, path))
+    for number, stored in enumerate(first):
+        planes.place((number,), file, stored)
+    return TiffImage(planes, "Z" + first[0].form.axes, first[0].form, "pages")
 
 
 def _series(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage:

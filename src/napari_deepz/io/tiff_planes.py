@@ -125,7 +125,7 @@ class PlaneMap:
         ImageFileError
             If that page is of another size or kind than the others.
         """
-        if _kind(page.form) != _kind(self._form):
+        if kind_of(page.form) != kind_of(self._form):
             raise ImageFileError(
                 f"'{self._files[file].path.name}' has pages of different sizes or kinds, which "
                 "cannot be the planes of one image: save the wanted ones alone."
@@ -174,7 +174,8 @@ class PlaneMap:
         return (self.leading, self.shape, self.dtype.str, files, places)
 
 
-def _kind(form: tifffile.TiffPage) -> tuple[Any, ...]:
+def kind_of(form: tifffile.TiffPage) -> tuple[Any, ...]:
+    """What must be equal in all planes of an image."""
     return form.shape, form.dtype, form.photometric, form.bitspersample
 
 
