@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections import defaultdict
@@ -123,7 +124,7 @@ def _series(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage
     if not every_series or not math.prod(every_series[0].shape):
         raise damaged(path.name)
     series = every_series[0]
-    if tif.is_imagej and series.kind in ("generic", "uniform"):
+    if (tif.is_imagej and series.kind in ("generic", "uniform")) or _is_cut(series):
         raise does_not_fit(path.name)
     if len(every_series) > 1:
         note_first_of(len(every_series), path.name)
@@ -132,19 +133,28 @@ def _series(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage
     leading = shape[: len(shape) - len(page.shape)]
     if shape[len(leading) :] != page.shape:
         raise does_not_fit(path.name)
-    planes = PlaneMap(leading, page)
-    file = planes.add_file(StoredFile.of(tif, path))
     if series.dataoffset is not None:
         _stored(tif, tables, page, page)
         if series.dataoffset + series.nbytes > tif.filehandle.size:
             raise damaged(path.name)
-        planes.place_all(file, series.dataoffset)
+        planes = PlaneMap(leading, page)
+        planes.place_all(planes.add_file(StoredFile.of(tif, path)), series.dataoffset)
         return TiffImage(planes, axes, page, series.kind)
-    if len(series.pages) != math.prod(leading) or None in series.pages:
+    if math.prod(leading) > len(tif.pages) or math.prod(leading) != len(series.pages):
         raise does_not_fit(path.name)
+    planes = PlaneMap(leading, page)
+    file = planes.add_file(StoredFile.of(tif, path))
     for index, stored in zip(np.ndindex(leading), series.pages, strict=True):
         planes.place(index, file, _stored(tif, tables, page, stored))
     return TiffImage(planes, axes, page, series.kind)
+
+
+def _is_cut(series: tifffile.TiffPageSeries) -> bool:
+    """Whether the description of tifffile claims more than was found."""
+    claim = series.keyframe.shaped_description or ""
+    if not claim.startswith("{"):
+        return False
+    return bool(math.prod(json.loads(claim)["shape"]) != math.prod(series.shape))
 
 
 def _stored(

@@ -264,7 +264,7 @@ def require_whole(
     needed = math.prod(form.chunked)
     stored = _stored_bytes(form)
     what = "tiles" if form.is_tiled else "strips"
-    in_one_piece = form.is_contiguous and len(starts) == 1
+    in_one_piece = form.is_contiguous and len(starts) == 1 and lengths[:1].sum() >= stored
     if min(len(starts), len(lengths)) < (1 if in_one_piece else needed):
         raise ImageFileError(
             f"'{name}' is incomplete, with {min(len(starts), len(lengths))} of the {needed} {what} "
