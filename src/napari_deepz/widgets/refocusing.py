@@ -337,18 +337,21 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:
-        self._end(f"{self._what} failed.")
         tell(error)
+        self._end(f"{self._what} failed.")
 
     def _end(self, message: str) -> None:
         self._refresh_timer.stop()
-        if self._result is not None:
-            kept = self._result.finish()
-            message += f" {kept} of {self._total} planes are there." if kept < self._total else ""
-        self._job = self._result = None
-        self._found = ""
-        self.state.end(message)
-        self.review()
+        try:
+            if self._result is not None:
+                kept = self._result.finish()
+                if kept < self._total:
+                    message += f" {kept} of {self._total} planes are there."
+        finally:  # napari draws all layers anew, of which one may be of a file that has changed.
+            self._job = self._result = None
+            self._found = ""
+            self.state.end(message)
+            self.review()
 
     def _refresh_soon(self) -> None:
         if not self._refresh_timer.isActive():
