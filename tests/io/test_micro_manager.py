@@ -274,6 +274,14 @@ def test_an_ndtiff_file_that_was_cut_or_renamed(tmp_path):
         read_image(path.with_name("worm.tif"))
 
 
+def test_names_in_an_index_are_made_printable(tmp_path):
+    planes = [({"z": z}, (FILE, "b\n\x1b[31m.tif")[z], PIXELS[0, 0, 0, z]) for z in range(2)]
+    write_ndtiff(tmp_path / "data", planes)
+    (tmp_path / "data" / planes[1][1]).unlink()
+    with pytest.raises(ImageFileError, match=r"are missing: put 'b\?\?\[31m.tif' into the same"):
+        read_image(tmp_path / "data" / FILE)
+
+
 def test_ndtiff_without_its_index_is_said(tmp_path):
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"))
     (tmp_path / "data/NDTiff.index").unlink()

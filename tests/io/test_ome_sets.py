@@ -82,6 +82,12 @@ def test_a_renamed_file_is_known_by_its_identifier(tmp_path):
     assert_is(read_image(tmp_path / "treated worm.ome.tif"), 1)
 
 
+def test_identifiers_may_differ_in_case(tmp_path):
+    write_positions(tmp_path, own_uuids=[uuid.upper() for uuid in UUIDS])
+    (tmp_path / NAMES[1]).rename(tmp_path / "worm.ome.tif")
+    assert_is(read_image(tmp_path / "worm.ome.tif"), 1)
+
+
 def test_files_that_changed_names_are_known_by_their_identifiers(tmp_path):
     write_positions(tmp_path)
     (tmp_path / NAMES[0]).rename(tmp_path / "a")

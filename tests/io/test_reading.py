@@ -1,4 +1,6 @@
+import os
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -99,6 +101,32 @@ def test_tiff_that_is_none(tmp_path, content, message):
     (tmp_path / "worm.tif").write_bytes(content)
     with pytest.raises(ImageFileError, match=f"'worm.tif' {message}"):
         read_image(tmp_path / "worm.tif")
+
+
+@pytest.mark.parametrize("side", [20_000, 2**31 - 1])
+@pytest.mark.parametrize("colour_type", [0, 2, 3, 6])
+def test_png_that_holds_less_than_it_claims(tmp_path, side, colour_type):
+    with (tmp_path / "bomb.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        header = struct.pack(">IIBBBBB", side, side, 8, colour_type, 0, 0, 0)
+        PngImagePlugin.putchunk(file, b"IHDR", header)
+        PngImagePlugin.putchunk(file, b"IDAT", zlib.compress(bytes(1000)))
+        PngImagePlugin.putchunk(file, b"IEND")
+    with pytest.raises(ImageFileError, match=r"'bomb.png' is not a PNG image, is damaged or"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_a_large_png_is_no_bomb(tmp_path):
+    Image.fromarray(np.full((9500, 9500), 7, np.uint8)).save(tmp_path / "a.png", compress_level=1)
+    assert read_image(tmp_path / "a.png").data.shape == (9500, 9500)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["pipe.tif", "pipe.png", "pipe.zarr"])
+def test_what_is_neither_file_nor_folder(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ImageFileError, match=f"'{name}' is neither a file nor a folder"):
+        read_image(tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello" * 20, b"\x89PNG\r\n\x1a\n" + b"\0" * 40])

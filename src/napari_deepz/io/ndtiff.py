@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from napari_deepz.images import ImageFileError
-from napari_deepz.io.tiff_image import TiffImage, note_first_of, note_missing
+from napari_deepz.io.tiff_image import TiffImage, listed, note_first_of, note_missing
 from napari_deepz.io.tiff_planes import PlaneMap, StoredFile
 from napari_deepz.stored_pixels.tiff_pages import StoredPage, open_tiff, require_whole
 
@@ -75,7 +75,7 @@ def read_ndtiff(tif: tifffile.TiffFile, path: Path) -> TiffImage:
         missing = sum(entry.file in absent for entry in wanted)
         raise ImageFileError(
             f"{missing} of {len(wanted)} planes of '{path.name}' are missing: put "
-            f"'{absent[0]}' into the same folder."
+            f"{listed(absent)} into the same folder."
         )
     return _mapped(wanted, tif, path)
 

@@ -12,13 +12,12 @@ import tifffile
 
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.ome_xml import FileReference, OmeDescription, OmeImage, PlaneRange, parse_ome
-from napari_deepz.io.tiff_image import TiffImage, does_not_fit, note_first_of
+from napari_deepz.io.tiff_image import TiffImage, does_not_fit, listed, note_first_of
 from napari_deepz.io.tiff_planes import PlaneMap, StoredFile
 from napari_deepz.io.tiff_sizes import ome_sizes
 from napari_deepz.stored_pixels.tiff_pages import PageTables, StoredPage, open_tiff
 
 _LARGEST_COMPANION_BYTES = 2**28
-_MOST_NAMED = 3
 
 _Index = tuple[int, ...]
 
@@ -103,7 +102,7 @@ def own_image(ome: OmeFile) -> OmeImage:
         raise does_not_fit(ome.path.name)
     raise ImageFileError(
         f"No image of the set that '{ome.path.name}' belongs to lies in it: open "
-        f"{_listed(names)}, or give the file its former name."
+        f"{listed(names)}, or give the file its former name."
     )
 
 
@@ -205,7 +204,7 @@ class _Planes:
         name = self._ome.path.name
         what = f"{missing} of {self._total} planes of '{name}' are missing"
         if absent:
-            raise ImageFileError(f"{what}: put {_listed(sorted(absent))} into the same folder.")
+            raise ImageFileError(f"{what}: put {listed(sorted(absent))} into the same folder.")
         raise ImageFileError(
             f"{what}: its recording was stopped, or it is incomplete; copy or export it again."
         )
@@ -274,8 +273,8 @@ def _beside(path: Path, name: str) -> Path:
 def _description_in(holder: Path, path: Path) -> str:
     if not holder.is_file():
         raise ImageFileError(
-            f"'{path.name}' is one of several files, which '{holder.name}' describes: put that "
-            "into the same folder."
+            f"'{path.name}' is one of several files, which {listed([holder.name])} describes: put "
+            "that into the same folder."
         )
     if holder.suffix.lower() in (".tif", ".tiff"):
         with open_tiff(holder) as tif:
@@ -283,9 +282,3 @@ def _description_in(holder: Path, path: Path) -> str:
     if holder.stat().st_size > _LARGEST_COMPANION_BYTES:
         raise ImageFileError(f"'{holder.name}' is too long to be the description of an image.")
     return holder.read_text(encoding="utf-8-sig", errors="replace")
-
-
-def _listed(names: list[str]) -> str:
-    named = ", ".join(f"'{name}'" for name in names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
-    return f"{named} and {more} more" if more > 0 else named

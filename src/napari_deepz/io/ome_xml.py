@@ -123,7 +123,7 @@ def parse_ome(xml: str, name: str) -> OmeDescription:
         only = root.find("{*}BinaryOnly")
         annotations = root.findall("{*}StructuredAnnotations/*")
         return OmeDescription(
-            root.get("UUID") if only is None else only.get("UUID", root.get("UUID")),
+            _uuid(root.get("UUID") if only is None else only.get("UUID", root.get("UUID"))),
             None if only is None else only.get("MetadataFile"),
             tuple(_images(root)),
             {note.get("ID", ""): _map(note) for note in annotations if _is(note, "MapAnnotation")},
@@ -198,7 +198,7 @@ def _plane_range(data: ElementTree.Element) -> PlaneRange:
     uuid = data.find("{*}UUID")
     file = None
     if uuid is not None:
-        file = FileReference(uuid.get("FileName"), (uuid.text or "").strip() or None)
+        file = FileReference(uuid.get("FileName"), _uuid(uuid.text))
     page, count = data.get("IFD"), data.get("PlaneCount", data.get("NumPlanes"))
     if count is None and page is not None:
         count = "1"
@@ -208,6 +208,11 @@ def _plane_range(data: ElementTree.Element) -> PlaneRange:
         None if count is None else _number(count),
         {axis: _number(data.get(f"First{axis}", "0")) for axis in "ZCT"},
     )
+
+
+def _uuid(text: str | None) -> str | None:
+    """One spelling for an identifier, which is written in upper and lower case."""
+    return (text or "").strip().casefold() or None
 
 
 def _number(text: str, *, least: int = 0) -> int:

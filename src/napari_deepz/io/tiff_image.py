@@ -13,6 +13,7 @@ from napari_deepz.io.tiff_planes import PlaneMap
 from napari_deepz.io.tiff_sizes import StatedSizes
 
 _MOST_TO_ONE = 100
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,14 @@ def does_not_fit(name: str) -> ImageFileError:
         f"The description in '{name}' does not fit its pixels: it is damaged, or one part of an "
         "image in several files, of which the first is to be opened."
     )
+
+
+def listed(names: list[str]) -> str:
+    """Name files after what another file calls them, which may be anything: the first few."""
+    printable = ["".join(c if c.isprintable() else "?" for c in name) for name in names]
+    named = ", ".join(f"'{name}'" for name in printable[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def note_first_of(count: int, name: str) -> None:

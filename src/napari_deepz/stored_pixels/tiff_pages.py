@@ -6,6 +6,7 @@ in place of what is missing; an image that is to be trusted must not.
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Iterator
@@ -33,8 +34,11 @@ _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 
 # How much longer pixels can be than what they are stored in, by the format of the compression.
 _UNCOMPRESSED = 1
-_MOST_EXPANSION = {_UNCOMPRESSED: 1, 5: 1500, 8: 1100, 32946: 1100, 32773: 130}
+_MOST_EXPANSION = {_UNCOMPRESSED: 1, 5: 2600, 8: 1100, 32946: 1100, 32773: 130}
 _MOST_EXPANSION_OF_OTHERS = 2**20
+
+# What tifffile logs of a damaged file is said in a sentence here; it would go to the console.
+tifffile.logger().addHandler(logging.NullHandler())
 
 _Tags = dict[int, tuple[int, int, bytes]]
 
