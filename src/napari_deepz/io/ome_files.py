@@ -193,8 +193,9 @@ class _Planes:
             first = 0
             for axis, length in along:
                 first = first * length + planes.first[axis]
-            offsets = tables.offsets[planes.page :][: planes.count]
-            for index, offset in enumerate(offsets[: max(self._total - first, 0)], first):
+            count = self._total - first if planes.count is None else planes.count
+            pages = slice(planes.page, planes.page + min(count, self._total - first))
+            for index, offset in enumerate(tables.offsets[pages], first):
                 self._found[index] = file, tables.page(offset)
 
     def _require_all(self, absent: set[str]) -> None:
