@@ -22,7 +22,7 @@ from safetensors.torch import save as serialise_weights
 from torch import Tensor
 
 from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, without_weights
 from napari_deepz.generators.errors import ModelError, quoted
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
@@ -100,8 +100,8 @@ def _with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
             f"The weights of the model in {called} cannot be read; the file is damaged or was "
             "not copied whole."
         ) from error
-    with torch.device("meta"):
-        network = spec.build()  # Takes no memory, however large the card says it is.
+    with without_weights():
+        network = spec.build()
     check_weights(network, weights, called)
     network.to_empty(device="cpu")
     network.load_state_dict(weights)

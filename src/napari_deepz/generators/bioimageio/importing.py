@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 
 from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, without_weights
 from napari_deepz.generators.bioimageio.arrays import read_test_array
 from napari_deepz.generators.bioimageio.description import (
     DESCRIPTION_FILES,
@@ -167,7 +166,7 @@ def _own_network(spec: ModelSpec, file: File, files: PackageFiles) -> Generator:
             f"The weights of the model in {files.called} cannot be read; the file is damaged or "
             "was not copied whole."
         ) from error
-    with torch.device("meta"):
+    with without_weights():
         network = spec.build()
     check_weights(network, weights, files.called)
     network.to_empty(device="cpu")
