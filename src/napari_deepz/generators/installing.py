@@ -33,6 +33,7 @@ from napari_deepz.generators.package import (
     read_test,
 )
 from napari_deepz.generators.spec import UNKNOWN_OBJECTIVE, ModelSpec
+from napari_deepz.generators.stored_test import check_output
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
 _PARTIAL = ".partial-"
@@ -234,7 +235,9 @@ def _stage(
             (staged / SPEC_FILE).write_text(card, "utf-8", newline="\n")
     check_stop()
     model = load_package(staged, called=called)
-    read_test(staged, called=called, size_multiple=model.network.size_multiple)
+    test = read_test(staged, called=called, size_multiple=model.network.size_multiple)
+    check_stop()
+    check_output(model.network, test, model.spec.axial_range_um, called)
     check_stop()
     return model
 

@@ -34,7 +34,7 @@ SCRIPT_FILE = "network.torchscript"
 TEST_FILE = "test.safetensors"
 
 _MAX_SPEC_BYTES = 1 << 20
-_MAX_TEST_BYTES = 64 << 20
+_MAX_TEST_BYTES = 16 << 20
 MAX_WEIGHTS_BYTES = 4 << 30
 # All are float32 exactly.
 _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
