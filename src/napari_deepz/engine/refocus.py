@@ -140,7 +140,8 @@ class EncodedImage:
         """Normalisation of the image on its own pixel grid, for its parts."""
         encoding = self._encoding
         method = encoding.model.spec.normalisation
-        return encoding.intensity or fit_intensity(method, encoding.image.pixels)
+        image = encoding.image
+        return encoding.intensity or fit_intensity(method, image.pixels, image.measured)
 
     def part(self, y: slice, x: slice) -> EncodedImage:
         """Cut out a rectangle, to be refocused sooner than the whole.
@@ -159,11 +160,11 @@ class EncodedImage:
             Its surfaces begin at its own first pixel.
         """
         part, whole = copy(self), self._encoding
-        pixels = np.ascontiguousarray(whole.image.pixels[y, x])
-        check_shape(pixels.shape)
+        image = whole.image.part(y, x)
+        check_shape(image.pixels.shape)
         part._encoding = replace(
             whole,
-            image=replace(whole.image, pixels=pixels),
+            image=image,
             intensity=self._intensity,
             is_complete=False,
         )

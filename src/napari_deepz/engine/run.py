@@ -256,6 +256,7 @@ class RefocusRun:
         if note is not None and not self._said_not_finite:
             self._said_not_finite = True
             self._note(note)
+        self.source.image.give_back(data)
         return RefocusedPlane(
             data=data,
             index=target.index,
