@@ -23,7 +23,6 @@ from napari_deepz.generators.library import (
 )
 from napari_deepz.generators.package import (
     MAX_WEIGHTS_BYTES,
-    SCRIPT_FILE,
     SPEC_FILE,
     TEST_FILE,
     WEIGHTS_FILE,
@@ -223,9 +222,8 @@ def _stage(
         import_bioimageio(source, staged, fields, should_stop, called=called)
     else:
         spec, files = read_spec(source, called=called), PackageFiles(source, called=called)
-        network_file = SCRIPT_FILE if spec.architecture == "torchscript" else WEIGHTS_FILE
         staged.mkdir()
-        for name in (network_file, TEST_FILE, SPEC_FILE):
+        for name in (WEIGHTS_FILE, TEST_FILE, SPEC_FILE):
             if name in files:
                 (staged / name).write_bytes(files.read(name, MAX_WEIGHTS_BYTES))
             check_stop()
