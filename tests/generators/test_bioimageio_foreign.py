@@ -117,9 +117,7 @@ def test_a_native_package_with_a_program_is_refused_unread(tmp_path: Path):
     edit_card(package, architecture="torchscript", parameters=parameters)
     for path in (package, zipped(package)):
         for use in (load_model, add_model):
-            with pytest.raises(
-                ModelError, match="is a TorchScript program, and"
-            ):
+            with pytest.raises(ModelError, match="is a TorchScript program, and"):
                 use(path)
     assert not [*user_models_folder().iterdir()]
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.base import Generator, without_weights
 from napari_deepz.generators.errors import ModelError, quoted, refusal_of_program
+from napari_deepz.generators.forking import compute_here
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
 
@@ -106,7 +107,10 @@ def build_with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
     ------
     ModelError
         If the file is damaged, or its weights are not those of the network.
+    ForkedProcessError
+        In a process that was forked from one that has loaded a model.
     """
+    compute_here()
     try:
         weights = parse_weights(data)
     except SafetensorError as error:

@@ -13,6 +13,7 @@ from safetensors.torch import save as serialise_tensors
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.forking import compute_here
 
 SIMILAR = 1e-2
 """Deviation below which reduced precision, as on some GPUs, explains the difference."""
@@ -85,6 +86,7 @@ def run_network(
     network: Generator, image: NDArray[np.float32], dpm_um: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Run a network on one image and DPM, (Y, X) each, on the device that it is on."""
+    compute_here()
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     tensors = (torch.from_numpy(array)[None, None].to(device) for array in (image, dpm_um))
     with torch.inference_mode():
