@@ -73,7 +73,9 @@ def is_method(name: str) -> bool:
     return name in METHODS or _percentiles(name) is not None
 
 
-def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
+def fit_intensity(
+    method: str, image: NDArray[np.generic], measured: NDArray[np.bool_] | None = None
+) -> Intensity:
     """Measure offset and gain of a normalisation on one image.
 
     Parameters
@@ -89,6 +91,8 @@ def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
         - ``as-is``: zero; one.
     image : ndarray
         (Y, X), finite. Above four million pixels a regular grid of them is measured.
+    measured : ndarray, optional
+        (Y, X) bool, the pixels to measure on; all where None.
 
     Returns
     -------
@@ -103,6 +107,10 @@ def fit_intensity(method: str, image: NDArray[np.generic]) -> Intensity:
     """
     stride = max(1, int(np.ceil(np.sqrt(image.size / _SAMPLE_PIXELS))))
     sample = np.asarray(image[::stride, ::stride], dtype=np.float32)
+    if measured is not None:
+        image = image[measured]
+        kept = measured[::stride, ::stride]
+        sample = sample[kept] if kept.any() else image.astype(np.float32)
     if method == "as-is":
         return Intensity(method, 0.0, 1.0)
     if method == "signed-sqrt":

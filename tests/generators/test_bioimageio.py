@@ -140,25 +140,12 @@ def test_the_torchscript_holds_for_all_sizes_and_flat_distances(model: Model, ex
         assert (output - expected).abs().max() < 1e-5 * expected.std()
 
 
-def test_the_torchscript_of_an_export_is_imported_where_its_card_is_lost(
-    model: Model, exported: Path, tmp_path: Path
-):
+def test_the_torchscript_of_an_export_is_not_taken_where_its_card_is_lost(exported: Path):
     description = described(exported)
     del description["config"]["napari_deepz"], description["weights"]["pytorch_state_dict"]
     del description["weights"]["torchscript"]["parent"]
     stripped = rewritten(exported, rdf_yaml=yaml.safe_dump(description).encode())
-    spec = import_bioimageio(stripped, tmp_path / "back")
-    assert spec.axial_range_um == model.spec.axial_range_um
-    assert spec.pixel_size_um == model.spec.pixel_size_um
-    assert spec.dpm_scale_um == 1
-    back = load_package(tmp_path / "back")
-    assert back.network.halo_px <= model.network.halo_px
-    assert back.network.halo_px > model.network.halo_px - 2 * model.network.size_multiple
-    image = torch.rand(1, 1, 32, 48)
-    dpm_um = torch.linspace(-9, 9, 48).expand_as(image)
-    with torch.inference_mode():
-        expected, output = model.network(image, dpm_um), back.network(image, dpm_um)
-    assert (output - expected).abs().max() < 1e-5 * expected.std()
+    refused(stripped, "TorchScript program, and napari-deepz runs no programs of others")
 
 
 def test_the_description(model: Model, exported: Path):
@@ -297,13 +284,15 @@ def test_pickled_weights_are_never_opened(
     monkeypatch.setattr(
         PackageFiles, "read", lambda s, name, limit: names.append(name) or read(s, name, limit)
     )
-    spec = import_bioimageio(changed, exported.parent / "back")
-    assert "weights.pt" not in names
-    assert ("weights.safetensors" in names, "network.pt" in names) == (
-        with_attachment,
-        not with_attachment,
-    )
-    assert (spec.architecture == "torchscript") is not with_attachment
+    if not with_attachment:
+        refused(changed, "has lost its weights.safetensors; export the model again")
+    else:
+        import_bioimageio(changed, exported.parent / "back")
+    assert not {"weights.pt", "network.pt"} & {*names}
+    assert ("weights.safetensors" in names) is with_attachment
+    assert not (exported.parent / "stolen").exists()
+    if not with_attachment:
+        return
     back = load_package(exported.parent / "back")
     image = torch.rand(1, 1, 32, 48)
     dpm_um = torch.linspace(-9, 9, 48).expand_as(image)

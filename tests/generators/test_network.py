@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, without_weights
 from napari_deepz.generators.encode_once import EncodeOnce
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.z_basis import ZBasis
@@ -62,16 +64,55 @@ def test_published_size():
     assert network.down[0].conv1.weight.shape == (25, 2, 3, 3)
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        DeepZUNet(base=2, levels=3),
-        EncodeOnce(base=2, levels=2, planes=5),
-        ZBasis(base=2, levels=2, functions=3, planes=5),
-    ],
-    ids=["deepz-unet", "encode-once", "z-basis"],
-)
-def test_receptive_field_is_within_the_halo(network: Generator):
+MAKERS = {
+    "deepz-unet": lambda: DeepZUNet(base=2, levels=3),
+    "encode-once": lambda: EncodeOnce(base=2, levels=2, planes=5),
+    "z-basis": lambda: ZBasis(base=2, levels=2, functions=3, planes=5),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_network_without_weights_has_their_shapes_and_draws_no_random_number(
+    make: Callable[[], Generator],
+):
+    torch.manual_seed(3)
+    drawn = make()
+    torch.manual_seed(3)
+    with without_weights():
+        empty = make()
+    first = torch.rand(4)
+    torch.manual_seed(3)
+    assert torch.equal(first, torch.rand(4))
+    assert all(parameter.is_meta for parameter in empty.parameters())
+    shapes = {name: tensor.shape for name, tensor in drawn.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in empty.state_dict().items()} == shapes
+    given = {name: tensor.clone() for name, tensor in drawn.state_dict().items()}
+    empty.to_empty(device="cpu").load_state_dict(given)
+    image, dpm_um = torch.rand(1, 1, 16, 16), torch.linspace(-3, 3, 256).reshape(1, 1, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(empty(image, dpm_um), drawn(image, dpm_um))
+
+
+# Norm and sum of all weights that a seed has drawn since the first release.
+DRAWN = {
+    "deepz-unet": (10.2089660, 5.8963117),
+    "encode-once": (5.6037589, -10.6137572),
+    "z-basis": (6.6625382, 11.3371164),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_seed_draws_the_weights_that_it_always_drew(name: str):
+    with without_weights():
+        MAKERS[name]()
+    torch.manual_seed(5)
+    weights = torch.cat([p.detach().flatten().double() for p in MAKERS[name]().parameters()])
+    assert (weights.norm().item(), weights.sum().item()) == pytest.approx(DRAWN[name], abs=1e-5)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_receptive_field_is_within_the_halo(make: Callable[[], Generator]):
+    network = make()
     for parameter in network.parameters():
         torch.nn.init.uniform_(parameter, 0.01, 0.05)
     reach = network.halo_px

@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_deepz.engine.devices import Precision, Runtime, describe_device, network_on
-from napari_deepz.engine.inputs import CheckedImage
+from napari_deepz.engine.mending import CheckedImage
 from napari_deepz.engine.openvino_runtime import OpenVINOUNet
-from napari_deepz.engine.resampling import resample
+from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.tile_compute import TileCompute
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import Model
 from napari_deepz.intensity import Intensity, fit_intensity
+
+_WHOLLY = 0.999
 
 
 @dataclass(eq=False)
@@ -69,10 +73,17 @@ class Encoding:
         with self._lock:
             if self._compute is None:
                 pixels = resample(self.image.pixels, working_shape)
-                intensity = self.intensity or fit_intensity(self.model.spec.normalisation, pixels)
+                intensity = self.intensity or self._intensity(pixels)
                 network = self._network()
                 self._compute = TileCompute(network, self.device, intensity, pixels, self.precision)
             return self._compute
+
+    def _intensity(self, pixels: NDArray[np.float32]) -> Intensity:
+        measured = self.image.measured
+        if measured is not None:
+            share = resample(measured.astype(np.float32), pixels.shape, order=LINEAR)
+            measured = share > _WHOLLY
+        return fit_intensity(self.model.spec.normalisation, pixels, measured)
 
     def _network(self) -> Generator:
         network = network_on(self.model.network, self.device)

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from napari_deepz.engine.mending import CheckedImage, mend
 from napari_deepz.surfaces import FromImage, Surface
 
 SMALLEST_PX = 32
 """Shortest side of an image that a generator can work on."""
-
-
-@dataclass(frozen=True, eq=False)
-class CheckedImage:
-    """An image that is safe to refocus.
-
-    Attributes
-    ----------
-    pixels : ndarray
-        (Y, X) float32, C-contiguous, finite, in the input's units; may be the caller's own array.
-    constant : float or None
-        The value of all pixels where they are all equal.
-    notes : tuple of str
-        What had to be done to the image, a sentence each.
-    """
-
-    pixels: NDArray[np.float32]
-    constant: float | None
-    notes: tuple[str, ...]
 
 
 def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -58,10 +39,9 @@ def check_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def check_image(image: ArrayLike) -> CheckedImage:
-    """Read an image into memory as finite float32.
+    """Read an image into memory as finite float32, without what is no measurement.
 
-    Non-finite pixels take the median of the finite ones. Values beyond the range of float32
-    count as infinite.
+    Values beyond the range of float32 count as infinite.
 
     Parameters
     ----------
@@ -90,23 +70,7 @@ def check_image(image: ArrayLike) -> CheckedImage:
         )
     with np.errstate(over="ignore"):
         pixels = np.ascontiguousarray(array, dtype=np.float32)
-    notes = []
-    finite = np.isfinite(pixels)
-    broken = pixels.size - int(np.count_nonzero(finite))
-    if broken == pixels.size:
-        raise ValueError("The image has no finite pixel (all are NaN or infinite); check the file.")
-    if broken:
-        median = np.median(pixels[finite])
-        pixels = np.where(finite, pixels, median)
-        count = "1 pixel is" if broken == 1 else f"{broken} pixels are"
-        notes.append(f"{count} NaN or infinite; the median, {median:g}, was used there instead.")
-    lowest = float(pixels.min())
-    constant = lowest if lowest == float(pixels.max()) else None
-    if constant is not None:
-        notes.append(
-            f"All pixels of the image have the same value, {constant:g}, so every plane does too."
-        )
-    return CheckedImage(pixels, constant, tuple(notes))
+    return mend(pixels)
 
 
 Surfaces = Surface | ArrayLike | Iterable[Surface | ArrayLike]

@@ -15,13 +15,10 @@ from napari_deepz.engine.devices import (
 )
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.package import Model, read_test
-from napari_deepz.generators.stored_test import run_network
+from napari_deepz.generators.stored_test import SIMILAR, run_network
 
 SAME = 1e-4
 """Deviation in standard deviations below which only float32 rounding differs."""
-
-SIMILAR = 1e-2
-"""Deviation below which reduced precision, as on some GPUs, explains the difference."""
 
 
 @dataclass(frozen=True)

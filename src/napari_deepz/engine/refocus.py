@@ -25,6 +25,7 @@ from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
 from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
 from napari_deepz.engine.scratch import free_scratch_bytes
+from napari_deepz.generators.forking import compute_here
 from napari_deepz.generators.package import Model
 from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.jobs import Progress, StopCondition
@@ -103,6 +104,8 @@ class EncodedImage:
     ------
     ValueError
         If an argument cannot be worked with; the message is a sentence for the user.
+    ForkedProcessError
+        In a process that was forked from one that has loaded a model, where PyTorch would hang.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class EncodedImage:
         tile_px: int | None = None,
         budget: Budget | None = None,
     ) -> None:
+        compute_here()
         chosen = choose_device(device)
         self._encoding = Encoding(
             check_image(image),
@@ -140,7 +144,8 @@ class EncodedImage:
         """Normalisation of the image on its own pixel grid, for its parts."""
         encoding = self._encoding
         method = encoding.model.spec.normalisation
-        return encoding.intensity or fit_intensity(method, encoding.image.pixels)
+        image = encoding.image
+        return encoding.intensity or fit_intensity(method, image.pixels, image.measured)
 
     def part(self, y: slice, x: slice) -> EncodedImage:
         """Cut out a rectangle, to be refocused sooner than the whole.
@@ -159,11 +164,11 @@ class EncodedImage:
             Its surfaces begin at its own first pixel.
         """
         part, whole = copy(self), self._encoding
-        pixels = np.ascontiguousarray(whole.image.pixels[y, x])
-        check_shape(pixels.shape)
+        image = whole.image.part(y, x)
+        check_shape(image.pixels.shape)
         part._encoding = replace(
             whole,
-            image=replace(whole.image, pixels=pixels),
+            image=image,
             intensity=self._intensity,
             is_complete=False,
         )
@@ -177,6 +182,7 @@ class EncodedImage:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes one by one; see the function `iter_refocus`."""
+        compute_here()
         targets = check_surfaces(surfaces)
         encoding = self._encoding
         limits = self._budget.with_free_scratch(free_scratch_bytes())

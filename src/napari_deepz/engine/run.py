@@ -16,6 +16,7 @@ from napari_deepz.engine.devices import (
     is_out_of_memory,
 )
 from napari_deepz.engine.encoding import Encoding
+from napari_deepz.engine.finishing import note_of_not_finite, on_image_grid
 from napari_deepz.engine.planning import PlannedPlane, RefocusPlan, ResourceError
 from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.scratch import MemoryStore, ScratchFile, TileStore
@@ -98,6 +99,7 @@ class RefocusRun:
         self.make_plan = make_plan
         self.plan = make_plan(source.tile_px)
         self.on_progress = on_progress
+        self._said_not_finite = False
         self.notes = list(dict.fromkeys((*source.image.notes, *self.plan.notes)))
 
     def planes(self) -> Generator[RefocusedPlane, None, None]:
@@ -145,9 +147,7 @@ class RefocusRun:
             raise self._too_little_memory()
         self.plan = self.make_plan(tile_px)
         self.source.tile_px = tile_px
-        note = f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels."
-        self.notes.append(note)
-        warnings.warn(note, RefocusWarning, stacklevel=3)
+        self._note(f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels.")
 
     def _too_little_memory(self) -> ResourceError:
         return ResourceError(
@@ -246,8 +246,19 @@ class RefocusRun:
     def _finished(
         self, target: PlannedPlane, out_of_range: NDArray[np.bool_] | None, canvas: Pixels
     ) -> RefocusedPlane:
+        data = on_image_grid(canvas, self.plan.image_shape)
+        note = note_of_not_finite(
+            data,
+            f"plane {target.index + 1} of {len(self.plan.planes)}",
+            self.source.model.spec.name,
+            self.source.precision,
+        )
+        if note is not None and not self._said_not_finite:
+            self._said_not_finite = True
+            self._note(note)
+        self.source.image.give_back(data)
         return RefocusedPlane(
-            data=resample(canvas, self.plan.image_shape),
+            data=data,
             index=target.index,
             z_um=target.z_um,
             surface=target.surface,
@@ -255,6 +266,10 @@ class RefocusRun:
             device=self.device_name,
             notes=tuple(self.notes),
         )
+
+    def _note(self, note: str) -> None:
+        self.notes.append(note)
+        warnings.warn(note, RefocusWarning, stacklevel=4)
 
     def _check_stop(self) -> None:
         if self.should_stop():

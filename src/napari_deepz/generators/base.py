@@ -3,9 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+_DRAWING = {Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.zero_}
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves tensors as they are where weights would be drawn into them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in _DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Build networks that have the shapes of their weights alone, in no memory, however large.
+
+    Drawing on the meta device would import torch._dynamo and with it triton, whose LLVM kills a
+    process that draws with Mesa's.
+    """
+    with torch.device("meta"), _NothingDrawn():
+        yield
 
 
 def initialise(network: nn.Module) -> None:

@@ -29,6 +29,22 @@ def quoted(text: object, longest: int = 80) -> str:
     return shown if len(str(text)) <= longest else f"{shown}…"
 
 
+def refusal_of_program(whose: str) -> str:
+    """Say that a TorchScript network is not used.
+
+    Parameters
+    ----------
+    whose : str
+        Such as "of the model in worm.zip".
+    """
+    return (
+        f"The network {whose} is a TorchScript program, and napari-deepz runs no programs of "
+        "others, which can hang or end it; ask who made it for a package of napari-deepz with the "
+        "weights as safetensors, or for the TensorFlow model, which 'napari-deepz models convert' "
+        "takes."
+    )
+
+
 @contextmanager
 def reading(called: str) -> Iterator[None]:
     """Turn what the system says about a file that cannot be read into a `ModelError`.

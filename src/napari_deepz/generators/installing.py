@@ -23,7 +23,6 @@ from napari_deepz.generators.library import (
 )
 from napari_deepz.generators.package import (
     MAX_WEIGHTS_BYTES,
-    SCRIPT_FILE,
     SPEC_FILE,
     TEST_FILE,
     WEIGHTS_FILE,
@@ -33,6 +32,7 @@ from napari_deepz.generators.package import (
     read_test,
 )
 from napari_deepz.generators.spec import UNKNOWN_OBJECTIVE, ModelSpec
+from napari_deepz.generators.stored_test import check_output
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
 _PARTIAL = ".partial-"
@@ -222,9 +222,8 @@ def _stage(
         import_bioimageio(source, staged, fields, should_stop, called=called)
     else:
         spec, files = read_spec(source, called=called), PackageFiles(source, called=called)
-        network_file = SCRIPT_FILE if spec.architecture == "torchscript" else WEIGHTS_FILE
         staged.mkdir()
-        for name in (network_file, TEST_FILE, SPEC_FILE):
+        for name in (WEIGHTS_FILE, TEST_FILE, SPEC_FILE):
             if name in files:
                 (staged / name).write_bytes(files.read(name, MAX_WEIGHTS_BYTES))
             check_stop()
@@ -234,7 +233,9 @@ def _stage(
             (staged / SPEC_FILE).write_text(card, "utf-8", newline="\n")
     check_stop()
     model = load_package(staged, called=called)
-    read_test(staged, called=called, size_multiple=model.network.size_multiple)
+    test = read_test(staged, called=called, size_multiple=model.network.size_multiple)
+    check_stop()
+    check_output(model.network, test, model.spec.axial_range_um, called)
     check_stop()
     return model
 

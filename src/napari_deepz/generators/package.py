@@ -1,8 +1,4 @@
-"""Model packages: a folder or zip with ``model.json``, a test, and the network.
-
-The network is ``weights.safetensors`` for the architectures of this package, and a program with
-its weights, ``network.torchscript``, for those of others.
-"""
+"""Model packages: a folder or zip with ``model.json``, ``weights.safetensors`` and a test."""
 
 from __future__ import annotations
 
@@ -23,19 +19,21 @@ from torch import Tensor
 
 from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.errors import ModelError, quoted
+from napari_deepz.generators.base import Generator, without_weights
+from napari_deepz.generators.errors import ModelError, quoted, refusal_of_program
+from napari_deepz.generators.forking import compute_here
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test, parse_test, serialise_test
-from napari_deepz.generators.torchscript.generator import load_torchscript
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
-SCRIPT_FILE = "network.torchscript"
 TEST_FILE = "test.safetensors"
 
+# On cards of models that earlier versions made of TorchScript.
+PROGRAM = "torchscript"
+
 _MAX_SPEC_BYTES = 1 << 20
-_MAX_TEST_BYTES = 64 << 20
+_MAX_TEST_BYTES = 16 << 20
 MAX_WEIGHTS_BYTES = 4 << 30
 # All are float32 exactly.
 _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -84,16 +82,36 @@ def load_package(path: Path, *, called: str | None = None) -> Model:
     """
     files = PackageFiles(path, called=called)
     spec = _parse_spec(files)
-    if spec.architecture == "torchscript":
-        data = files.read(SCRIPT_FILE, MAX_WEIGHTS_BYTES)
-        network: Generator = spec.wrap(load_torchscript(data, f"in {files.called}"))
-    else:
-        data = files.read(WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
-        network = _with_weights(spec, data, files.called)
+    data = files.read(WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    network = build_with_weights(spec, data, files.called)
     return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
 
 
-def _with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
+def build_with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
+    """Make the network that a card describes, with weights from a file.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        The card.
+    data : bytes
+        The file, safetensors.
+    called : str
+        What a sentence calls the package.
+
+    Returns
+    -------
+    Generator
+        Float32, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, or its weights are not those of the network.
+    ForkedProcessError
+        In a process that was forked from one that has loaded a model.
+    """
+    compute_here()
     try:
         weights = parse_weights(data)
     except SafetensorError as error:
@@ -101,8 +119,8 @@ def _with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:
             f"The weights of the model in {called} cannot be read; the file is damaged or was "
             "not copied whole."
         ) from error
-    with torch.device("meta"):
-        network = spec.build()  # Takes no memory, however large the card says it is.
+    with without_weights():
+        network = spec.build()
     check_weights(network, weights, called)
     network.to_empty(device="cpu")
     network.load_state_dict(weights)
@@ -167,6 +185,8 @@ def _parse_spec(files: PackageFiles) -> ModelSpec:
         return ModelSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("architecture",) and first["input"] == PROGRAM:
+            raise ModelError(refusal_of_program(f"of the model in {package}")) from error
         where = quoted(".".join(str(part) for part in first["loc"]))
         if where == "format_version":
             raise ModelError(
@@ -256,24 +276,14 @@ def save_model(
         as_loaded = spec.build().eval()
         as_loaded.load_state_dict(weights)
         test = make_test(as_loaded, spec.axial_range_um)
-    _save(folder, spec, WEIGHTS_FILE, serialise_weights(weights), test)
-
-
-def save_script(folder: Path, spec: ModelSpec, script: bytes, test: StoredTest) -> None:
-    """Write a model package around a TorchScript program.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is not there; a package in it is replaced.
-    spec : ModelSpec
-        The card; its architecture is "torchscript".
-    script : bytes
-        The program as `torchscript.archive.checked_archive` returned it.
-    test : StoredTest
-        Its test.
-    """
-    _save(folder, spec, SCRIPT_FILE, script, test)
+    made_folder(folder)
+    for name, content in (
+        (WEIGHTS_FILE, serialise_weights(weights)),
+        (TEST_FILE, serialise_test(test)),
+        (SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode()),
+    ):
+        with written_beside(folder / name) as beside:
+            beside.write_bytes(content)
 
 
 @contextmanager
@@ -300,14 +310,3 @@ def new_package(target: Path) -> Iterator[Path]:
         beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _save(folder: Path, spec: ModelSpec, network_file: str, data: bytes, test: StoredTest) -> None:
-    made_folder(folder)
-    for name, content in (
-        (network_file, data),
-        (TEST_FILE, serialise_test(test)),
-        (SPEC_FILE, (spec.model_dump_json(indent=2) + "\n").encode()),
-    ):
-        with written_beside(folder / name) as beside:
-            beside.write_bytes(content)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from torch.jit import ScriptModule
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.errors import ModelError, quoted
+from napari_deepz.generators.errors import quoted
 from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.torchscript.generator import TorchScriptGenerator
 from napari_deepz.generators.z_basis import ZBasis
 from napari_deepz.intensity import METHODS, is_method
 
@@ -24,7 +22,7 @@ _PIXEL_SIZE_TOLERANCE = 0.02
 # Control characters, which a terminal obeys, broken ones, and line breaks that no editor shows.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
-Architecture = Literal["deepz-unet", "encode-once", "z-basis", "torchscript"]
+Architecture = Literal["deepz-unet", "encode-once", "z-basis"]
 
 
 class DeepZUNetParameters(BaseModel):
@@ -58,26 +56,12 @@ class ZBasisParameters(BaseModel):
     planes: int = Field(41, ge=2, le=512)
 
 
-class TorchScriptParameters(BaseModel):
-    """How a network that comes as a program is used.
-
-    `joined` is 1 where image and DPM go in as the two channels of one tensor, else 0.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size_multiple: int = Field(ge=1, le=1024)
-    halo_px: int = Field(ge=0, le=4096)
-    joined: int = Field(0, ge=0, le=1)
-
-
-Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters | TorchScriptParameters
+Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters
 
 _PARAMETERS: dict[Architecture, type[Parameters]] = {
     "deepz-unet": DeepZUNetParameters,
     "encode-once": EncodeOnceParameters,
     "z-basis": ZBasisParameters,
-    "torchscript": TorchScriptParameters,
 }
 
 
@@ -161,33 +145,11 @@ class ModelSpec(BaseModel):
         return model_um is not None and abs(pixel_size_um / model_um - 1) > _PIXEL_SIZE_TOLERANCE
 
     def build(self) -> Generator:
-        """Make the generator, with untrained weights.
-
-        Raises
-        ------
-        ModelError
-            If its architecture is a TorchScript program, which only its package holds.
-        """
+        """Make the generator, with untrained weights."""
         parameters = self._checked_parameters()
         if isinstance(parameters, DeepZUNetParameters):
             return DeepZUNet(**parameters.model_dump(), dpm_scale_um=self.dpm_scale_um)
         low, high = self.axial_range_um
         if isinstance(parameters, EncodeOnceParameters):
             return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
-        if isinstance(parameters, ZBasisParameters):
-            return ZBasis(**parameters.model_dump(), z_min_um=low, z_max_um=high)
-        raise ModelError(
-            f"The network of the model '{self.name}' is a TorchScript program, which cannot be "
-            "made anew or trained; use 'deepz-unet', 'encode-once' or 'z-basis'."
-        )
-
-    def wrap(self, script: ScriptModule) -> TorchScriptGenerator:
-        """Make the generator around a TorchScript program that was loaded for it."""
-        parameters = TorchScriptParameters.model_validate(self.parameters)
-        return TorchScriptGenerator(
-            script,
-            size_multiple=parameters.size_multiple,
-            halo_px=parameters.halo_px,
-            joined=bool(parameters.joined),
-            dpm_scale_um=self.dpm_scale_um,
-        )
+        return ZBasis(**parameters.model_dump(), z_min_um=low, z_max_um=high)

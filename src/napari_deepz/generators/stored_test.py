@@ -13,6 +13,10 @@ from safetensors.torch import save as serialise_tensors
 
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.forking import compute_here
+
+SIMILAR = 1e-2
+"""Deviation below which reduced precision, as on some GPUs, explains the difference."""
 
 _SMALLEST_PX = 64
 _PARTS = ("image", "dpm_um", "output")
@@ -38,7 +42,9 @@ class StoredTest:
 
     def deviation(self, output: NDArray[np.float32]) -> float:
         """Largest difference from the stored output, in standard deviations of the latter."""
-        difference = float(np.abs(output - self.output).max() / self.output.std())
+        stored = self.output.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # Of infinity less infinity.
+            difference = float(np.abs(output - stored).max() / stored.std())
         return difference if np.isfinite(difference) else np.inf
 
 
@@ -80,11 +86,57 @@ def run_network(
     network: Generator, image: NDArray[np.float32], dpm_um: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Run a network on one image and DPM, (Y, X) each, on the device that it is on."""
+    compute_here()
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     tensors = (torch.from_numpy(array)[None, None].to(device) for array in (image, dpm_um))
     with torch.inference_mode():
         output: NDArray[np.float32] = network(*tensors)[0, 0].float().cpu().numpy()
     return output
+
+
+def check_output(
+    network: Generator, test: StoredTest | None, axial_range_um: tuple[float, float], called: str
+) -> None:
+    """Run a network on its stored test, or on the usual test input where it has none.
+
+    Parameters
+    ----------
+    network : Generator
+        In evaluation mode, float32, on the CPU.
+    test : StoredTest or None
+        Of the network.
+    axial_range_um : tuple of float
+        Smallest and largest distance of the network.
+    called : str
+        What a sentence calls the package.
+
+    Raises
+    ------
+    ModelError
+        If the output is not the stored one, or not finite.
+    """
+    image, dpm_um = (
+        make_input(network.size_multiple, axial_range_um)
+        if test is None
+        else (test.image, test.dpm_um)
+    )
+    try:
+        output = run_network(network, image, dpm_um)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The test of the model in {called} cannot be run; free some memory, or get the "
+            "model anew if there was enough."
+        ) from error
+    if not np.isfinite(output).all():
+        raise ModelError(
+            f"The model in {called} gives numbers that are NaN or infinite, so it refocuses "
+            "nothing; ask its author for one that works."
+        )
+    if test is not None and not test.deviation(output) < SIMILAR:
+        raise ModelError(
+            f"The model in {called} fails its own test: its output is not the one stored with it, "
+            "so its files do not belong together; get it anew from where it came from."
+        )
 
 
 def serialise_test(test: StoredTest) -> bytes:

@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.engine.devices import choose_device
-from napari_deepz.generators.base import Generator
+from napari_deepz.generators.base import Generator, without_weights
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.package import Model, save_model
 from napari_deepz.generators.spec import ModelSpec
@@ -140,7 +140,7 @@ def check_run(config: TrainConfig, *, resume: bool) -> None:
         )
     if resume and not there:
         raise ValueError(f"There is no checkpoint in {config.output} to go on from.")
-    with torch.device("meta"):
+    with without_weights():
         multiple = config.model.build().size_multiple
     if config.schedule.patch_px % multiple:
         raise ValueError(

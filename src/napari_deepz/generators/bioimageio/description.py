@@ -13,11 +13,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    AliasChoices,
     BaseModel,
     ConfigDict,
-    Field,
     StringConstraints,
     ValidationError,
 )
@@ -32,10 +29,6 @@ _MAX_DESCRIPTION_BYTES = 1 << 19
 _MOST_VALUES = 1 << 18
 
 
-# Descriptions are folded over several lines; a card has each text in one.
-Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
@@ -47,86 +40,18 @@ class File(_Part):
     sha256: str | None = None
 
 
-class SteppedSize(_Part):
-    """Sizes of the form min + n * step."""
-
-    min: Annotated[int, Field(gt=0, le=1 << 20)]
-    step: Annotated[int, Field(gt=0, le=1 << 20)]
-
-
-class SameSize(_Part):
-    """The size of another axis, plus an offset."""
-
-    tensor_id: str
-    axis_id: str
-    offset: int = 0
-
-
-class Axis(_Part):
-    """One axis of a tensor."""
-
-    type: Literal["batch", "channel", "index", "time", "space"]
-    id: str = ""
-    size: int | SteppedSize | SameSize | dict[str, Any] | None = None
-    unit: str | None = None
-    scale: float = Field(1.0, gt=0, allow_inf_nan=False)
-    halo: int = Field(0, ge=0, le=1 << 16)
-    channel_names: list[str] = []
-
-    @property
-    def length(self) -> int | None:
-        """Its fixed length, if it has one."""
-        if self.type == "channel":
-            return len(self.channel_names)
-        return self.size if isinstance(self.size, int) else None
-
-
-class Data(_Part):
-    """What the numbers of a tensor, or of one channel of it, mean."""
-
-    type: str = "float32"
-    range: tuple[float | None, float | None] = (None, None)
-    unit: str | None = None
-    scale: float = Field(1.0, allow_inf_nan=False)
-    offset: float | None = None
-
-
-class Operation(_Part):
-    """A step before or after the network."""
-
-    id: str
-    settings: dict[str, Any] = Field({}, validation_alias=AliasChoices("kwargs"))
-
-
 class TensorDescription(_Part):
     """An input or an output."""
 
     id: str = ""
-    axes: list[Axis]
-    data: Data | list[Data] = Data()
-    preprocessing: list[Operation] = []
-    postprocessing: list[Operation] = []
     test_tensor: File | None = None
 
 
 class Weights(_Part):
-    """Those weights that can be used here."""
+    """Those weights that are asked about."""
 
     pytorch_state_dict: File | None = None
     torchscript: File | None = None
-
-
-class Person(_Part):
-    """An author."""
-
-    name: Line
-
-
-class Citation(_Part):
-    """What to cite."""
-
-    text: Line = ""
-    doi: Line | None = None
 
 
 class Description(_Part):
@@ -134,13 +59,6 @@ class Description(_Part):
 
     format_version: Annotated[str, StringConstraints(pattern=r"^0\.5\.\d+")]
     type: Literal["model"]
-    name: Line
-    description: Line = ""
-    version: Line | None = None
-    license: Line | File | None = None
-    authors: list[Person] = []
-    cite: list[Citation] = []
-    tags: list[Line] = []
     inputs: list[TensorDescription]
     outputs: list[TensorDescription]
     weights: Weights

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,6 @@ from napari_deepz.generators.network import DeepZUNet
 from napari_deepz.generators.package import WEIGHTS_FILE, Model, read_test
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_test
-from napari_deepz.generators.torchscript.generator import without_deprecation_of_torchscript
 
 _DOI = re.compile(r"10\.\d{4,9}/[^\s,;]*[^\s,;.]")
 _TAGS = [
@@ -46,10 +45,10 @@ _STATE_FILE = "weights.pt"
 def export_bioimageio(model: Model, target_zip: Path) -> None:
     """Write a model as a bioimage.io package, format 0.5.
 
-    The package has the network as TorchScript, which needs no other software, and, for the
-    architectures of napari-deepz, as a PyTorch state dict for which napari-deepz is imported, and
-    as safetensors, which `import_bioimageio` reads. No halo is declared: programs then cut it off
-    every result, and take no image smaller than two of them; the documentation says how wide it is.
+    The package has the network as TorchScript, which needs no other software, as a PyTorch state
+    dict for which napari-deepz is imported, and as safetensors, which `import_bioimageio` reads. No
+    halo is declared: programs then cut it off every result, and take no image smaller than two of
+    them; the documentation says how wide it is.
 
     Parameters
     ----------
@@ -83,21 +82,19 @@ def export_bioimageio(model: Model, target_zip: Path) -> None:
 
 def _files(model: Model, test: StoredTest) -> dict[str, bytes]:
     """Everything in the package but its description."""
-    files = {
+    weights = {name: t.contiguous() for name, t in model.network.state_dict().items()}
+    stream = io.BytesIO()
+    torch.save(weights, stream)
+    return {
         "documentation.md": describe_model(model, test).encode(),
         "cover.png": make_cover(test),
         "test_image.npy": _npy(test.image),
         "test_dpm.npy": _npy(test.dpm_um),
         "test_refocused.npy": _npy(test.output),
         _SCRIPT_FILE: _torchscript(model, test),
+        _STATE_FILE: stream.getvalue(),
+        WEIGHTS_FILE: serialise_weights(weights),
     }
-    if _has_own_weights(model.network):
-        weights = {name: t.contiguous() for name, t in model.network.state_dict().items()}
-        stream = io.BytesIO()
-        torch.save(weights, stream)
-        files[_STATE_FILE] = stream.getvalue()
-        files[WEIGHTS_FILE] = serialise_weights(weights)
-    return files
 
 
 def _check_target(target_zip: Path) -> None:
@@ -139,8 +136,10 @@ def _torchscript(model: Model, test: StoredTest) -> bytes:
         torch.from_numpy(array)[None, None] for array in (test.image, test.dpm_um)
     )
     stream = io.BytesIO()
-    with without_deprecation_of_torchscript(), warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", TracerWarning)  # About this very choice.
+        # TorchScript has a successor; files made with it remain.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         torch.jit.save(torch.jit.trace(model.network, inputs), stream)  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
@@ -190,14 +189,10 @@ def _description(model: Model) -> Any:
             ],
             "outputs": [_tensor("refocused", "output", spec, None)],
             "weights": _weights(network),
-            "attachments": [{"source": WEIGHTS_FILE}] if _has_own_weights(network) else [],
+            "attachments": [{"source": WEIGHTS_FILE}],
             "config": {OWN_SECTION: {"model": spec.model_dump_json()}},
         }
     )
-
-
-def _has_own_weights(network: torch.nn.Module) -> TypeGuard[DeepZUNet | FoldedUNet]:
-    return isinstance(network, DeepZUNet | FoldedUNet)
 
 
 def _check_licence(spec: ModelSpec) -> None:
@@ -271,8 +266,7 @@ def _tensor(name: str, kind: str, spec: ModelSpec, size_multiple: int | None) ->
 def _weights(network: torch.nn.Module) -> dict[str, Any]:
     version = torch.__version__.partition("+")[0]
     script: dict[str, Any] = {"source": _SCRIPT_FILE, "pytorch_version": version}
-    if not _has_own_weights(network):
-        return {"torchscript": script}
+    assert isinstance(network, DeepZUNet | FoldedUNet)
     return {
         "pytorch_state_dict": {
             "source": _STATE_FILE,

@@ -1,45 +1,37 @@
-"""Models from bioimage.io packages: our own exports, and TorchScript networks of anybody."""
+"""Models from bioimage.io packages that napari-deepz has exported."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as parse_weights
 
 from napari_deepz.generators.archives import PackageFiles
-from napari_deepz.generators.base import Generator
 from napari_deepz.generators.bioimageio.arrays import read_test_array
 from napari_deepz.generators.bioimageio.description import (
     DESCRIPTION_FILES,
     OWN_SECTION,
     Description,
-    File,
     fault_of,
     read_description,
     read_file,
 )
-from napari_deepz.generators.bioimageio.scripts import (
-    check_deviation,
-    check_stop,
-    read_script_package,
-)
 from napari_deepz.generators.card import CardFields
-from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.errors import ModelError, refusal_of_program
 from napari_deepz.generators.package import (
     MAX_WEIGHTS_BYTES,
     WEIGHTS_FILE,
-    check_weights,
+    build_with_weights,
     new_package,
     save_model,
-    save_script,
 )
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, run_network
-from napari_deepz.jobs import StopCondition
+from napari_deepz.jobs import Cancelled, StopCondition
+
+_LARGEST_DEVIATION = 1e-3
 
 
 def is_bioimageio(files: PackageFiles) -> bool:
@@ -57,10 +49,8 @@ def import_bioimageio(
 ) -> ModelSpec:
     """Make a native package of a bioimage.io package.
 
-    Two kinds can be used: what `export_bioimageio` wrote, and TorchScript networks whose inputs
-    are an image and a DPM, or one tensor of both. No Python code of a package is ever run, and
-    no pickle opened: the weights of our own exports are read from their safetensors file, or else
-    come with the TorchScript network.
+    Only what `export_bioimageio` wrote can be used: the weights are read from their safetensors
+    file. No program of a package is ever run, and no pickle opened.
 
     Parameters
     ----------
@@ -69,8 +59,8 @@ def import_bioimageio(
     target : Path
         The package folder to be made; it must not be there.
     fields : CardFields, optional
-        What the user says about the model; it goes before what the package says. The card of our
-        own exports is whole, so that only their name can be changed.
+        What the user says about the model; its card is whole, so that only its name can be
+        changed.
     should_stop : callable, optional
         Asked between steps.
     called : str, optional
@@ -88,43 +78,43 @@ def import_bioimageio(
     Cancelled
         If it was stopped; nothing is written then.
     """
-    fields = fields or CardFields()
     files = PackageFiles(path, called=called)
     description = read_description(files)
-    own, weights = _own_spec(description, files), description.weights
+    own = _own_spec(description, files)
     with new_package(target) as folder:
-        if own is not None:
-            own = _renamed(own, fields, files)
-            fields = CardFields()
-        check_stop(should_stop)
+        if own is None:
+            raise ModelError(_why_not(description, files))
+        own = _renamed(own, fields or CardFields(), files)
+        _check_stop(should_stop)
         attached = next((f for f in description.attachments if f.source == WEIGHTS_FILE), None)
-        if own is not None and own.architecture != "torchscript" and attached is not None:
-            network = _own_network(own, attached, files)
-            test = _own_test(description, files)
-            check_stop(should_stop)
-            check_deviation(test, run_network(network, test.image, test.dpm_um), files)
-            save_model(folder, own, network, test=test)
-            return own
-        if weights.torchscript is not None:
-            found = read_script_package(files, description, own, fields, should_stop)
-            save_script(folder, found.spec, found.script, found.test)
-            return found.spec
-        if own is not None:
+        if attached is None:
             raise ModelError(
                 f"The package {files.called} comes from napari-deepz but has lost its "
-                f"{WEIGHTS_FILE} and "
-                "its TorchScript network; export the model again."
+                f"{WEIGHTS_FILE}; export the model again."
             )
-        if weights.pytorch_state_dict is not None:
-            raise ModelError(
-                f"The network of the bioimage.io package {files.called} is Python code, and "
-                "napari-deepz "
-                "never runs code from a package; use one that also has TorchScript weights."
-            )
-        raise ModelError(
-            f"The bioimage.io package {files.called} has neither TorchScript weights nor "
-            "weights of a network of napari-deepz."
+        data = read_file(files, attached, MAX_WEIGHTS_BYTES)
+        network = build_with_weights(own, data, files.called).eval()
+        test = _own_test(description, files)
+        _check_stop(should_stop)
+        _check_deviation(test, run_network(network, test.image, test.dpm_um), files)
+        save_model(folder, own, network, test=test)
+        return own
+
+
+def _why_not(description: Description, files: PackageFiles) -> str:
+    """Say why a package that is not ours cannot be used."""
+    if description.weights.torchscript is not None:
+        return refusal_of_program(f"of the bioimage.io package {files.called}")
+    if description.weights.pytorch_state_dict is not None:
+        return (
+            f"The network of the bioimage.io package {files.called} is Python code, and "
+            "napari-deepz never runs code from a package; ask who made it for a package of "
+            "napari-deepz."
         )
+    return (
+        f"The bioimage.io package {files.called} has no weights of a network of napari-deepz; ask "
+        "who made it for a package of napari-deepz."
+    )
 
 
 def _own_spec(description: Description, files: PackageFiles) -> ModelSpec | None:
@@ -159,22 +149,6 @@ def _renamed(own: ModelSpec, fields: CardFields, files: PackageFiles) -> ModelSp
         ) from error
 
 
-def _own_network(spec: ModelSpec, file: File, files: PackageFiles) -> Generator:
-    try:
-        weights = parse_weights(read_file(files, file, MAX_WEIGHTS_BYTES))
-    except SafetensorError as error:
-        raise ModelError(
-            f"The weights of the model in {files.called} cannot be read; the file is damaged or "
-            "was not copied whole."
-        ) from error
-    with torch.device("meta"):
-        network = spec.build()
-    check_weights(network, weights, files.called)
-    network.to_empty(device="cpu")
-    network.load_state_dict(weights)
-    return network.eval()
-
-
 def _own_test(description: Description, files: PackageFiles) -> StoredTest:
     tensors = [*description.inputs, *description.outputs]
     arrays = [read_test_array(files, tensor) for tensor in tensors]
@@ -183,3 +157,17 @@ def _own_test(description: Description, files: PackageFiles) -> StoredTest:
             f"The test images in {files.called} are not those that napari-deepz wrote."
         )
     return StoredTest(*(np.ascontiguousarray(array[0]) for array in arrays))
+
+
+def _check_deviation(test: StoredTest, result: NDArray[np.float32], files: PackageFiles) -> None:
+    fits = result.shape == test.output.shape and test.output.std() > 0
+    if not fits or not test.deviation(result) <= _LARGEST_DEVIATION:
+        raise ModelError(
+            f"The network in {files.called} does not reproduce the package's own test output, so "
+            "its results cannot be trusted here."
+        )
+
+
+def _check_stop(should_stop: StopCondition | None) -> None:
+    if should_stop is not None and should_stop():
+        raise Cancelled

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_deepz.generators import CITATION
+from napari_deepz.generators.base import without_weights
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.network import DeepZUNet
@@ -212,7 +212,7 @@ def _network(variables: dict[str, Tensor], folder: Path) -> DeepZUNet:
             f"The model in {folder} is not a published Deep-Z generator: its variables are not "
             f"named '{SCOPE}down0/conv1/filters' and so on, or its size is beyond reason."
         ) from error
-    with torch.device("meta"):
+    with without_weights():
         network = DeepZUNet(**parameters.model_dump(), dpm_scale_um=_DPM_SCALE_UM)
     state: dict[str, Tensor] = {}
     for ours, wanted in network.state_dict().items():

@@ -1,1 +1,0 @@
-"""TorchScript networks of anybody: checked before they are loaded, measured, run in tiles."""
