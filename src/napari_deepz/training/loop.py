@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.atomic_files import made_folder
-from napari_deepz.engine.devices import choose_device
+from napari_deepz.engine.devices import choose_device, is_out_of_memory
 from napari_deepz.generators.base import Generator
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.package import Model, save_model
@@ -24,9 +24,9 @@ from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.training.adversary import Adversary
+from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
-from napari_deepz.training.output import check_output
 from napari_deepz.training.state import (
     Report,
     TrainingError,
@@ -99,7 +99,7 @@ def train(
     processor_began_s = time.process_time() - state.processor_s
     while state.step < schedule.steps:
         batch = sampler.batch(schedule.seed, state.step, schedule.batch)
-        state.losses.append(_step(config, state, batch, chosen))
+        state.losses.append(_tried_step(config, state, batch, chosen))
         progress.advance()
         if on_progress is not None:
             on_progress(progress)
@@ -138,24 +138,6 @@ def _entry(
         "loss": round(float(np.mean(state.losses)), 5),
         "correlation": scores,
     }
-
-
-def check_run(config: TrainConfig, *, resume: bool) -> None:
-    """Find out what would stop a run, before its data are collected.
-
-    Raises
-    ------
-    ValueError
-        As `check_output`, or if the patches do not suit the network.
-    """
-    check_output(config, resume=resume)
-    with torch.device("meta"):
-        multiple = config.model.build().size_multiple
-    if config.schedule.patch_px % multiple:
-        raise ValueError(
-            f"Patches of {config.schedule.patch_px} pixels do not suit this network; choose a "
-            f"patch_px that is a multiple of {multiple}."
-        )
 
 
 def validate(
@@ -257,6 +239,22 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     schedule = config.schedule
     warm_up = min(1.0, (step + 1) / schedule.warmup_steps)
     return schedule.learning_rate * warm_up * (1 - step / schedule.steps)
+
+
+def _tried_step(
+    config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device
+) -> float:
+    try:
+        return _step(config, state, batch, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        schedule = config.schedule
+        raise TrainingError(
+            f"There is too little free memory to train with a batch of {schedule.batch} patches of "
+            f"{schedule.patch_px} pixels; close other programs, or choose a smaller batch or "
+            "patch_px."
+        ) from error
 
 
 def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device) -> float:

@@ -1,9 +1,12 @@
-"""The folder of a training run: what may be in it before the run begins."""
+"""What would stop a training run, found out before its data are collected."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+import psutil
+import torch
 
 from napari_deepz.atomic_files import clear_leftovers
 from napari_deepz.generators.package import SPEC_FILE
@@ -12,6 +15,33 @@ from napari_deepz.training.state import CHECKPOINT, LOG, TrainingError
 
 # What file managers leave in every folder.
 _OF_NOBODY = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_BYTES_PER_PARAMETER = 16  # The weight, its gradient, and Adam's two moments.
+
+
+def check_run(config: TrainConfig, *, resume: bool) -> None:
+    """Find out what would stop a run, before its data are collected.
+
+    Raises
+    ------
+    ValueError
+        As `check_output`, or if the network is too large or the patches do not suit it.
+    """
+    check_output(config, resume=resume)
+    with torch.device("meta"):
+        network = config.model.build()
+    multiple = network.size_multiple
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if _BYTES_PER_PARAMETER * count > psutil.virtual_memory().total:
+        raise TrainingError(
+            f"A network of {count / 1e6:,.0f} million parameters takes "
+            f"{_BYTES_PER_PARAMETER * count / 1e9:,.0f} GB of memory to train, more than this "
+            "machine has; choose smaller parameters of the model."
+        )
+    if config.schedule.patch_px % multiple:
+        raise ValueError(
+            f"Patches of {config.schedule.patch_px} pixels do not suit this network; choose a "
+            f"patch_px that is a multiple of {multiple}."
+        )
 
 
 def check_output(config: TrainConfig, *, resume: bool) -> None:
