@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_deepz.atomic_files import made_folder, reason_of, scratch_folder
-from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.generators.archives import MOST_DECLARED_BYTES, PackageFiles
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.download import checked_sha256, digest_of, fetch
 from napari_deepz.generators.errors import ModelError, reading
-from napari_deepz.generators.kept_downloads import forget
+from napari_deepz.generators.kept_downloads import clear_downloads, forget
 from napari_deepz.generators.library import (
     PackageKind,
     bundled_models,
@@ -78,6 +78,7 @@ def add_model(
     fields = fields or CardFields()
     if fields.name is not None:
         _check_name(fields.name)
+    clear_downloads()
     url = str(source) if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)) else None
     if url is not None:
         path = fetch(url, sha256, on_progress=on_progress, should_stop=should_stop)
@@ -180,6 +181,8 @@ def _check_digest(path: Path, sha256: str | None) -> None:
     with reading(str(path)):
         if not path.is_file():
             raise ModelError(f"{path} is no file, and only files have a checksum.")
+        if path.stat().st_size > MOST_DECLARED_BYTES:
+            raise ModelError(f"{path} is larger than any model package.")
         found = digest_of(path)
     if found != wanted:
         raise ModelError(
