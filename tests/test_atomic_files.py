@@ -6,8 +6,10 @@ import os
 import platform
 import re
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from napari_deepz import atomic_files
 from napari_deepz.atomic_files import (
     WriteError,
     clear_leftovers,
+    is_in_use,
     made_folder,
+    own_mark,
     reason_of,
+    scratch_folder,
     written_beside,
 )
 
@@ -229,3 +234,67 @@ def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("a", "b", "c"):
         write(tmp_path / name)
     assert seen == [tmp_path]
+
+
+_SCRATCH_AND_WAITS = """
+import sys, time
+from pathlib import Path
+from napari_deepz.atomic_files import scratch_folder
+with scratch_folder() as folder:
+    (folder / "half").write_text("half")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@_UNIX_ONLY
+def test_a_scratch_folder_goes_with_its_work_or_when_the_next_one_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as folder:
+        assert folder.parent == tmp_path
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "a").write_text("a")
+    assert names(tmp_path) == []
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SCRATCH_AND_WAITS],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process, process.stdout:
+        left = Path(process.stdout.readline().strip())
+        atomic_files._clear_once.cache_clear()
+        with scratch_folder() as folder:
+            assert names(tmp_path) == sorted((left.name, folder.name)), "a living one's stays"
+        process.send_signal(signal.SIGKILL)
+    assert names(left) == ["half"]
+    atomic_files._clear_once.cache_clear()
+    with scratch_folder(tmp_path):
+        assert not left.exists()
+
+
+def test_where_there_can_be_no_scratch_folder(tmp_path: Path):
+    where = f"Nothing can be written to '{tmp_path / 'gone'}': No such file or directory"
+    with pytest.raises(WriteError, match=where), scratch_folder(tmp_path / "gone"):
+        pass
+
+
+def test_the_reason_of_a_sentence_is_that_of_its_cause(tmp_path: Path):
+    with pytest.raises(WriteError) as caught, written_beside(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+    assert reason_of(caught.value) == "No space left on device; make room or choose another folder"
+
+
+def test_a_mark_says_whose_a_name_is(tmp_path: Path):
+    mine = own_mark()
+    assert own_mark() != mine
+    assert is_in_use(mine, tmp_path)
+    host = mine.partition("-")[0]
+    for dead in (f"{host}-{2**22 + 1}-1-01234567", f"{host}-{10**17}-1-01234567"):
+        assert not is_in_use(dead, tmp_path)
+    for foreign in ("00000000-1-1-01234567", "no mark at all"):
+        assert is_in_use(foreign, tmp_path, 60)
+        os.utime(tmp_path, (time.time() - 61,) * 2)
+        assert not is_in_use(foreign, tmp_path, 60)
+        os.utime(tmp_path)

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,9 @@ from pathlib import Path
 
 import psutil
 
+_OWNER = re.compile(r"(?P<host>[0-9a-f]{8})-(?P<pid>\d{1,18})-(?P<started>\d{1,18})-[0-9a-f]{8}")
 _NAME = re.compile(
-    r"\.deepz-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<started>\d+)-[0-9a-f]{8}"
-    r"\.(?:part|former-(?P<replaced>.+))",
-    re.DOTALL,
+    rf"\.deepz-(?P<owner>{_OWNER.pattern})\.(?:part|former-(?P<replaced>.+))", re.DOTALL
 )
 _ABANDONED_S = 24 * 3600
 _START_TOLERANCE_S = 60  # The clock may be set meanwhile.
@@ -33,6 +33,7 @@ _REMEDIES = {
     errno.EACCES: "choose another folder",
     errno.EPERM: "choose another folder",
     errno.EROFS: "choose another folder",
+    errno.EFBIG: "choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 
@@ -70,7 +71,7 @@ def written_beside(path: Path) -> Iterator[Path]:
             f"There is no folder '{target.parent}' to write '{path.name}' into."
         )
     _clear_once(target.parent.absolute())
-    beside = target.with_name(f"{_own_name()}.part")
+    beside = target.with_name(f".deepz-{own_mark()}.part")
     try:
         yield beside
         _put_in_place(beside, target)
@@ -84,6 +85,35 @@ def written_beside(path: Path) -> Iterator[Path]:
         _remove(beside)
 
 
+@contextmanager
+def scratch_folder(inside: Path | None = None) -> Iterator[Path]:
+    """Make an empty folder for intermediate files, which is gone in the end.
+
+    What killed processes have left of such folders in the same place is cleared first.
+
+    Parameters
+    ----------
+    inside : Path, optional
+        Where to make it; the system's folder for temporary files if not given.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be made; one sentence.
+    """
+    parent = Path(tempfile.gettempdir()) if inside is None else inside
+    _clear_once(parent.absolute())
+    folder = parent / f".deepz-{own_mark()}.part"
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise WriteError(f"Nothing can be written to '{parent}': {reason_of(error)}.") from error
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
 def made_folder(path: Path) -> Path:
     """Make a folder for results, and those above it, where it is not there yet.
 
@@ -95,6 +125,8 @@ def made_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
+        if path.is_symlink():
+            raise WriteError(f"'{path}' is a link that leads nowhere: choose another.") from error
         raise WriteError(f"'{path}' cannot be a folder: a file is in its place.") from error
     except OSError as error:
         raise WriteError(f"The folder '{path}' cannot be made: {reason_of(error)}.") from error
@@ -103,6 +135,8 @@ def made_folder(path: Path) -> Path:
 
 def reason_of(error: OSError) -> str:
     """Say why writing failed, and what to do where that is known; no full stop."""
+    if isinstance(error, WriteError) and isinstance(error.__cause__, OSError):
+        return reason_of(error.__cause__)
     what = (error.strerror or str(error)).rstrip(".")
     remedy = _REMEDIES.get(error.errno or 0)
     return what if remedy is None else f"{what}; {remedy}"
@@ -116,18 +150,51 @@ def clear_leftovers(folder: Path) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = _NAME.fullmatch(entry.name)
-            if found is None or _may_be_in_use(found, Path(entry.path)):
-                continue
-            left = Path(entry.path)
-            replaced = found["replaced"]
-            if replaced is not None and not (left.parent / replaced).exists():
-                left.rename(left.parent / replaced)
-            else:
-                _remove(left)
+            if found := _NAME.fullmatch(entry.name):
+                with suppress(OSError):  # Another process was faster.
+                    _clear(Path(entry.path), found["owner"], found["replaced"])
+
+
+def _clear(left: Path, owner: str, replaced: str | None) -> None:
+    if is_in_use(owner, left):
+        return
+    if replaced is not None and not (left.parent / replaced).exists():
+        left.rename(left.parent / replaced)
+    else:
+        _remove(left)
 
 
 _clear_once = cache(clear_leftovers)
+
+
+def own_mark() -> str:
+    """A text, never the same twice, that says which process of which computer made a name."""
+    return f"{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}-{uuid.uuid4().hex[:8]}"
+
+
+def is_in_use(mark: str, path: Path, abandoned_s: float = _ABANDONED_S) -> bool:
+    """Whether the process that `own_mark` names in a file's or folder's name may be at work on it.
+
+    Parameters
+    ----------
+    mark : str
+        From the name.
+    path : Path
+        The file or folder.
+    abandoned_s : float
+        Nobody is at work on what another computer, or one without a mark, has left unchanged for
+        so long: whether its process still runs cannot be known.
+    """
+    found = _OWNER.fullmatch(mark)
+    if found is None or found["host"] != _host():
+        return time.time() - _last_change_s(path) < abandoned_s
+    try:
+        running_since: float = psutil.Process(int(found["pid"])).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+    return bool(abs(running_since - int(found["started"])) < _START_TOLERANCE_S)
 
 
 def _put_in_place(beside: Path, target: Path) -> None:
@@ -136,7 +203,7 @@ def _put_in_place(beside: Path, target: Path) -> None:
         return
     if _exchanged(beside, target):
         return
-    former = target.with_name(f"{_own_name()}.former-{target.name}")
+    former = target.with_name(f".deepz-{own_mark()}.former-{target.name}")
     target.rename(former)
     try:
         beside.rename(target)
@@ -170,28 +237,9 @@ def _remove(path: Path) -> None:
             path.unlink()
 
 
-def _own_name() -> str:
-    return (
-        f".deepz-{_host()}-{os.getpid()}-{int(psutil.Process().create_time())}"
-        f"-{uuid.uuid4().hex[:8]}"
-    )
-
-
 @cache
 def _host() -> str:
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-
-
-def _may_be_in_use(found: re.Match[str], path: Path) -> bool:
-    if found["host"] != _host():
-        return time.time() - _last_change_s(path) < _ABANDONED_S
-    try:
-        running_since: float = psutil.Process(int(found["pid"])).create_time()
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-    return bool(abs(running_since - int(found["started"])) < _START_TOLERANCE_S)
 
 
 def _last_change_s(path: Path) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +23,10 @@ class Server:
     says_length_of: int | None = None
     breaks_after: int | None = None
     status: int = 200
+    reason: str | None = None
+    drips_every_s: float | None = None
     sent: list[tuple[int, str | None, int]] = field(default_factory=list)
+    closed: bool = False
     http: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,6 +44,7 @@ class Server:
         return hashlib.sha256(self.content).hexdigest()
 
     def close(self) -> None:
+        self.closed = True
         self.http.shutdown()
         self.thread.join()
         self.http.server_close()
@@ -61,7 +66,7 @@ class _Answers(BaseHTTPRequestHandler):
         body = b"" if status == 304 else file.content[start:]
         if start and start >= len(file.content):
             status, body = 416, b""
-        self.send_response(status)
+        self.send_response(status, file.reason)
         if file.etag:
             self.send_header("ETag", file.etag)
         if file.modified:
@@ -76,7 +81,13 @@ class _Answers(BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
         with suppress(ConnectionError):  # The other side may have heard enough.
-            self.wfile.write(body)
+            if file.drips_every_s is None:
+                self.wfile.write(body)
+            for byte in body if file.drips_every_s is not None else b"":
+                if file.closed:
+                    return
+                self.wfile.write(bytes([byte]))
+                time.sleep(file.drips_every_s)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +17,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_deepz.generators import download
-from napari_deepz.generators.download import DownloadWarning, downloads_folder, fetch, forget
+from napari_deepz.generators import download, kept_downloads
+from napari_deepz.generators.download import DownloadWarning, fetch
 from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.kept_downloads import (
+    clear_downloads,
+    download_of,
+    downloads_folder,
+    forget,
+    version_of,
+)
 from napari_deepz.jobs import Cancelled, Progress
 from tests.generators.file_server import Server
 
@@ -118,12 +129,17 @@ def test_a_broken_download_goes_on_where_it_stopped(server: Server, named: str):
 
 
 def test_a_stopped_download_goes_on_where_it_stopped(server: Server):
-    asked = iter([False] * 5 + [True])
+    seen = [0]
     with pytest.raises(Cancelled):
-        fetch(server.url, should_stop=lambda: next(asked))
+        fetch(
+            server.url,
+            on_progress=lambda progress: seen.append(progress.done),
+            should_stop=lambda: seen[-1] >= 6 * (64 << 10),
+        )
     assert fetch(server.url).read_bytes() == server.content
     assert server.sent[-1][0] == 206
-    assert server.sent[-1][2] == SIZE - 6 * (64 << 10)
+    assert server.sent[-1][2] == SIZE - seen[-1]
+    assert 6 * (64 << 10) <= seen[-1] <= 7 * (64 << 10)
 
 
 def test_a_file_that_changed_meanwhile_is_had_anew(server: Server):
@@ -182,7 +198,7 @@ def test_a_body_shorter_than_was_said_is_not_taken_for_whole(server: Server):
 
 @pytest.mark.parametrize("says_length", [True, False], ids=["declared", "actual"])
 def test_too_large(server: Server, monkeypatch: pytest.MonkeyPatch, says_length: bool):
-    monkeypatch.setattr(download, "_MOST_BYTES", SIZE - 1)
+    monkeypatch.setattr(download, "MOST_BYTES", SIZE - 1)
     server.says_length = says_length
     seen: list[int] = []
     with pytest.raises(ModelError, match="is larger than"):
@@ -287,3 +303,154 @@ def test_without_a_setting_downloads_go_to_the_cache(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("NAPARI_DEEPZ_MODELS")
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("/cache", name))
     assert downloads_folder() == Path("/cache/napari-deepz/downloads")
+
+
+def stopped_after(url: str, asked: threading.Event) -> float:
+    """Seconds from the wish to stop to the end."""
+    wished: list[float] = []
+
+    def wish() -> bool:
+        if asked.is_set() and not wished:
+            wished.append(time.monotonic())
+        return asked.is_set()
+
+    with pytest.raises(Cancelled):
+        fetch(url, should_stop=wish)
+    return time.monotonic() - wished[0]
+
+
+@pytest.mark.parametrize("every_s", [0.05, 3.0])
+def test_a_download_that_drips_is_stopped_at_once(server: Server, every_s: float):
+    server.drips_every_s = every_s
+    asked = threading.Event()
+    threading.Timer(0.5, asked.set).start()
+    began = time.monotonic()
+    assert stopped_after(server.url, asked) < 0.5
+    assert time.monotonic() - began < 1.5
+    (part,) = downloads_folder().glob("*.part/data")
+    assert server.content.startswith(part.read_bytes())
+    server.drips_every_s = None
+    assert fetch(server.url).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "asked whether it is still the same"])
+def test_a_server_that_takes_the_call_and_says_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, there: bool
+):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.zip"
+        if there:
+            downloads_folder().mkdir()
+            download_of(url).write_bytes(b"earlier")
+        asked = threading.Event()
+        threading.Timer(0.3, asked.set).start()
+        assert stopped_after(url, asked) < 0.5
+
+
+def test_an_address_that_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch):
+    """As where packets are lost, or the look-up of a name takes its time."""
+    over = threading.Event()
+    monkeypatch.setattr("requests.get", lambda *_, **__: over.wait(30))
+    asked = threading.Event()
+    threading.Timer(0.3, asked.set).start()
+    assert stopped_after("http://192.0.2.1/a.zip", asked) < 0.5
+    over.set()
+
+
+def test_a_key_interrupts_where_nobody_asks(server: Server):
+    """Used from Python, without a stop condition."""
+    server.drips_every_s = 3.0
+    code = f"from napari_deepz.generators.download import fetch; fetch({server.url!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    while not server.sent:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) != 0
+    assert time.monotonic() - began < 2
+    assert [path.read_bytes() for path in downloads_folder().glob("*.part/data")] == [
+        server.content[:1]
+    ]
+
+
+def test_the_servers_own_words_are_made_harmless(server: Server):
+    server.status, server.reason = 404, "Gone\x1b]0;owned\x07 \x9b2J"
+    with pytest.raises(ModelError, match=r"answers 404 Gone\\x1b\]0;owned\\x07 \\x9b2J; check"):
+        fetch(server.url)
+
+
+def grow_old(path: Path, days: float) -> None:
+    changed = time.time() - days * 24 * 3600
+    for each in (*(path.iterdir() if path.is_dir() else ()), path):
+        os.utime(each, (changed, changed))
+
+
+def test_what_nobody_used_for_a_week_is_deleted_whatever_its_address(server: Server):
+    break_off(server)
+    whole = fetch(server.url + "&other")
+    (part,) = downloads_folder().glob("*.part")
+    notes = downloads_folder() / "notes.txt"
+    notes.write_text("not a download")
+    for path in (part, whole, notes):
+        grow_old(path, 6.9)
+    clear_downloads()
+    assert part.exists()
+    assert whole.exists()
+    for path in (part, whole, notes):
+        grow_old(path, 7.1)
+    clear_downloads()
+    assert os.listdir(downloads_folder()) == ["notes.txt"]
+
+
+def test_use_keeps_a_download(server: Server):
+    whole = fetch(server.url, server.sha256)
+    grow_old(whole, 6.9)
+    fetch(server.url, server.sha256)
+    assert time.time() - whole.stat().st_mtime < 60
+
+
+def test_no_more_is_kept_than_one_download_may_have(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kept_downloads, "MOST_BYTES", 2 * SIZE + 100_000)
+    paths = [fetch(f"{server.url}&{number}") for number in range(3)]
+    for age, path in enumerate(reversed(paths)):
+        grow_old(path, age)
+    clear_downloads()
+    assert [path.exists() for path in paths] == [False, True, True]
+    assert not version_of(paths[0]).exists()
+    grow_old(version_of(paths[1]), 30)
+    clear_downloads()
+    assert version_of(paths[1]).exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Unix alone kills a process at once")
+def test_a_killed_download_goes_on_at_once_and_a_living_one_is_left_alone(server: Server):
+    server.breaks_after, server.drips_every_s = 3, 0.01
+    server.says_length_of = SIZE
+    code = f"""
+import time
+from napari_deepz.generators.download import fetch
+
+def wait(progress):
+    if progress.done == 3:
+        print(3, flush=True)
+        time.sleep(60)
+
+fetch({server.url!r}, on_progress=wait)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process, process.stdout:
+        assert process.stdout.readline() == b"3\n"
+        (left,) = downloads_folder().glob("*.part-*")
+        grow_old(left, 30)
+        clear_downloads()
+        assert left.exists()
+        process.kill()
+    grow_old(left, 0)
+    server.breaks_after = server.says_length_of = server.drips_every_s = None
+    assert fetch(server.url).read_bytes() == server.content
+    assert [answer[0] for answer in server.sent] == [200, 206]
+    assert files() == [path.name for path in downloads_folder().glob("*tiny.zip")]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from napari_deepz.atomic_files import own_mark
 from napari_deepz.generators import DEFAULT_MODEL
 from napari_deepz.generators.card import CardFields
-from napari_deepz.generators.download import downloads_folder
 from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.installing import add_model, remove_model
+from napari_deepz.generators.kept_downloads import downloads_folder
 from napari_deepz.generators.library import list_models, load_model, user_models_folder
 from napari_deepz.generators.package import load_package, read_test
 from napari_deepz.jobs import Cancelled
@@ -188,14 +189,26 @@ def test_a_disk_that_takes_no_more(folder: Path, package: Path):
     assert [path.name for path in folder.iterdir()] == ["earlier"]
 
 
-def test_what_killed_runs_have_left_goes_when_it_is_old(folder: Path, package: Path):
-    for name, age_h in (("old", 25), ("young", 23)):
-        left = write_tiny_model(folder / f".partial-{name}/package")
+def test_what_killed_runs_have_left_goes_when_nobody_can_be_at_work_on_it(
+    folder: Path, package: Path
+):
+    mine = own_mark()
+    host = mine.partition("-")[0]
+    for mark, age_h in (
+        (mine, 25),
+        (f"{host}-{2**22 + 1}-1-01234567", 0),
+        ("00000000-1-1-01234567", 25),
+        ("00000001-1-1-01234567", 23),
+    ):
+        left = write_tiny_model(folder / f".deepz-{mark}.part/package")
         changed = time.time() - age_h * 3600
-        os.utime(left.parent, (changed, changed))
+        for path in (*left.iterdir(), left, left.parent):
+            os.utime(path, (changed, changed))
     assert "tiny" not in list_models()
     add_model(package)
-    assert sorted(path.name for path in folder.iterdir()) == [".partial-young", "earlier", "tiny"]
+    left = [path.name for path in folder.iterdir()]
+    young = ".deepz-00000001-1-1-01234567.part"
+    assert sorted(left) == sorted([f".deepz-{mine}.part", young, "earlier", "tiny"])
 
 
 def test_a_models_folder_that_is_a_file(package: Path, monkeypatch: pytest.MonkeyPatch):

@@ -324,3 +324,28 @@ def test_targets_that_cannot_be(tmp_path: Path, target: str, sentence: str):
     with pytest.raises(ModelError, match=sentence):
         convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / target)
     assert_only(tmp_path)
+
+
+def test_the_graph_may_be_of_any_size_as_it_is_never_read(
+    tmp_path: Path, convert: Callable[[Edit], None]
+):
+    with (tmp_path / "model/saved_model.pb").open("wb") as stream:
+        stream.truncate(5 << 40)
+    convert(lambda _: None)
+    assert_only(tmp_path, "model", "out")
+
+
+def test_a_full_disk_is_a_sentence(
+    tmp_path: Path, convert: Callable[[Edit], None], monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"cannot be converted to .*out: ") as caught:
+        convert(lambda _: None)
+    assert str(caught.value) == (
+        f"The model cannot be converted to {tmp_path / 'out'}: No space left on device; make room "
+        "or choose another folder."
+    )
+    assert_only(tmp_path, "model")

@@ -75,6 +75,14 @@ def _range(text: str) -> tuple[float, float]:
     return low_um, high_um
 
 
+@models.callback()
+def _models() -> None:
+    """Models at hand."""
+    from napari_deepz.generators.kept_downloads import clear_downloads
+
+    clear_downloads()
+
+
 @models.command("list")
 def models_list() -> None:
     """List the models at hand: the bundled ones and those in the user's folder."""
@@ -141,8 +149,9 @@ def models_add(
 
     The objective, pixel size and range say what a package from elsewhere does not say itself.
     """
-    from napari_deepz.generators.download import digest_of, download_of
+    from napari_deepz.generators.download import digest_of
     from napari_deepz.generators.installing import add_model
+    from napari_deepz.generators.kept_downloads import download_of
     from napari_deepz.generators.library import list_models
 
     fields = card_fields(name, objective, pixel_size, z_range)

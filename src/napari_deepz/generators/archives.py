@@ -14,8 +14,9 @@ from typing import IO
 
 from napari_deepz.generators.errors import ModelError, reading
 
+MOST_DECLARED_BYTES = 8 << 30
+
 _MOST_MEMBERS = 1000
-_MOST_DECLARED_BYTES = 8 << 30
 _MOST_AT_ONCE_BYTES = 4 << 20
 _CHUNK_BYTES = 1 << 20
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -150,9 +151,9 @@ def _checked_members(path: Path, called: str) -> dict[str, zipfile.ZipInfo]:
     entries = _listed(path, called)
     if len(entries) > _MOST_MEMBERS:
         raise ModelError(f"{called} lists more files than any model package has.")
-    if sum(entry.file_size for entry in entries) > _MOST_DECLARED_BYTES:
+    if sum(entry.file_size for entry in entries) > MOST_DECLARED_BYTES:
         raise ModelError(
-            f"{called} would unpack to more than {_MOST_DECLARED_BYTES >> 30} GiB, more than any "
+            f"{called} would unpack to more than {MOST_DECLARED_BYTES >> 30} GiB, more than any "
             "model package has."
         )
     files: dict[str, zipfile.ZipInfo] = {}

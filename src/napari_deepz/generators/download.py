@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
-import shutil
-import time
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import BinaryIO
 
-import platformdirs
-
-from napari_deepz.generators.errors import ModelError
-from napari_deepz.generators.library import MODELS_VARIABLE, user_models_folder
+from napari_deepz.atomic_files import WriteError, made_folder, reason_of
+from napari_deepz.generators.errors import ModelError, quoted
+from napari_deepz.generators.kept_downloads import (
+    MOST_BYTES,
+    Part,
+    claimed_part,
+    clear_downloads,
+    download_of,
+    release,
+    version_of,
+)
+from napari_deepz.generators.web import Answer, BrokenOffError, UnreachableError, answer_to
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
-if TYPE_CHECKING:
-    from requests import Response
-
-_MOST_BYTES = 4 << 30
-_CHUNK_BYTES = 64 << 10
-_TIMEOUT_S = (10, 20)  # To connect, and between two pieces of data.
-_ABANDONED_S = 3600
 _INSTEAD = "or download the file with a browser and add it by its path"
+_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
 
 
 class DownloadWarning(UserWarning):
     """Something about a download that the user must know."""
 
 
-def downloads_folder() -> Path:
-    """Where downloads are kept: in the user's cache, or in the models folder that was chosen."""
-    if os.environ.get(MODELS_VARIABLE):
-        return user_models_folder() / ".downloads"
-    return platformdirs.user_cache_path("napari-deepz") / "downloads"
+class _RefusedError(ModelError):
+    """Nothing is to be kept of a download."""
 
 
 def fetch(
@@ -65,7 +60,7 @@ def fetch(
     on_progress : callable, optional
         Called with the bytes that are there and all bytes, if the server says how many.
     should_stop : callable, optional
-        Asked between pieces; what has come stays for the next time.
+        Asked between pieces and while there are none; what has come stays for the next time.
 
     Returns
     -------
@@ -76,6 +71,8 @@ def fetch(
     ------
     ModelError
         If it cannot be had, is too large, or has another checksum: then nothing of it is kept.
+    OSError
+        If it cannot be written; one sentence.
     Cancelled
         If it was stopped.
 
@@ -84,42 +81,21 @@ def fetch(
     DownloadWarning
         If the server cannot be asked and an earlier download is used.
     """
-    import pooch
-    import requests
-    import urllib3
-
     sha256 = None if sha256 is None else checked_sha256(sha256)
     if not url.lower().startswith(("http://", "https://")):
-        raise ModelError(f"{url} cannot be downloaded: only http and https addresses can.")
-    target = download_of(url)
-    if sha256 is None and target.exists() and _is_outdated(url, target):
-        target.unlink(missing_ok=True)
-    logger: logging.Logger = pooch.get_logger()
-    logger.setLevel(logging.WARNING)  # It tells where it puts what, which is our business.
-    try:
-        pooch.retrieve(
-            url,
-            known_hash=sha256,
-            fname=target.name,
-            path=target.parent,
-            downloader=_Download(target, on_progress, should_stop),
+        raise ModelError(
+            f"{quoted(url, 300)} cannot be downloaded: only http and https addresses can."
         )
-    except (ModelError, Cancelled):
-        raise
-    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-        raise ModelError(
-            f"{url} cannot be reached: check the address and the network, {_INSTEAD}."
-        ) from error
-    except ValueError as error:  # Of pooch, about the checksum.
-        _version_of(target).unlink(missing_ok=True)
-        raise ModelError(
-            f"The file from {url} does not have the SHA-256 checksum {sha256}; it was not kept, "
-            "because it is damaged or not the file that was meant."
-        ) from error
+    target, asked = download_of(url), should_stop or (lambda: False)
+    try:
+        made_folder(target.parent)
+        clear_downloads()
+        if not _is_there(url, target, sha256, asked):
+            _Download(url, target, sha256, on_progress, asked).run()
+        os.utime(target)
     except OSError as error:
-        raise OSError(
-            f"The download of {url} cannot be written to {target.parent}: "
-            f"{error.strerror or error}."
+        raise WriteError(
+            f"The download of {url} cannot be written to {target.parent}: {reason_of(error)}."
         ) from error
     return target
 
@@ -143,195 +119,142 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def download_of(url: str) -> Path:
-    """Where the file from an address is, or would be, among the downloads."""
-    last = re.sub(r"[^A-Za-z0-9._-]", "_", url.partition("?")[0].rpartition("/")[2])[-60:]
-    return downloads_folder() / f"{hashlib.sha256(os.fsencode(url)).hexdigest()[:16]}-{last}"
+def _is_there(url: str, target: Path, sha256: str | None, should_stop: StopCondition) -> bool:
+    if not target.exists():
+        return False
+    if sha256 is not None:
+        return digest_of(target) == sha256
+    return not _is_outdated(url, target, should_stop)
 
 
-def forget(url: str) -> None:
-    """Delete what has been downloaded from an address."""
-    target = download_of(url)
-    for path in (target, _version_of(target)):
-        path.unlink(missing_ok=True)
-    for folder in (_part_of(target), *_abandoned(target)):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _part_of(target: Path) -> Path:
-    """Folder in which a download that broke off waits for the next attempt."""
-    return target.with_name(target.name + ".part")
-
-
-def _version_of(target: Path) -> Path:
-    """Where the server's name of the version is written that is there."""
-    return target.with_name(target.name + ".version")
-
-
-def _is_outdated(url: str, target: Path) -> bool:
-    import requests
-
-    version = _version_of(target)
+def _is_outdated(url: str, target: Path, should_stop: StopCondition) -> bool:
+    version = version_of(target)
     known = version.read_text("utf-8") if version.exists() else ""
     headers = {"Accept-Encoding": "identity"}
     if known:
         headers["If-None-Match" if known.startswith('"') else "If-Modified-Since"] = known
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
-            return bool(response.status_code == requests.codes.ok)
-    except requests.RequestException:
+        with answer_to(url, headers, should_stop) as answer:
+            return answer.status == _OK
+    except UnreachableError:
         warnings.warn(
             f"{url} cannot be reached, so the file that was downloaded from it earlier is used.",
             DownloadWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return False
 
 
-def _version(response: Response) -> str:
+def _version(answer: Answer) -> str:
     """What the server calls this version of the file; empty if it has no reliable name."""
-    tag: str = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-
-
-class _TooLargeError(ModelError):
-    def __init__(self, url: str) -> None:
-        super().__init__(
-            f"The file at {url} is larger than {_MOST_BYTES >> 30} GiB; no model that napari-deepz "
-            "can use is."
-        )
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What has come of a download, and of which version it is, in a folder."""
-
-    folder: Path
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def version(self) -> Path:
-        return self.folder / "version"
-
-    @property
-    def size(self) -> int:
-        return self.data.stat().st_size if self.data.exists() else 0
-
-
-def _claimed_part(target: Path) -> _Part:
-    """Take what an earlier attempt has left, which only one of several can, or begin anew."""
-    own = target.with_name(f"{target.name}.part-{uuid.uuid4().hex[:8]}")
-    for left in (_part_of(target), *_abandoned(target)):
-        with suppress(OSError):  # It is not there, or another attempt was faster.
-            left.rename(own)
-            return _Part(own)
-    own.mkdir()
-    return _Part(own)
-
-
-def _abandoned(target: Path) -> Iterator[Path]:
-    """Parts of attempts that were killed: nothing has come for far longer than they wait."""
-    for entry in target.parent.glob(f"{target.name}.part-*"):
-        with suppress(OSError):  # It has just been finished.
-            changed = max(path.stat().st_mtime for path in (entry, *entry.iterdir()))
-            if time.time() - changed > _ABANDONED_S:
-                yield entry
+    tag = answer.headers.get("ETag", "")
+    return tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
 
 
 @dataclass(frozen=True)
 class _Download:
-    """Downloads for pooch, into a part of its own that the next attempt continues."""
+    """One attempt, into a part of its own that the next attempt continues."""
 
+    url: str
     target: Path
+    sha256: str | None
     on_progress: Callable[[Progress], None] | None
-    should_stop: StopCondition | None
+    should_stop: StopCondition
 
-    def __call__(self, url: str, output: str, _pooch: Any) -> None:
-        import requests
-
-        part, keep = _claimed_part(self.target), False
+    def run(self) -> None:
+        part, keep = claimed_part(self.target), False
         try:
-            self._fill(part, url)
-            os.replace(part.data, output)
-            part.version.replace(_version_of(self.target))
-        except _TooLargeError:
+            self._fill(part)
+            if self.sha256 is not None and digest_of(part.data) != self.sha256:
+                raise _RefusedError(
+                    f"The file from {self.url} does not have the SHA-256 checksum {self.sha256}; "
+                    "it was not kept, because it is damaged or not the file that was meant."
+                )
+            os.replace(part.data, self.target)
+            os.replace(part.version, version_of(self.target))
+        except _RefusedError:
             raise
-        except (ModelError, Cancelled, KeyboardInterrupt, requests.RequestException):
-            keep = part.size > 0
+        except (ModelError, Cancelled, KeyboardInterrupt):
+            keep = True
             raise
         finally:
-            if keep:
-                with suppress(OSError):  # What another attempt has left is there already.
-                    part.folder.rename(_part_of(self.target))
-            shutil.rmtree(part.folder, ignore_errors=True)
+            release(part, self.target, keep=keep)
 
-    def _fill(self, part: _Part, url: str) -> None:
+    def _fill(self, part: Part) -> None:
         """Bring a part to the length that the server says."""
-        with self._request(part, url) as response:
-            if response.status_code != 206:
+        with self._answer(part) as answer:
+            if answer.status != _PARTIAL:
                 part.data.unlink(missing_ok=True)
-                part.version.write_text(_version(response), "utf-8")
+                part.version.write_text(_version(answer), "utf-8")
             done = part.size
-            length = response.headers.get("Content-Length", "")
+            length = answer.headers.get("Content-Length", "")
             # The length of packed data says nothing about how much will be written.
-            known = length.isdecimal() and "Content-Encoding" not in response.headers
+            known = length.isdecimal() and "Content-Encoding" not in answer.headers
             total = done + int(length) if known else None
             with part.data.open("ab") as stream:
-                done = self._copy(response, stream, url, done, total)
+                done = self._copy(answer, stream, done, total)
         if part.size != (done if total is None else total):
-            raise _broken_off(url)
+            raise self._broken_off()
 
-    def _request(self, part: _Part, url: str) -> Response:
+    @contextmanager
+    def _answer(self, part: Part) -> Iterator[Answer]:
         """Ask for what is missing, or for all of it if the server has another version now."""
-        import requests
-
         have = part.size
         known = part.version.read_text("utf-8") if part.version.exists() else ""
         headers = {"Accept-Encoding": "identity"}
         if have and known:
             headers |= {"Range": f"bytes={have}-", "If-Range": known}
-        response = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S)
-        status = response.status_code
-        begins = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-        if "Range" in headers and (status == 416 or (status == 206 and not begins)):
-            response.close()
-            part.data.unlink()
-            return self._request(part, url)
-        if status not in (200, 206):
-            response.close()
-            raise ModelError(
-                f"{url} cannot be downloaded: the server answers {status} {response.reason}; "
-                f"check the address, {_INSTEAD}."
-            )
-        return response
-
-    def _copy(self, response: Response, stream: Any, url: str, done: int, total: int | None) -> int:
-        """Write what comes; returns how much there is then."""
-        import requests
-
-        progress = None if total is None else Progress(total, done)
-        if total is not None and total > _MOST_BYTES:
-            raise _TooLargeError(url)
         try:
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                stream.write(chunk)
-                done += len(chunk)
-                if done > _MOST_BYTES:
-                    raise _TooLargeError(url)
+            with answer_to(self.url, headers, self.should_stop) as answer:
+                begins = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+                unwanted = answer.status == _PARTIAL and not begins
+                if not ("Range" in headers and (answer.status == _NOT_SATISFIABLE or unwanted)):
+                    self._check(answer)
+                    yield answer
+                    return
+        except UnreachableError as error:
+            raise ModelError(
+                f"{self.url} cannot be reached: check the address and the network, {_INSTEAD}."
+            ) from error
+        part.data.unlink()
+        with self._answer(part) as answer:
+            yield answer
+
+    def _check(self, answer: Answer) -> None:
+        if answer.status not in (_OK, _PARTIAL):
+            raise ModelError(
+                f"{self.url} cannot be downloaded: the server answers {answer.status} "
+                f"{quoted(answer.reason)}; check the address, {_INSTEAD}."
+            )
+
+    def _copy(self, answer: Answer, stream: BinaryIO, done: int, total: int | None) -> int:
+        """Write what comes; returns how much there is then."""
+        progress = None if total is None else Progress(total, done)
+        if total is not None and total > MOST_BYTES:
+            raise self._too_large()
+        try:
+            for piece in answer.pieces:
+                stream.write(piece)
+                stream.flush()  # What has come is there for the next attempt, even after a kill.
+                done += len(piece)
+                if done > MOST_BYTES:
+                    raise self._too_large()
                 if progress is not None and self.on_progress is not None:
-                    progress.advance(len(chunk))
+                    progress.advance(len(piece))
                     self.on_progress(progress)
-                if self.should_stop is not None and self.should_stop():
+                if self.should_stop():
                     raise Cancelled
-        except requests.RequestException as error:
-            raise _broken_off(url) from error
+        except BrokenOffError as error:
+            raise self._broken_off() from error
         return done
 
+    def _too_large(self) -> _RefusedError:
+        return _RefusedError(
+            f"The file at {self.url} is larger than {MOST_BYTES >> 30} GiB; no model that "
+            "napari-deepz can use is."
+        )
 
-def _broken_off(url: str) -> ModelError:
-    return ModelError(
-        f"The download of {url} broke off before its end; run the same again to go on."
-    )
+    def _broken_off(self) -> ModelError:
+        return ModelError(
+            f"The download of {self.url} broke off before its end; run the same again to go on."
+        )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from napari_deepz.generators.archives import PackageFiles
+from napari_deepz.atomic_files import made_folder, reason_of, scratch_folder
+from napari_deepz.generators.archives import MOST_DECLARED_BYTES, PackageFiles
 from napari_deepz.generators.card import CardFields
-from napari_deepz.generators.download import checked_sha256, digest_of, fetch, forget
+from napari_deepz.generators.download import checked_sha256, digest_of, fetch
 from napari_deepz.generators.errors import ModelError, reading
+from napari_deepz.generators.kept_downloads import clear_downloads, forget
 from napari_deepz.generators.library import (
     PackageKind,
     bundled_models,
@@ -35,8 +33,6 @@ from napari_deepz.generators.spec import UNKNOWN_OBJECTIVE, ModelSpec
 from napari_deepz.generators.stored_test import check_output
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
-_PARTIAL = ".partial-"
-_OLD_S = 24 * 3600
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -82,6 +78,7 @@ def add_model(
     fields = fields or CardFields()
     if fields.name is not None:
         _check_name(fields.name)
+    clear_downloads()
     url = str(source) if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)) else None
     if url is not None:
         path = fetch(url, sha256, on_progress=on_progress, should_stop=should_stop)
@@ -90,10 +87,9 @@ def add_model(
         _check_digest(path, sha256)
     folder = user_models_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(folder)
-        with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as scratch:
-            staged = Path(scratch) / "package"
+        made_folder(folder)
+        with scratch_folder(folder) as scratch:
+            staged = scratch / "package"
             kind: PackageKind | None = None
             try:
                 kind = kind_of(path, called=str(source))
@@ -106,9 +102,7 @@ def add_model(
             _check_free(model, folder)
             staged.rename(folder / model.spec.name)
     except OSError as error:
-        raise OSError(
-            f"The model cannot be written to {folder}: {error.strerror or error}."
-        ) from error
+        raise OSError(f"The model cannot be written to {folder}: {reason_of(error)}.") from error
     return model.spec
 
 
@@ -155,12 +149,10 @@ def remove_model(name: str) -> Path:
         raise ModelError(f"There is no model called '{name}' in your folder; yours are: {own}.")
     (package,) = packages
     try:
-        with tempfile.TemporaryDirectory(
-            prefix=_PARTIAL, dir=package.parent, ignore_cleanup_errors=True
-        ) as scratch:
-            package.rename(Path(scratch) / package.name)
+        with scratch_folder(package.parent) as scratch:
+            package.rename(scratch / package.name)
     except OSError as error:
-        raise OSError(f"{package} cannot be deleted: {error.strerror or error}.") from error
+        raise OSError(f"{package} cannot be deleted: {reason_of(error)}.") from error
     return package
 
 
@@ -189,6 +181,8 @@ def _check_digest(path: Path, sha256: str | None) -> None:
     with reading(str(path)):
         if not path.is_file():
             raise ModelError(f"{path} is no file, and only files have a checksum.")
+        if path.stat().st_size > MOST_DECLARED_BYTES:
+            raise ModelError(f"{path} is larger than any model package.")
         found = digest_of(path)
     if found != wanted:
         raise ModelError(
@@ -277,11 +271,3 @@ def _digest_of_weights(package: Path) -> str | None:
         return load_package(package).sha256
     except ModelError:
         return None
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Delete what killed runs have left, when nobody can be at work on it any more."""
-    for entry in folder.glob(f"{_PARTIAL}*"):
-        with suppress(FileNotFoundError):  # Another run has just ended.
-            if time.time() - entry.stat().st_mtime > _OLD_S:
-                shutil.rmtree(entry, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -41,8 +42,14 @@ def list_models() -> dict[str, Path]:
 def unusable_models() -> list[str]:
     """Say of each package in the user's folder that cannot be used why, a sentence each."""
     folder = user_models_folder()
-    if folder.exists() and not folder.is_dir():
-        return [f"The models folder {folder} is not a folder."]
+    try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            return [f"The models folder {folder} is not a folder."]
+        if folder.is_dir():
+            os.listdir(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        return [f"The models folder {folder} cannot be read: {reason}.", *_sorted_out()[1]]
     return _sorted_out()[1]
 
 
@@ -83,13 +90,14 @@ def _sorted_out() -> tuple[dict[str, Path], list[str]]:
 
 def _packages_in(*folders: Path) -> Iterator[Path]:
     for folder in folders:
-        if folder.is_dir():
-            yield from sorted(
-                entry
-                for entry in folder.iterdir()
-                if not entry.name.startswith(".")
-                and ((entry / SPEC_FILE).is_file() or entry.suffix == ".zip")
-            )
+        with suppress(OSError):  # `unusable_models` says so.
+            if folder.is_dir():
+                yield from sorted(
+                    entry
+                    for entry in folder.iterdir()
+                    if not entry.name.startswith(".")
+                    and ((entry / SPEC_FILE).is_file() or entry.suffix == ".zip")
+                )
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -266,6 +265,13 @@ def save_model(
         Store the weights as float16, half as large; they are loaded as float32 either way.
     test : StoredTest, optional
         By default the network is run on the CPU to make one.
+
+    Raises
+    ------
+    ModelError
+        If the network gives no image for the test.
+    OSError
+        If it cannot be written; one sentence.
     """
     dtype = torch.float16 if half else torch.float32
     weights = {
@@ -276,6 +282,11 @@ def save_model(
         as_loaded = spec.build().eval()
         as_loaded.load_state_dict(weights)
         test = make_test(as_loaded, spec.axial_range_um)
+    if not (np.isfinite(test.output).all() and np.ptp(test.output) > 0):
+        raise ModelError(
+            f"The model '{spec.name}' was not written: its network gives no image for the test "
+            "input, but one value everywhere, or values that are not finite numbers."
+        )
     made_folder(folder)
     for name, content in (
         (WEIGHTS_FILE, serialise_weights(weights)),
@@ -300,13 +311,14 @@ def new_package(target: Path) -> Iterator[Path]:
     ModelError
         If that is there already.
     """
+    _check_new(target)
+    made_folder(target.parent)
+    with written_beside(target) as beside:
+        beside.mkdir()
+        yield beside
+        _check_new(target)
+
+
+def _check_new(target: Path) -> None:
     if target.exists():
         raise ModelError(f"{target} is already there; name a new folder for the model.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
-    try:
-        yield beside
-        beside.chmod(0o755)
-        beside.rename(target)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -63,7 +63,7 @@ class Adversary:
     def __init__(self, settings: AdversarialConfig, device: torch.device) -> None:
         self._settings = settings
         self._discriminator = Discriminator(settings.base).to(device)
-        self._optimiser = torch.optim.Adam(self._discriminator.parameters(), settings.learning_rate)
+        self.optimiser = torch.optim.Adam(self._discriminator.parameters(), settings.learning_rate)
 
     def choose(self, known: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """Choose planes to look at in a step: indices of samples and of their known planes.
@@ -92,18 +92,18 @@ class Adversary:
             return
         taken_for_true = self._discriminator(generated).square().mean()
         taken_for_false = (self._discriminator(true) - 1).square().mean()
-        self._optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=True)
         (0.5 * (taken_for_true + taken_for_false)).backward()
-        self._optimiser.step()
+        self.optimiser.step()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs."""
         return {
             "discriminator": self._discriminator.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
         self._discriminator.load_state_dict(state["discriminator"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(state["optimiser"])

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from napari_deepz.generators.errors import quoted
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.training.phantoms import KINDS, Kind
 
+_MOST_BYTES = 1 << 20
+_HIGHEST_SEED = 2**63 - 1
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Range = tuple[float, float]
 _NEVER_ZERO = ("na", "pixel_size_um", "photons", "gain_adu_per_photon")
 _HIGHEST_ADU = 65535.0
+_HIGHEST = {
+    "depth_um": 1000.0,
+    "photons": 1e7,
+    "background_photons": 1e6,
+    "gain_adu_per_photon": 1e4,
+    "read_noise_photons": 1e4,
+}
 
 
 class BreadthConfig(_Section):
@@ -28,6 +40,8 @@ class BreadthConfig(_Section):
     What is left out is as in `simulation.StackSettings` and `simulation.CameraSettings`, which
     explain the names.
     """
+
+    model_config = ConfigDict(allow_inf_nan=True)  # Refused below, by the name of the range.
 
     na: Range | None = None
     pixel_size_um: Range | None = None
@@ -48,6 +62,8 @@ class BreadthConfig(_Section):
                 raise ValueError(f"'{name}' must go from a smaller to a larger positive number")
             if value[0] == 0 and name in _NEVER_ZERO:
                 raise ValueError(f"'{name}' must not go down to zero")
+            if value[1] > _HIGHEST.get(name, math.inf):
+                raise ValueError(f"'{name}' must not go beyond {_HIGHEST[name]:g}")
         if self.offset_adu is not None and self.offset_adu[1] >= _HIGHEST_ADU:
             raise ValueError("'offset_adu' must stay below 65535, the highest count of 16 bits")
         return self
@@ -78,13 +94,13 @@ class DataConfig(_Section):
 
     stacks: tuple[str, ...] = ()
     validation_stacks: tuple[str, ...] = ()
-    count: int = Field(240, ge=1)
-    seed: int = Field(1, ge=0)
-    pupils: int = Field(40, ge=1)
+    count: int = Field(240, ge=1, le=1_000_000)
+    seed: int = Field(1, ge=0, le=_HIGHEST_SEED)
+    pupils: int = Field(40, ge=1, le=1_000_000)
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1)
     middle_um: float = Field(3.0, ge=0)
-    validation_count: int = Field(10, ge=1)
-    validation_seed: int = Field(2, ge=0)
+    validation_count: int = Field(10, ge=1, le=1_000_000)
+    validation_seed: int = Field(2, ge=0, le=_HIGHEST_SEED)
     breadth: BreadthConfig = BreadthConfig()
     kept_in: Path | None = None
 
@@ -114,8 +130,8 @@ class AdversarialConfig(_Section):
 
     mae_weight: float = Field(50.0, ge=0)
     learning_rate: float = Field(3e-5, gt=0)
-    base: int = Field(16, ge=1)
-    planes: int = Field(12, ge=1)
+    base: int = Field(16, ge=1, le=1024)
+    planes: int = Field(12, ge=1, le=1_000_000)
 
 
 class ScheduleConfig(_Section):
@@ -125,10 +141,10 @@ class ScheduleConfig(_Section):
     `focus_weight` is explained at `loop.masked_error`. There is an adversary only if it is given.
     """
 
-    steps: int = Field(ge=1)
-    seed: int = Field(0, ge=0)
-    batch: int = Field(12, ge=1)
-    patch_px: int = Field(96, ge=32)
+    steps: int = Field(ge=1, le=1_000_000_000)
+    seed: int = Field(0, ge=0, le=_HIGHEST_SEED)
+    batch: int = Field(12, ge=1, le=10_000)
+    patch_px: int = Field(96, ge=32, le=4096)
     learning_rate: float = Field(2e-3, gt=0)
     warmup_steps: int = Field(200, ge=1)
     clip_norm: float = Field(1.0, gt=0)
@@ -164,6 +180,14 @@ class TrainConfig(_Section):
     output: Path
     half_precision_weights: bool = False
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        places = (self.start_from, self.output, self.data.kept_in)
+        patterns = (*self.data.stacks, *self.data.validation_stacks)
+        if not all(str(place).isprintable() for place in (*places, *patterns)):
+            raise ValueError("no path can have control characters in it")
+        return self
+
 
 def read_config(path: Path) -> TrainConfig:
     """Read and check a configuration; its paths are taken relative to the file.
@@ -173,21 +197,20 @@ def read_config(path: Path) -> TrainConfig:
     ValueError
         If the file is missing, is not TOML or holds a setting that is not valid.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"The training configuration {path} cannot be read.") from error
+    text = _text(path)
     try:
         config = TrainConfig.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+        raise ValueError(f"{path} is not valid TOML: {quoted(error, 300)}.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
+        where = quoted(".".join(str(part) for part in first["loc"]))
+        said = quoted(first["msg"].removeprefix("Value error, "), 300)
         raise ValueError(f"The setting '{where}' in {path} is not valid: {said}.") from error
+    except (ValueError, RecursionError) as error:  # Numbers of thousands of digits, deep nesting.
+        raise ValueError(f"{path} is not a training configuration: nobody writes such.") from error
     start_from = config.start_from
-    if start_from is not None and (path.parent / start_from).exists():
+    if start_from is not None and os.path.exists(path.parent / start_from):
         start_from = str(path.parent / start_from)
     data = config.data
     if data.kept_in is not None:
@@ -195,3 +218,21 @@ def read_config(path: Path) -> TrainConfig:
     return config.model_copy(
         update={"output": path.parent / config.output, "start_from": start_from, "data": data}
     )
+
+
+def _text(path: Path) -> str:
+    unreadable = f"The training configuration {path} cannot be read"
+    try:
+        if not path.is_file():
+            what = "it is no file" if path.exists() else "it is not there"
+            raise ValueError(f"{unreadable}: {what}.")
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{unreadable}: {error.strerror or error}.") from error
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"{unreadable}: it is larger than any configuration.")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{unreadable}: it is not text in UTF-8.") from error

@@ -15,24 +15,25 @@ from torch import Tensor
 
 from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
-from napari_deepz.engine.devices import choose_device
-from napari_deepz.generators.base import Generator, without_weights
+from napari_deepz.atomic_files import made_folder
+from napari_deepz.engine.devices import choose_device, is_out_of_memory
+from napari_deepz.generators.base import Generator
 from napari_deepz.generators.library import load_model
 from napari_deepz.generators.package import Model, save_model
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.training.adversary import Adversary
+from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
 from napari_deepz.training.state import (
-    CHECKPOINT,
-    LOG,
     Report,
-    TrainingLog,
+    TrainingError,
     TrainingState,
     restore_state,
     save_state,
+    write_log,
 )
 
 VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
@@ -87,75 +88,70 @@ def train(
     schedule = config.schedule
     check_run(config, resume=resume)
     chosen = choose_device(device)
-    config.output.mkdir(parents=True, exist_ok=True)
+    made_folder(config.output)
     state = _start(config, chosen)
     if resume:
         restore_state(config, state)
     sampler = _sampler(config, stacks, state.network)
     progress = Progress(schedule.steps, done=state.step)
-    log = TrainingLog(config.output / LOG, state.step, report, progress)
+    write_log(config, state)
     began_s = time.monotonic() - state.seconds
     processor_began_s = time.process_time() - state.processor_s
     while state.step < schedule.steps:
         batch = sampler.batch(schedule.seed, state.step, schedule.batch)
-        state.losses.append(_step(config, state, batch, chosen))
+        state.losses.append(_tried_step(config, state, batch, chosen))
         progress.advance()
         if on_progress is not None:
             on_progress(progress)
         state.seconds = time.monotonic() - began_s
         state.processor_s = time.process_time() - processor_began_s
         last = state.step == schedule.steps
-        if last or state.step % schedule.validate_every == 0:
-            entry = {
-                "step": state.step,
-                "seconds": round(state.seconds, 1),
-                "processor_s": round(state.processor_s, 1),
-                "loss": round(float(np.mean(state.losses)), 5),
-                "correlation": validate(state.network, validation, config.model, chosen),
-            }
+        stopped = should_stop is not None and should_stop()
+        checked = last or state.step % schedule.validate_every == 0
+        kept = last or stopped or state.step % schedule.checkpoint_every == 0
+        if checked or kept:
+            _check_weights(config, state)
+        if checked:
+            state.log.append(_entry(config, state, validation, chosen))
             state.losses.clear()
-            log.write(entry)
-        if last or state.step % schedule.checkpoint_every == 0:
+            write_log(config, state)
+            if report is not None:
+                report(state.log[-1], progress)
+        if kept:
             save_state(config, state)
-        if should_stop is not None and should_stop():
-            save_state(config, state)
+        if stopped:
             raise Cancelled
-    return _finish(config, state, log.entries)
+    return _finish(config, state)
 
 
-def check_run(config: TrainConfig, *, resume: bool) -> None:
-    """Find out what would stop a run, before its data are collected.
-
-    Raises
-    ------
-    ValueError
-        If the output folder holds a run that is not to be resumed, or none that could be, or the
-        patches do not suit the network.
-    """
-    there = (config.output / CHECKPOINT).exists()
-    if there and not resume:
-        raise ValueError(
-            f"{config.output} already holds a training run; add --resume to go on with it, or "
-            "choose another output folder."
-        )
-    if resume and not there:
-        raise ValueError(f"There is no checkpoint in {config.output} to go on from.")
-    with without_weights():
-        multiple = config.model.build().size_multiple
-    if config.schedule.patch_px % multiple:
-        raise ValueError(
-            f"Patches of {config.schedule.patch_px} pixels do not suit this network; choose a "
-            f"patch_px that is a multiple of {multiple}."
-        )
+def _entry(
+    config: TrainConfig, state: TrainingState, stacks: list[FocalStack], device: torch.device
+) -> dict[str, Any]:
+    try:
+        scores = validate(state.network, stacks, config.model, device)
+    except FloatingPointError as error:
+        raise _diverged(config, state.step) from error
+    return {
+        "step": state.step,
+        "seconds": round(state.seconds, 1),
+        "processor_s": round(state.processor_s, 1),
+        "loss": round(float(np.mean(state.losses)), 5),
+        "correlation": scores,
+    }
 
 
 def validate(
     network: Generator, stacks: list[FocalStack], spec: ModelSpec, device: torch.device
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """Correlation with the truth, per distance, from the middle plane of each stack.
 
     Measured on normalised intensities, beside the unrefocused image's, averaged over the stacks.
-    Distances that no stack has are left out.
+    Distances that no stack has are left out; None where it is undefined, as for a constant image.
+
+    Raises
+    ------
+    FloatingPointError
+        If the network gives values that are not finite numbers.
     """
     network.eval()
     low, high = spec.axial_range_um
@@ -176,17 +172,24 @@ def validate(
             with torch.inference_mode():
                 dpm = torch.full((1, 1, height, width), z_um, device=device)
                 refocused = network.decode(code, dpm)[0, 0].cpu().numpy()
+            if not np.isfinite(refocused).all():
+                raise FloatingPointError
             scores.setdefault(f"{z_um:g}", []).append(
                 (correlation(refocused, truth), correlation(image, truth))
             )
     network.train()
     return {
         z_um: {
-            "refocused": round(float(np.mean([pair[0] for pair in pairs])), 4),
-            "unrefocused": round(float(np.mean([pair[1] for pair in pairs])), 4),
+            "refocused": _mean([pair[0] for pair in pairs]),
+            "unrefocused": _mean([pair[1] for pair in pairs]),
         }
         for z_um, pairs in scores.items()
     }
+
+
+def _mean(correlations: list[float]) -> float | None:
+    defined = [value for value in correlations if not math.isnan(value)]
+    return round(float(np.mean(defined)), 4) if defined else None
 
 
 def _start(config: TrainConfig, device: torch.device) -> TrainingState:
@@ -238,6 +241,22 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return schedule.learning_rate * warm_up * (1 - step / schedule.steps)
 
 
+def _tried_step(
+    config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device
+) -> float:
+    try:
+        return _step(config, state, batch, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        schedule = config.schedule
+        raise TrainingError(
+            f"There is too little free memory to train with a batch of {schedule.batch} patches of "
+            f"{schedule.patch_px} pixels; close other programs, or choose a smaller batch or "
+            "patch_px."
+        ) from error
+
+
 def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device) -> float:
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.step)
@@ -252,12 +271,29 @@ def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch
         loss = state.adversary.generator_loss(predicted[chosen], error)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.schedule.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.schedule.clip_norm)
+    if not (loss.isfinite() and norm.isfinite()):
+        raise _diverged(config, state.step + 1)
     state.optimiser.step()
     if state.adversary is not None:
         state.adversary.learn(predicted[chosen].detach(), target[chosen])
     state.step += 1
     return error.item()
+
+
+def _diverged(config: TrainConfig, step: int) -> TrainingError:
+    rate = config.schedule.learning_rate
+    return TrainingError(
+        f"The training diverged at step {step}: its numbers have grown beyond all bounds; start it "
+        f"anew in another output folder with a lower learning_rate, which is {rate:g} now."
+    )
+
+
+def _check_weights(config: TrainConfig, state: TrainingState) -> None:
+    """Nothing is looked at or kept of a run that has diverged."""
+    kind = torch.float16 if config.half_precision_weights else torch.float32
+    if not all(weights.to(kind).isfinite().all() for weights in state.network.parameters()):
+        raise _diverged(config, state.step)
 
 
 def predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
@@ -308,7 +344,7 @@ def plane_weights(planes: int) -> Tensor:
     return weights
 
 
-def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, Any]]) -> Path:
+def _finish(config: TrainConfig, state: TrainingState) -> Path:
     data = config.data.model_dump(mode="json", exclude={"kept_in"})  # A place on one machine.
     training = {
         "software": f"napari-deepz {__version__}, PyTorch {torch.__version__}",
@@ -319,7 +355,7 @@ def _finish(config: TrainConfig, state: TrainingState, entries: list[dict[str, A
         "schedule": config.schedule.model_dump(mode="json"),
         "seconds": round(state.seconds),
         "processor_s": round(state.processor_s),
-        "validation_correlation": entries[-1]["correlation"] if entries else {},
+        "validation_correlation": state.log[-1]["correlation"] if state.log else {},
     }
     spec = config.model.model_copy(update={"training": training})
     package = config.output / config.model.name

@@ -10,9 +10,10 @@ import numpy as np
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
+from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
-from napari_deepz.training.loop import check_run, train
+from napari_deepz.training.loop import train
 from napari_deepz.training.simulated import simulated_stacks
 from napari_deepz.training.state import Report
 
@@ -79,9 +80,13 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     """Files of all patterns, in a stable order."""
     if any(Path(pattern).is_absolute() for pattern in patterns):
         raise ValueError("Name focal stacks relative to the training configuration.")
-    files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    called = ", ".join(patterns)
+    try:
+        files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    except (ValueError, OSError) as error:
+        raise ValueError(f"'{called}' is no pattern for the names of focal stacks.") from error
     if not files:
-        raise ValueError(f"No focal stack in {folder} matches {', '.join(patterns)}.")
+        raise ValueError(f"No focal stack in {folder} matches {called}.")
     return files
 
 

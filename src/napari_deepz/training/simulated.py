@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -20,7 +21,11 @@ from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.simulation import CameraSettings, StackSettings, simulate
 
 _EMISSION_UM = 0.52
+_PIXELS_UM = (0.03, 5.0)
+_LARGEST_RATIO = 4.0
+_FARTHEST_UM = 100.0
 _PARTS = ("measured", "target")
+_BYTES_PER_PIXEL = 6  # uint16 and float32.
 
 
 def simulated_stacks(spec: ModelSpec, data: DataConfig) -> Iterator[FocalStack]:
@@ -32,8 +37,14 @@ def simulated_stacks(spec: ModelSpec, data: DataConfig) -> Iterator[FocalStack]:
         The model to train.
     data : DataConfig
         What to simulate, and where to keep it.
+
+    Raises
+    ------
+    ValueError
+        As `stack_settings`, or if this machine's memory cannot hold the stacks.
     """
     settings = stack_settings(spec, data.breadth)
+    _check_memory(data, settings)
     yield from _stacks(spec, data, settings, data.validation_count, data.validation_seed)
     yield from _stacks(spec, data, settings, data.count, data.seed)
 
@@ -44,23 +55,51 @@ def stack_settings(spec: ModelSpec, breadth: BreadthConfig | None = None) -> Sta
     Raises
     ------
     ValueError
-        If the model does not say its numerical aperture and pixel size, or no microscope has a
-        numerical aperture that may be drawn.
+        If the model does not say its numerical aperture and pixel size, or no microscope has what
+        it says or what may be drawn.
     """
     if spec.na is None or spec.pixel_size_um is None:
         raise ValueError("Simulated stacks need the 'na' and the 'pixel_size_um' of the model.")
+    if not _PIXELS_UM[0] <= spec.pixel_size_um <= _PIXELS_UM[1]:
+        raise ValueError(
+            f"Stacks can be simulated for a 'pixel_size_um' from {_PIXELS_UM[0]:g} to "
+            f"{_PIXELS_UM[1]:g}, not for {spec.pixel_size_um:g}."
+        )
     optics = Optics(
         na=spec.na,
         wavelength_um=spec.emission_wavelength_um or _EMISSION_UM,
         pixel_size_um=spec.pixel_size_um,
     )
     reach_um = max(abs(z_um) for z_um in spec.axial_range_um)
+    if reach_um > _FARTHEST_UM:
+        raise ValueError(
+            f"Stacks can be simulated for an 'axial_range_um' within {_FARTHEST_UM:g} µm of the "
+            f"image's plane, not for {reach_um:g} µm."
+        )
     settings = StackSettings(optics=optics, half_range_um=math.ceil(reach_um) + 1.0)
     given = (breadth or BreadthConfig()).model_dump(exclude_none=True)
     for na in given.get("na", ()):
         replace(optics, na=na)  # Refuses what it cannot be, before anything is simulated.
+    for pixel_um in given.get("pixel_size_um", ()):
+        if not 1 / _LARGEST_RATIO <= pixel_um / spec.pixel_size_um <= _LARGEST_RATIO:
+            raise ValueError(
+                f"A 'pixel_size_um' of {pixel_um:g} cannot be drawn for a model of "
+                f"{spec.pixel_size_um:g}: give one at most {_LARGEST_RATIO:g} times smaller or "
+                "larger."
+            )
     camera = {name: given.pop(name) for name in CameraSettings.__annotations__ if name in given}
     return replace(settings, camera=CameraSettings(**camera), **given)
+
+
+def _check_memory(data: DataConfig, settings: StackSettings) -> None:
+    pixels = len(settings.z_um) * settings.size_px**2
+    total = (data.validation_count + data.count) * pixels * _BYTES_PER_PIXEL
+    if data.kept_in is None and total > psutil.virtual_memory().total:
+        raise ValueError(
+            f"{data.validation_count + data.count} simulated stacks take {total / 1e9:.0f} GB, "
+            "more than this machine's memory: choose a smaller count, or name a folder in kept_in "
+            "to keep them as files."
+        )
 
 
 def _stacks(

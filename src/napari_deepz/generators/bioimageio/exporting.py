@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import save as serialise_weights
 from torch import Tensor
 from torch.jit._trace import TracerWarning
 
+from napari_deepz.atomic_files import made_folder, scratch_folder, written_beside
 from napari_deepz.generators import CITATION
 from napari_deepz.generators.archives import PackageFiles
 from napari_deepz.generators.bioimageio.description import (
@@ -62,6 +62,8 @@ def export_bioimageio(model: Model, target_zip: Path) -> None:
     ModelError
         If bioimageio.spec is missing, the model's licence is none that bioimage.io knows, the
         package would not be valid, or the target is anything else; nothing is written then.
+    OSError
+        If it cannot be written; one sentence.
     """
     _check_target(target_zip)
     if find_spec("bioimageio") is None or find_spec("bioimageio.spec") is None:
@@ -71,13 +73,12 @@ def export_bioimageio(model: Model, target_zip: Path) -> None:
         )
     test = read_test(model.source) if model.source.exists() else None
     test = test or make_test(model.network, model.spec.axial_range_um)
-    target_zip.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target_zip.parent) as scratch:
-        folder = Path(scratch)
+    made_folder(target_zip.parent)
+    with written_beside(target_zip) as beside, scratch_folder(beside.parent) as folder:
         for name, data in _files(model, test).items():
             (folder / name).write_bytes(data)
         _write_package(model, test, folder, folder / "package.zip")
-        (folder / "package.zip").replace(target_zip)
+        (folder / "package.zip").replace(beside)
 
 
 def _files(model: Model, test: StoredTest) -> dict[str, bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,10 +17,11 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialise_arrays
 from safetensors.torch import load_file
 from torch import Tensor
 
+from napari_deepz.atomic_files import WriteError, reason_of, scratch_folder
 from napari_deepz.generators import CITATION
 from napari_deepz.generators.base import without_weights
 from napari_deepz.generators.card import CardFields
@@ -31,7 +31,8 @@ from napari_deepz.generators.package import check_weights, load_package, new_pac
 from napari_deepz.generators.spec import DeepZUNetParameters, ModelSpec
 from napari_deepz.generators.stored_test import StoredTest, make_input, run_network
 from napari_deepz.generators.tensorflow.reader import REFERENCE, SCOPE, run_reader
-from napari_deepz.jobs import Progress, StopCondition
+from napari_deepz.generators.tensorflow.variables import check_variables, data_files
+from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
 GRAPH_FILE = "saved_model.pb"
 PUBLISHED_RANGE_UM = (-10.0, 10.0)
@@ -39,6 +40,7 @@ PUBLISHED_RANGE_UM = (-10.0, 10.0)
 _DPM_SCALE_UM = 10.0
 _MOST_LEVELS = 8
 _LARGEST_DEVIATION = 1e-4
+_AT_ONCE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -119,26 +121,24 @@ def convert_saved_model(
     ------
     ModelError
         If TensorFlow is missing, the folder is no such model, or the target is there.
+    OSError
+        If it cannot be written; one sentence.
     Cancelled
         When asked to stop.
     """
     fields = fields or CardFields()
+    stopped = should_stop or (lambda: False)
     _check_paths(folder, target)
-    spec = _spec(folder, target, fields)
+    check_variables(folder)
+    check_tensorflow()
     try:
-        with (
-            new_package(target) as beside,
-            tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch,
-        ):
+        spec = _spec(folder, target, fields, stopped)
+        with new_package(target) as beside, scratch_folder() as scratch:
             image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
-            save_file({"input": _published_input(image, dpm_um)}, Path(scratch) / "input")
-            version = run_reader(
-                folder,
-                Path(scratch),
-                on_progress or (lambda _: None),
-                should_stop or (lambda: False),
-            )
-            variables = load_file(Path(scratch) / "output")
+            given = serialise_arrays({"input": _published_input(image, dpm_um)})
+            (scratch / "input").write_bytes(given)
+            version = run_reader(folder, scratch, on_progress or (lambda _: None), stopped)
+            variables = load_file(scratch / "output")
             reference = variables.pop(REFERENCE, None)
             network = _network(variables, folder)
             if reference is None:
@@ -147,8 +147,9 @@ def convert_saved_model(
             spec = _completed(spec, network, version)
             return Conversion(spec, _save(beside, spec, network, test, folder), _assumed(fields))
     except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"The model cannot be converted to {target}: {reason}.") from error
+        raise WriteError(
+            f"The model cannot be converted to {target}: {reason_of(error)}."
+        ) from error
 
 
 def _completed(spec: ModelSpec, network: DeepZUNet, version: str) -> ModelSpec:
@@ -186,16 +187,10 @@ def _check_paths(folder: Path, target: Path) -> None:
             f"{folder} is not a TensorFlow SavedModel: such a folder holds {GRAPH_FILE} and a "
             "folder 'variables'."
         )
-    if not (folder / "variables" / "variables.index").is_file():
-        raise ModelError(
-            f"The SavedModel {folder} is not whole: its folder 'variables' with the weights is "
-            "missing; copy the model again with everything in it."
-        )
     if target.suffix == ".zip":
         raise ModelError(f"A converted model is a folder; name one instead of {target}.")
     if target.exists():
         raise ModelError(f"{target} is already there; name a new folder for the converted model.")
-    check_tensorflow()
 
 
 def _network(variables: dict[str, Tensor], folder: Path) -> DeepZUNet:
@@ -251,7 +246,7 @@ def _tensorflow_name(parameter: str) -> str:
     )
 
 
-def _spec(folder: Path, target: Path, fields: CardFields) -> ModelSpec:
+def _spec(folder: Path, target: Path, fields: CardFields, should_stop: StopCondition) -> ModelSpec:
     """Card of a model whose size is not yet known."""
     known = {"name": suggested_name(target), "axial_range_um": PUBLISHED_RANGE_UM, **fields.given()}
     try:
@@ -261,7 +256,7 @@ def _spec(folder: Path, target: Path, fields: CardFields) -> ModelSpec:
             architecture="deepz-unet",
             dpm_scale_um=_DPM_SCALE_UM,
             normalisation="median-p99",
-            training={"variables_sha256": _digest(folder)},
+            training={"variables_sha256": _digest(folder, should_stop)},
             licence="as its authors say; the published models must not be passed on",
             citation=CITATION,
             **known,
@@ -275,11 +270,17 @@ def _spec(folder: Path, target: Path, fields: CardFields) -> ModelSpec:
         ) from error
 
 
-def _digest(folder: Path) -> str:
+def _digest(folder: Path, should_stop: StopCondition) -> str:
     digest = hashlib.sha256()
-    for file in sorted((folder / "variables").glob("variables.data-*")):
+    for file in data_files(folder):
+        part = hashlib.sha256()
         with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+            while len(piece := stream.read(_AT_ONCE_BYTES)) == _AT_ONCE_BYTES:
+                part.update(piece)
+                if should_stop():
+                    raise Cancelled
+            part.update(piece)
+        digest.update(part.digest())
     return digest.hexdigest()
 
 

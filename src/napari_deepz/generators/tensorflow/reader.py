@@ -9,27 +9,32 @@ either ``{"version": "2.21.0"}`` or ``{"error": "one sentence"}``.
 from __future__ import annotations
 
 import json
+import math
 import os
 import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialise_arrays
 
+from napari_deepz.atomic_files import reason_of
 from napari_deepz.generators.errors import ModelError
+from napari_deepz.generators.tensorflow.variables import MOST_BYTES, data_files
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 
 SCOPE = "Generator/"
 REFERENCE = "reference output"
 
-_MAX_BYTES = 4 << 30
 _ASK_EVERY_S = 0.1
+_LONGEST_SILENCE_S = 300.0
 _NEWS = "napari-deepz: "
 
 Variables = dict[str, NDArray[np.float32]]
@@ -62,19 +67,26 @@ def main(folder: Path, test_input: Path, output: Path) -> None:
         results[REFERENCE] = _published_network(tf, variables, x)
     except (KeyError, ValueError, tf.errors.OpError):
         pass  # Not the published network: which variable is wrong is found by its shape.
-    save_file(results, output)
+    output.write_bytes(serialise_arrays(results))
     _tell(version=tf.__version__)
 
 
 def _read(tf: Any, folder: Path) -> Variables:
+    size = sum(file.stat().st_size for file in data_files(folder))
     checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     shapes = {
         name: shape
         for name, shape in checkpoint.get_variable_to_shape_map().items()
         if name.startswith(SCOPE) and name.rpartition("/")[2] in ("filters", "biases", "biases_1")
     }
-    if sum(4 * int(np.prod(shape, dtype=np.int64)) for shape in shapes.values()) > _MAX_BYTES:
+    numbers = sum(math.prod(map(int, shape)) for shape in shapes.values())
+    if 4 * numbers > MOST_BYTES:
         raise ValueError(f"The model in {folder} is larger than any Deep-Z generator.")
+    if 2 * numbers > size:  # Of half precision at least.
+        raise ValueError(
+            f"The weights in {folder} are more than its files can hold; the model is damaged or "
+            "was not copied whole."
+        )
     variables = {}
     for done, name in enumerate(sorted(shapes)):
         _tell(done=done, total=len(shapes))
@@ -141,14 +153,23 @@ def run_reader(
     command = [sys.executable, "-P", "-m", "napari_deepz.generators.tensorflow.reader"]
     command += [str(folder), str(scratch / "input"), str(scratch / "output")]
     with (scratch / "log").open("wb") as log:
+        # In a session of its own: a Ctrl-C is for this process, which then ends that one.
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            errors="replace",
+            start_new_session=True,
         )
         try:
             news = _follow(process, on_progress, should_stop)
         finally:
             process.kill()
             process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
     if "error" in news:
         raise ModelError(news["error"])
     if "version" not in news:
@@ -177,13 +198,20 @@ def _follow(
     threading.Thread(target=collect, daemon=True).start()
     news: dict[str, Any] = {}
     progress: Progress | None = None
+    heard_s = time.monotonic()
     while True:
         if should_stop():
             raise Cancelled
         try:
             line = lines.get(timeout=_ASK_EVERY_S)
         except queue.Empty:
+            if time.monotonic() - heard_s > _LONGEST_SILENCE_S:
+                raise ModelError(
+                    f"TensorFlow has not answered for {_LONGEST_SILENCE_S / 60:g} minutes and was "
+                    "ended; try again when the machine is less busy, or copy the model again."
+                ) from None
             continue
+        heard_s = time.monotonic()
         if not line:
             return news
         if not line.startswith(_NEWS):
@@ -195,8 +223,21 @@ def _follow(
             on_progress(progress)
 
 
+def _end_with_parent() -> None:
+    """End when the process that started this one has ended, however it ended."""
+
+    def wait() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 if __name__ == "__main__":
+    _end_with_parent()
     try:
         main(*map(Path, sys.argv[1:]))
-    except ValueError as error:
-        _tell(error=str(error))
+    except (ValueError, MemoryError) as error:
+        _tell(error=str(error) or "There is too little free memory to convert this model.")
+    except OSError as error:
+        _tell(error=f"The model cannot be converted: {reason_of(error)}.")

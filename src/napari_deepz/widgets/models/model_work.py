@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_deepz.atomic_files import scratch_folder
 from napari_deepz.generators.card import CardFields
 from napari_deepz.generators.installing import add_model
 from napari_deepz.generators.library import find_package
@@ -49,8 +49,8 @@ def convert_model(folder: Path, fields: CardFields, send: Send, should_stop: Sto
     ValueError, OSError
         If it cannot be converted; one sentence.
     """
-    with tempfile.TemporaryDirectory(prefix="napari-deepz-") as scratch:
-        converted = Path(scratch) / "model"
+    with scratch_folder() as scratch:
+        converted = scratch / "model"
         conversion = convert_saved_model(
             folder, converted, fields, on_progress=Teller(send), should_stop=should_stop
         )
