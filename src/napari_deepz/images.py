@@ -18,7 +18,7 @@ class ImageFileError(ValueError):
 
 
 class ImageReadWarning(UserWarning):
-    """A file holds more than what was read."""
+    """A file holds more or less than what was read, or says what could not be read."""
 
 
 class PixelArray(Protocol):
@@ -57,11 +57,18 @@ class ImageSeries:
         Time between neighbouring time points in seconds; None when unknown.
     name : str, optional
         How messages call this image.
+    z_start_um : float or None, optional
+        Where the first plane lies in depth, in µm; None when unknown.
+    origin_um : tuple of float or None, optional
+        Where the centre of the first pixel lies, (y, x) in µm; None when unknown.
+    channel_names : tuple of str, optional
+        A name for every channel, "" where it has none; empty when none has.
 
     Raises
     ------
     ValueError
-        If the axes do not fit the data, a size is not positive, or the pixels are not real numbers.
+        If the axes or channel names do not fit the data, a size is not positive, a position not
+        finite, or the pixels are not real numbers.
     """
 
     data: PixelArray
@@ -70,6 +77,9 @@ class ImageSeries:
     z_step_um: float | None
     t_step_s: float | None = None
     name: str = "image"
+    z_start_um: float | None = None
+    origin_um: tuple[float, float] | None = None
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         in_order = "".join(axis for axis in AXIS_ORDER if axis in self.axes)
@@ -97,6 +107,17 @@ class ImageSeries:
                     f"{field} of '{self.name}' is {value} {unit}: it must be a positive number, "
                     "or None when it is not known."
                 )
+        for position_um in (self.z_start_um or 0.0, *(self.origin_um or ())):
+            if not math.isfinite(position_um):
+                raise ValueError(
+                    f"A position of '{self.name}' is {position_um} µm: it must be a finite number, "
+                    "or None when it is not known."
+                )
+        if self.channel_names and len(self.channel_names) != self.size("C"):
+            raise ValueError(
+                f"'{self.name}' has {self.size('C')} channels, but {len(self.channel_names)} names "
+                "of channels were given."
+            )
 
     def size(self, axis: str) -> int:
         """Length of one axis of "TCZYX"; 1 for an axis that is absent."""

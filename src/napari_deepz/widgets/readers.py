@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_deepz.images import ImageReadWarning
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.widgets.layers import CHANNEL, layer_arguments
 
@@ -29,7 +31,11 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     """
     path = Path(path)
     series = read_image(path)
-    provenance = read_provenance(path)
+    try:
+        provenance = read_provenance(path)
+    except ValueError as error:  # The pixels can be used all the same.
+        warnings.warn(str(error), ImageReadWarning, stacklevel=2)
+        provenance = None
     z_start_um = 0.0
     if provenance is not None and provenance.axial_range_um is not None:
         z_start_um = provenance.axial_range_um[0]
@@ -39,6 +45,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     if "C" not in series.axes:
         return [(series.data, arguments, "image")]
     axis = series.axes.index("C")
+    names = series.channel_names or ("",) * series.size("C")
     for key in ("axis_labels", "scale", "units", "translate"):
         arguments[key] = arguments[key][:axis] + arguments[key][axis + 1 :]
     return [
@@ -46,7 +53,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
             series.data[(slice(None),) * axis + (channel,)],
             arguments
             | {
-                "name": f"{series.name}, channel {channel + 1}",
+                "name": f"{series.name}, {names[channel] or f'channel {channel + 1}'}",
                 "metadata": metadata | {CHANNEL: channel},
             },
             "image",
