@@ -13,10 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.atomic_files import written_beside
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
 COLOURS = "turbo"
-RECORD_KEY = "napari-deepz/provenance"
 _LONGER_SIDE_INCHES = 6.0
 _SMALLEST_INCHES = (5.0, 3.6)
 _DPI = (150, 700)

@@ -13,9 +13,8 @@ import tifffile
 
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.tiff import open_tiff
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
-_NAMESPACE = "napari-deepz/provenance"
 _KEY = "provenance"
 
 # Offsets in classic TIFF have 32 bits; the last 32 MiB are left to the tables behind the pixels.
@@ -74,7 +73,7 @@ def tiff_provenance(path: Path) -> Provenance | None:
         if not xml:
             return None
         root = ElementTree.fromstring(xml)
-    for entry in root.iterfind(f".//{{*}}MapAnnotation[@Namespace='{_NAMESPACE}']//{{*}}M"):
+    for entry in root.iterfind(f".//{{*}}MapAnnotation[@Namespace='{RECORD_KEY}']//{{*}}M"):
         if entry.get("K") == _KEY:
             return Provenance.from_json(entry.text or "")
     return None
@@ -87,7 +86,7 @@ def _ome_metadata(layout: StackLayout, provenance: Provenance) -> dict[str, Any]
         "Name": name,
         "Channel": {"Name": name},
         "Description": _NOT_IN_XML.sub("?", provenance.describe()),
-        "MapAnnotation": {"Namespace": _NAMESPACE, _KEY: provenance.to_json()},
+        "MapAnnotation": {"Namespace": RECORD_KEY, _KEY: provenance.to_json()},
     }
     sizes_um = {
         "PhysicalSizeX": layout.pixel_size_um,

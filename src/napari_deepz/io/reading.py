@@ -15,7 +15,7 @@ from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
 from napari_deepz.io.tiff import read_tiff
 from napari_deepz.io.units import pixel_um_from_resolution, square_pixel_um
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
 _TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 _FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".ome")
@@ -73,12 +73,12 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
 
 
 def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
-    """Read how a stack written by `write_stack` was made.
+    """Read how a stack written by `write_stack`, or a picture of one, was made.
 
     Parameters
     ----------
     path : path
-        An OME-TIFF file or the folder of an OME-Zarr image.
+        An OME-TIFF file, a PNG, or the folder of an OME-Zarr image.
 
     Returns
     -------
@@ -95,6 +95,8 @@ def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
     path = _existing(path)
     if path.is_dir():
         return zarr_provenance(path)
+    if path.suffix.lower() == ".png":
+        return _png_provenance(path)
     return tiff_provenance(path) if path.suffix.lower() in _TIFF_SUFFIXES else None
 
 
@@ -139,6 +141,15 @@ def _read_png(path: Path, name: str) -> ImageSeries:
         ) from error
     x_um, y_um = (pixel_um_from_resolution(dots, "inch") for dots in dots_per_inch)
     return ImageSeries(pixels, "YX", square_pixel_um(path.name, x_um, y_um), None, name=name)
+
+
+def _png_provenance(path: Path) -> Provenance | None:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            record = image.info.get(RECORD_KEY)
+    except Exception as error:  # a damaged PNG makes Pillow raise nearly anything
+        raise ImageFileError(f"'{path.name}' is not a PNG image or is damaged.") from error
+    return Provenance.from_json(record) if isinstance(record, str) else None
 
 
 def _png_pixels(image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[Any]]:
