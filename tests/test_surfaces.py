@@ -420,6 +420,20 @@ class TestFiles:
         moved = tmp_path.rename(tmp_path.with_name("moved"))
         assert np.array_equal(load_surface(moved / "worm.json").dpm((3, 4), 1.0), depths)
 
+    @pytest.mark.parametrize("surface", [FromPoints(np.eye(3) * 1000), FromImage(np.eye(99))])
+    def test_a_full_disk_leaves_the_former_surface(self, tmp_path: Path, surface: Surface) -> None:
+        resource = pytest.importorskip("resource", reason="Unix alone limits a process")
+        save_surface(surface, tmp_path / "worm.json")
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (40, limits[1]))
+            with pytest.raises(OSError, match=r"^'worm.* could not be written, nothing is left of"):
+                save_surface(surface, tmp_path / "worm.json")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
     def test_a_file_is_referred_to(self, tmp_path: Path) -> None:
         (tmp_path / "json").mkdir()
         inside, outside = tmp_path / "json" / "in.npy", tmp_path / "out.npy"

@@ -130,7 +130,7 @@ def _drawn(
     axes.imshow(projection, extent=extent, interpolation="antialiased")
     axes.set_xlabel("x (µm)")
     axes.set_ylabel("y (µm)")
-    figure.suptitle(caption, fontsize=9, wrap=True)
+    figure.suptitle(caption, fontsize=9, wrap=True, parse_math=False)
     scale = ScalarMappable(_scale(np.asarray(z_um, np.float64)), COLOURS)
     figure.colorbar(scale, ax=axes, label="distance from the input plane (µm)", shrink=0.85)
     wanted = max(width, height) / (_PIXELS_PER_DOT * _LONGER_SIDE_INCHES)

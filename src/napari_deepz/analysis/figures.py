@@ -40,7 +40,9 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     figure.axes[0].legend()
     beyond = "; red: outside the model's range" if outside else ""
     figure.suptitle(
-        f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}", fontsize=11
+        f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}",
+        fontsize=11,
+        parse_math=False,
     )
     record = Provenance(
         kind="inferred",
@@ -114,7 +116,7 @@ def plot_overview(
             show(row.add_subplot(grid[0, column]), stack[plane], f"{z_um[plane]:+g} µm")
         show(row.add_subplot(grid[0, len(shown)]), on_plane, "on the tilted plane")
         section(row.add_subplot(grid[1, :]), stack)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(title, fontsize=12, parse_math=False)
     _save(figure, path, Provenance(kind="inferred"))
 
 
