@@ -15,6 +15,7 @@ ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
     *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs"),
     "samples",
+    "names",
 }
 ALLOWED = {
     **dict.fromkeys(VALUES, VALUES),

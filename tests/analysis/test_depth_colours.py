@@ -110,6 +110,13 @@ def test_a_caption_is_no_formula(tmp_path: Path, caption: str):
     assert widths[0] > widths[1] + 5
 
 
+@pytest.mark.parametrize("name", ["lone \udcfc", "high \ud800", "bell \x07 nul \x00", "\u202eevil"])
+def test_a_caption_of_any_text(tmp_path: Path, name: str):
+    write(tmp_path / "a.png", caption=f"{name}\nINFERRED")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (np.asarray(picture.convert("L"))[:40] < 100).sum() > 100
+
+
 def test_a_full_disk_is_one_sentence_and_leaves_the_former_picture(tmp_path: Path):
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     write(tmp_path / "a.png")

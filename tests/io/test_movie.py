@@ -14,8 +14,8 @@ from PIL import Image
 
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.movie import _feed, write_movie
-from napari_deepz.io.names import plain_name
 from napari_deepz.jobs import Cancelled
+from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 
 RECORD = Provenance(kind="inferred", model_name='a "model"; of = us', notes=("x" * 700,))

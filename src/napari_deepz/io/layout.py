@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_deepz.io.names import plain_name
+from napari_deepz.names import plain_name
 
 _STORABLE = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
 

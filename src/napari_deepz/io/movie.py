@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_deepz.atomic_files import written_beside
-from napari_deepz.io.names import plain_name
+from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 
 Frame = NDArray[np.uint8]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_deepz.images import ImageFileError, ImageReadWarning
-from napari_deepz.io.names import plain_name
 from napari_deepz.io.units import length_um, time_s
+from napari_deepz.names import plain_name
 
 # Versions 0.1 and 0.2 have no axes, https://ngff.openmicroscopy.org/0.2
 _AXES_OF_OLD_VERSIONS = "tczyx"

@@ -7,8 +7,8 @@ import ome_types
 import pytest
 import tifffile
 
-from napari_deepz.io.names import plain_name
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 from tests.io.stacks import STACK, write
 
