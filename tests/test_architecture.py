@@ -14,7 +14,7 @@ import napari_deepz
 ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
     *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs"),
-    *("samples", "stored_pixels"),
+    *("names", "samples", "stored_pixels"),
 }
 ALLOWED = {
     **dict.fromkeys(VALUES, VALUES),

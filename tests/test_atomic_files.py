@@ -217,6 +217,12 @@ def test_the_reason_says_what_to_do(tmp_path: Path, number: int, said: str):
         raise error
 
 
+def test_numpy_does_not_know_why_a_file_was_cut_short():
+    said = reason_of(OSError("360000 requested and 13704 written"))
+    assert said == "the disk took only a part of it; make room or choose another folder"
+    assert reason_of(OSError("ffmpeg stopped.")) == "ffmpeg stopped"
+
+
 def test_a_folder_for_results(tmp_path: Path):
     assert made_folder(tmp_path / "a" / "b").is_dir()
     assert made_folder(tmp_path / "a" / "b").is_dir()

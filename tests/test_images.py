@@ -104,3 +104,26 @@ def test_axes_of_length_one_are_dropped_but_not_y_and_x(movie):
 def test_axes_without_a_meaning_here_are_refused(movie, axes):
     with pytest.raises(ImageFileError, match=r"axes of 'worm' \(2 x 3 x 4 x 5 x 6\) are not all"):
         in_axis_order(movie, axes, "worm")
+
+
+def test_positions_and_channel_names_are_kept(movie):
+    names = ("DAPI", "", "GFP")
+    series = ImageSeries(
+        movie, "TCZYX", 0.3, 0.5, z_start_um=-4.5, origin_um=(0.0, -12.0), channel_names=names
+    )
+    assert (series.z_start_um, series.origin_um, series.channel_names) == (-4.5, (0, -12), names)
+    plain = ImageSeries(movie, "TCZYX", 0.3, 0.5)
+    assert (plain.z_start_um, plain.origin_um, plain.channel_names) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"z_start_um": float("nan")}, "A position of 'worm' is nan µm"),
+        ({"origin_um": (0.0, float("inf"))}, "A position of 'worm' is inf µm"),
+        ({"channel_names": ("one", "two")}, "'worm' has 3 channels, but 2 names"),
+    ],
+)
+def test_positions_and_names_that_cannot_be(movie, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        ImageSeries(movie, "TCZYX", None, None, name="worm", **wrong)

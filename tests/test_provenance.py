@@ -92,3 +92,28 @@ def test_a_measured_stack_is_not_called_inferred():
     text = Provenance(kind="measured").describe()
     assert text.startswith("Measured.")
     assert "INFERRED" not in text
+
+
+def test_nested_text_that_is_not_valid_unicode_can_be_saved():
+    """Such as the name of a surface's file."""
+    surfaces = [
+        {"kind": "image", "source": "w\udcfc.tif", "\udcff": [{"a": ("\ud800", 1.5, None)}]}
+    ]
+    provenance = Provenance(kind="inferred", surfaces=surfaces)
+    assert provenance.surfaces == [
+        {"kind": "image", "source": "w?.tif", "?": [{"a": ["?", 1.5, None]}]}
+    ]
+    assert Provenance.from_json(provenance.to_json()) == provenance
+    assert "image (source w?.tif" in provenance.describe()
+
+
+def test_a_record_written_with_such_text_can_be_read():
+    text = json.dumps({"kind": "inferred", "surfaces": [{"source": "w\udcfc.tif"}]})
+    assert "\\udcfc" in text
+    assert Provenance.from_json(text).surfaces == [{"source": "w?.tif"}]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": ' + '{"a":' * 100_000])
+def test_a_record_nested_beyond_reason_says_so(text):
+    with pytest.raises(ValueError, match="cannot be read: it is damaged, or a newer version"):
+        Provenance.from_json(text)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import tifffile
 from PIL import Image
 from scipy.interpolate import RBFInterpolator
 
+from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import (
     AlongPath,
     Curved,
@@ -417,6 +420,20 @@ class TestFiles:
         moved = tmp_path.rename(tmp_path.with_name("moved"))
         assert np.array_equal(load_surface(moved / "worm.json").dpm((3, 4), 1.0), depths)
 
+    @pytest.mark.parametrize("surface", [FromPoints(np.eye(3) * 1000), FromImage(np.eye(99))])
+    def test_a_full_disk_leaves_the_former_surface(self, tmp_path: Path, surface: Surface) -> None:
+        resource = pytest.importorskip("resource", reason="Unix alone limits a process")
+        save_surface(surface, tmp_path / "worm.json")
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (40, limits[1]))
+            with pytest.raises(OSError, match=r"^'worm.* could not be written, nothing is left of"):
+                save_surface(surface, tmp_path / "worm.json")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
     def test_a_file_is_referred_to(self, tmp_path: Path) -> None:
         (tmp_path / "json").mkdir()
         inside, outside = tmp_path / "json" / "in.npy", tmp_path / "out.npy"
@@ -425,6 +442,25 @@ class TestFiles:
             save_surface(FromImage(path), tmp_path / "json" / "a.json")
             assert json.loads((tmp_path / "json" / "a.json").read_text())["source"] == stored
             assert load_surface(tmp_path / "json" / "a.json").dpm((2, 3), 1.0).all()
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="Other systems have no such names")
+    @pytest.mark.parametrize(
+        "name", [b"w\xfcrmer.npy", b"\xff\xfe.npy", b"a\xc3.npy", b"\xed\xa0\x80.npy"]
+    )
+    def test_a_name_that_is_not_utf8_comes_back(self, tmp_path: Path, name: bytes) -> None:
+        image = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+        np.save(image, np.full((2, 3), 4.5))
+        surface = FromImage(image)
+        save_surface(surface, tmp_path / "worm.json")
+        assert (tmp_path / "worm.json").read_bytes().decode("utf-8").count("\\udc") == (
+            len(name) - len(name.decode("ascii", "ignore"))
+        )
+        loaded = load_surface(tmp_path / "worm.json")
+        assert isinstance(loaded, FromImage)
+        assert loaded.source == image
+        assert (loaded.dpm((2, 3), 1.0) == 4.5).all()
+        record = Provenance(kind="inferred", surfaces=[surface.model_dump(mode="json")])
+        assert Provenance.from_json(record.to_json()) == record
 
     def test_a_file_written_by_hand(self, tmp_path: Path) -> None:
         path = tmp_path / "range.json"

@@ -27,6 +27,9 @@ _ABANDONED_S = 24 * 3600
 _START_TOLERANCE_S = 60  # The clock may be set meanwhile.
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
 
+# What NumPy says in place of the system's reason.
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
+
 _REMEDIES = {
     errno.ENOSPC: "make room or choose another folder",
     errno.EDQUOT: "make room or choose another folder",
@@ -139,6 +142,8 @@ def reason_of(error: OSError) -> str:
         return reason_of(error.__cause__)
     what = (error.strerror or str(error)).rstrip(".")
     remedy = _REMEDIES.get(error.errno or 0)
+    if error.errno is None and _CUT_SHORT.search(what):
+        what, remedy = "the disk took only a part of it", _REMEDIES[errno.ENOSPC]
     return what if remedy is None else f"{what}; {remedy}"
 
 

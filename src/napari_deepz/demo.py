@@ -19,10 +19,12 @@ from scipy.ndimage import map_coordinates
 from napari_deepz.analysis.evaluation import Evaluation, evaluate
 from napari_deepz.analysis.figures import plot_overview
 from napari_deepz.analysis.metrics import correlation, rmse
+from napari_deepz.atomic_files import made_folder
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import RefocusedStack, refocus
 from napari_deepz.generators.library import load_model
 from napari_deepz.io.reading import read_image
+from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.io.writing import write_stack
 from napari_deepz.samples import TILTED_BEADS, TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Surface, Tilted
@@ -71,8 +73,16 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     Returns
     -------
     DemoResult
+
+    Raises
+    ------
+    ValueError
+        If one of the files is there and is not of an earlier demonstration.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    made_folder(output)
+    files = tuple(output / name for name in (STACK_FILE, TILTED_FILE, PICTURE_FILE))
+    for file in files:
+        require_replaceable(file, "inferred")
     sample = read_image(TILTED_BEADS)
     stack = sample.stack()
     middle = len(stack) // 2
@@ -94,8 +104,7 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     straightened = run(tilted)
     truth = _cut(stack, middle + tilted.dpm(image.shape, sample.pixel_size_um) / sample.z_step_um)
 
-    def write(name: str, result: RefocusedStack, surface: Surface, z_start: float | None) -> Path:
-        path = output / name
+    def write(path: Path, result: RefocusedStack, surface: Surface, z_start: float | None) -> None:
         write_stack(
             path,
             result.data,
@@ -115,13 +124,9 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
                 command="napari-deepz demo",
             ),
         )
-        return path
 
-    files = (
-        write(STACK_FILE, virtual, flat, -reach_um),
-        write(TILTED_FILE, straightened, tilted, None),
-        output / PICTURE_FILE,
-    )
+    write(files[0], virtual, flat, -reach_um)
+    write(files[1], straightened, tilted, None)
     plot_overview(
         image,
         virtual.data,

@@ -58,8 +58,12 @@ class ImageSeries:
         Time between neighbouring time points in seconds; None when unknown.
     name : str, optional
         How messages call this image.
+    z_start_um : float or None, optional
+        Where the first plane lies in depth, in µm; None when unknown.
+    origin_um : tuple of float or None, optional
+        Where the centre of the first pixel lies, (y, x) in µm; None when unknown.
     channel_names : tuple of str, optional
-        One for each channel; empty when unknown.
+        A name for every channel, "" where it has none; empty when none has.
     pixel_size_problem : str or None, optional
         Why the pixel size that the file states cannot be believed, a clause without a full stop:
         then `pixel_size_um` is None, and must be asked for rather than assumed.
@@ -70,7 +74,8 @@ class ImageSeries:
     Raises
     ------
     ValueError
-        If the axes do not fit the data, a size is not positive, or the pixels are not real numbers.
+        If the axes or channel names do not fit the data, a size is not positive, a position not
+        finite, or the pixels are not real numbers.
     """
 
     data: PixelArray
@@ -79,6 +84,8 @@ class ImageSeries:
     z_step_um: float | None
     t_step_s: float | None = None
     name: str = "image"
+    z_start_um: float | None = None
+    origin_um: tuple[float, float] | None = None
     channel_names: tuple[str, ...] = ()
     pixel_size_problem: str | None = None
     missing: NDArray[np.bool_] | None = None
@@ -116,6 +123,17 @@ class ImageSeries:
                     f"{field} of '{self.name}' is {value} {unit}: it must be a positive number, "
                     "or None when it is not known."
                 )
+        for position_um in (self.z_start_um or 0.0, *(self.origin_um or ())):
+            if not math.isfinite(position_um):
+                raise ValueError(
+                    f"A position of '{self.name}' is {position_um} µm: it must be a finite number, "
+                    "or None when it is not known."
+                )
+        if self.channel_names and len(self.channel_names) != self.size("C"):
+            raise ValueError(
+                f"'{self.name}' has {self.size('C')} channels, but {len(self.channel_names)} names "
+                "of channels were given."
+            )
 
     def size(self, axis: str) -> int:
         """Length of one axis of "TCZYX"; 1 for an axis that is absent."""

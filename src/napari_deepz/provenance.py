@@ -7,15 +7,26 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+RECORD_KEY = "napari-deepz/provenance"
+"""Under which the record lies in a picture's text and in the annotations of an OME-TIFF."""
 
 
 def _without_lone_surrogates(value: Any) -> Any:
     """File names that are not valid Unicode reach Python with surrogates, which no file holds."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        clean = _without_lone_surrogates
+        return {clean(key): clean(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_lone_surrogates(entry) for entry in value]
+    return value
 
 
 _Text = Annotated[str, BeforeValidator(_without_lone_surrogates)]
+_Surface = Annotated[dict[str, Any], BeforeValidator(_without_lone_surrogates)]
 
 
 class Provenance(BaseModel):
@@ -57,7 +68,7 @@ class Provenance(BaseModel):
     model_name: _Text | None = None
     model_version: _Text | None = None
     model_sha256: _Text | None = None
-    surfaces: list[dict[str, Any]] | None = None
+    surfaces: list[_Surface] | None = None
     axial_range_um: tuple[float, float] | None = None
     pixel_size_um: float | None = None
     device: _Text | None = None
@@ -78,8 +89,8 @@ class Provenance(BaseModel):
             If the text is not a provenance record.
         """
         try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
+            return cls.model_validate(json.loads(text))
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 "The record of how this stack was made cannot be read: it is damaged, or a newer "
                 "version of napari-deepz wrote it."

@@ -97,6 +97,43 @@ def test_the_caption_is_seen(tmp_path: Path):
     assert (pixels[1] < 100).sum() == 0
 
 
+@pytest.mark.parametrize("caption", ["a $ b", "$x_1$", "\\frac$ {", "$\\nonsense{$"])
+def test_a_caption_is_no_formula(tmp_path: Path, caption: str):
+    """A name with dollars in it is drawn as it is written."""
+    for name, said in (("as it is", caption), ("shorter", caption.replace("$", ""))):
+        write(tmp_path / f"{name}.png", caption=said)
+    widths = []
+    for name in ("as it is", "shorter"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            dark = (np.asarray(picture.convert("L"))[:40] < 100).any(axis=0)
+        widths.append(np.ptp(np.flatnonzero(dark)))
+    assert widths[0] > widths[1] + 5
+
+
+@pytest.mark.parametrize("name", ["lone \udcfc", "high \ud800", "bell \x07 nul \x00", "\u202eevil"])
+def test_a_caption_of_any_text(tmp_path: Path, name: str):
+    write(tmp_path / "a.png", caption=f"{name}\nINFERRED")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (np.asarray(picture.convert("L"))[:40] < 100).sum() > 100
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_former_picture(tmp_path: Path):
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
+    write(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, limits[1]))
+        with pytest.raises(
+            OSError, match=r"^'a.png' could not be written, nothing is left of it: "
+        ):
+            write(tmp_path / "a.png")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
+
+
 @pytest.mark.parametrize("shape", [(1600, 200), (200, 3100), (6000, 200)])
 def test_no_spot_of_a_large_stack_is_lost(tmp_path: Path, shape):
     stack = np.zeros((3, *shape), np.float32)

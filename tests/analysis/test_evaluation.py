@@ -58,6 +58,27 @@ def test_table_and_plot_are_written(stack: np.ndarray, tiny_model: Model, tmp_pa
     assert len(np.unique(colours, axis=0)) > 50
 
 
+def test_a_full_disk_leaves_the_former_table_and_plot(
+    stack: np.ndarray, tiny_model: Model, tmp_path: Path
+):
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
+    result = evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=5)
+    (tmp_path / "scores.csv").write_text("former")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        for name, write in (
+            ("scores.csv", result.write_csv),
+            ("scores.png", lambda path: plot_evaluation(result, path)),
+        ):
+            with pytest.raises(OSError, match=f"^'{name}' could not be written, nothing is left"):
+                write(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "tiny"}
+    assert (tmp_path / "scores.csv").read_text() == "former"
+
+
 def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generator):
     stack = rng.gamma(2, 40, (9, 40, 48)).astype(np.float32)
     plot_overview(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from napari_deepz.io.movie import write_movie
+from napari_deepz.atomic_files import written_beside
+from napari_deepz.io.movie import _feed, write_movie
 from napari_deepz.jobs import Cancelled
+from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 
 RECORD = Provenance(kind="inferred", model_name='a "model"; of = us', notes=("x" * 700,))
@@ -134,6 +138,22 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_ffmpeg_says_of_a_full_disk_is_said_in_our_words(tmp_path):
+    """As ffmpeg does it, with the address of a part of it in front."""
+    complaint = "[vost#0:0/libx264 @ 0x55d] Error\n[out#0/mp4 @ 0x55d] Error closing file: {}\n"
+    for cause, said in (
+        ("No space left on device", "No space left on device; make room or choose another folder."),
+        ("Input/output error", "Error closing file: Input/output error."),
+    ):
+        script = f"import sys; sys.stdin.buffer.read(); sys.exit({complaint.format(cause)!r})"
+        with (
+            tempfile.TemporaryFile() as file,
+            pytest.raises(OSError, match=re.escape(said)),
+            written_beside(tmp_path / "sweep.mp4"),
+        ):
+            _feed([sys.executable, "-c", script], iter(some_frames(1)), file)
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_no_folder(tmp_path, name):
     with pytest.raises(FileNotFoundError, match="no folder"):
@@ -157,3 +177,39 @@ def test_mp4_without_its_package_names_it(tmp_path, monkeypatch):
         write(tmp_path / "sweep.mp4")
     write(tmp_path / "sweep.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.gif"]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_record_longer_than_an_argument_may_be(tmp_path, name):
+    points = [[float(i), 2.0 * i, 0.1] for i in range(10_000)]
+    record = Provenance(kind="inferred", surfaces=[{"kind": "points", "points_um": points}])
+    assert len(record.to_json()) > 200_000
+    write(tmp_path / name, provenance=record)
+    if name.endswith(".gif"):
+        with Image.open(tmp_path / name) as movie:
+            assert Provenance.from_json(movie.info["comment"].decode()) == record
+    else:
+        told = ffmpeg("-i", tmp_path / name, "-f", "ffmetadata", "-").stdout.decode()
+        text = re.search(r"^comment=(.*)$", told, re.MULTILINE)[1]
+        assert Provenance.from_json(re.sub(r"\\(.)", r"\1", text)) == record
+
+
+@pytest.mark.parametrize(
+    "title", ["nul\x00 and\nlines", "lone \udcfc", "t" * 200_000, "# ; = \\ '"]
+)
+def test_any_title(tmp_path, title):
+    pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
+    write(tmp_path / "sweep.mp4", title=title)
+    told = ffmpeg("-i", tmp_path / "sweep.mp4", "-f", "ffmetadata", "-").stdout.decode()
+    found = re.search(r"^title=(.*)$", told, re.MULTILINE)[1]
+    assert re.sub(r"\\(.)", r"\1", found) == plain_name(title)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+@pytest.mark.parametrize("folder", ["http:", "a:b", "concat:x", "-i", "%d"])
+def test_folders_that_look_like_something_else(tmp_path, monkeypatch, folder):
+    pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir()
+    write(Path(folder) / "sweep.mp4")
+    assert pictures_in(tmp_path / folder / "sweep.mp4")[0].shape == (6, 48, 64, 3)

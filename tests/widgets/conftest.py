@@ -25,8 +25,9 @@ PIXEL_UM = 0.325
 @pytest.fixture(autouse=True)
 def _settings_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody's settings are read, changed or left for the next test."""
-    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "config" / "napari.yaml"))
-    monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {})
+    own = str(tmp_path / "config" / "napari.yaml")
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", own, raising=False)  # New in napari 0.9.
+    monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {}, raising=False)
 
 
 @pytest.fixture

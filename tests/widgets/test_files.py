@@ -11,6 +11,7 @@ import tifffile
 from npe2 import PluginManager, PluginManifest
 
 from napari_deepz import samples
+from napari_deepz.images import ImageReadWarning
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets import sample_data
@@ -156,6 +157,90 @@ def test_our_own_export_comes_back_at_its_depth(make_viewer, tmp_path):
     (layer,) = make_viewer().open(path, plugin="napari-deepz")
     np.testing.assert_allclose(layer.translate, (-3, 0, 0))
     assert Provenance.from_json(layer.metadata["provenance"]) == provenance
+
+
+def written_zarr(path, data, axes, transformations, **ome):
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
+    kinds = {"t": ("time", "second"), "c": ("channel", None)}
+    described = []
+    for axis in axes:
+        kind, unit = kinds.get(axis, ("space", "micrometer"))
+        described.append({"name": axis, "type": kind} | ({"unit": unit} if unit else {}))
+    levels = [{"path": "0", "coordinateTransformations": transformations}]
+    image = {"axes": described, "datasets": levels}
+    ome = {"version": "0.5", "multiscales": [image], **ome}
+    zarr.create_group(path, attributes={"ome": ome}).create_array("0", data=data)
+
+
+def test_an_ome_zarr_lies_where_it_says_and_its_channels_have_their_names(
+    make_viewer, tmp_path, rng
+):
+    data = rng.integers(1, 999, (3, 2, 40, 48), dtype=np.uint16)
+    written_zarr(
+        tmp_path / "cells.ome.zarr",
+        data,
+        "czyx",
+        [
+            {"type": "scale", "scale": [1, 0.5, 0.2, 0.2]},
+            {"type": "translation", "translation": [0, -7.5, 100, 200]},
+        ],
+        omero={"channels": [{"label": "DAPI"}, {"label": ""}, {"label": "GFP"}]},
+    )
+    layers = make_viewer().open(tmp_path / "cells.ome.zarr", plugin="napari-deepz")
+    assert [layer.name for layer in layers] == ["cells, DAPI", "cells, channel 2", "cells, GFP"]
+    for layer, channel in zip(layers, data, strict=True):
+        np.testing.assert_allclose(layer.scale, (0.5, 0.2, 0.2))
+        np.testing.assert_allclose(layer.translate, (-7.5, 100, 200))
+        assert units_of(layer) == ["micrometer"] * 3
+        np.testing.assert_array_equal(np.asarray(layer.data), channel)
+
+
+def test_what_the_file_says_of_its_depth_counts_more_than_its_record(make_viewer, tmp_path):
+    pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
+    path = tmp_path / "moved.ome.zarr"
+    write_stack(
+        path,
+        np.ones((3, 40, 40), np.float32),
+        count=3,
+        shape=(40, 40),
+        pixel_size_um=0.325,
+        z_step_um=1,
+        z_start_um=12,
+        name="moved",
+        provenance=Provenance(kind="inferred", axial_range_um=(-3, -1)),
+    )
+    (layer,) = make_viewer().open(path, plugin="napari-deepz")
+    np.testing.assert_allclose(layer.translate, (12, 0, 0))
+
+
+def test_a_record_that_cannot_be_read_does_not_keep_the_image_closed(tmp_path):
+    zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
+    planes = np.arange(2 * 40 * 40, dtype=np.float32).reshape(2, 40, 40)
+    for name in ("a.ome.zarr", "a.ome.tif"):
+        path = tmp_path / name
+        write_stack(
+            path,
+            planes,
+            count=2,
+            shape=(40, 40),
+            pixel_size_um=0.325,
+            z_step_um=1,
+            z_start_um=0,
+            name="a",
+            provenance=Provenance(kind="inferred"),
+        )
+        if name.endswith("zarr"):
+            zarr.open_group(path, mode="r+").attrs["napari-deepz"] = {"provenance": [1, 2]}
+        else:
+            content = path.read_bytes()
+            path.write_bytes(content.replace(b"&quot;inferred&quot;", b"&quot;inferned&quot;"))
+        reader = get_reader(str(path))
+        assert reader is not None
+        with pytest.warns(ImageReadWarning, match="record of how this stack was made cannot be re"):
+            ((data, arguments, _),) = reader(str(path))
+        np.testing.assert_array_equal(np.asarray(data), planes)
+        assert arguments["scale"] == (1, 0.325, 0.325)
+        assert arguments["metadata"] == {}
 
 
 def test_a_file_without_sizes_stays_in_pixels(make_viewer, tmp_path):

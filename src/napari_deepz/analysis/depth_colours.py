@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.atomic_files import written_beside
-from napari_deepz.provenance import Provenance
+from napari_deepz.names import plain_name
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
 COLOURS = "turbo"
-RECORD_KEY = "napari-deepz/provenance"
 _LONGER_SIDE_INCHES = 6.0
 _SMALLEST_INCHES = (5.0, 3.6)
 _DPI = (150, 700)
@@ -131,7 +131,9 @@ def _drawn(
     axes.imshow(projection, extent=extent, interpolation="antialiased")
     axes.set_xlabel("x (µm)")
     axes.set_ylabel("y (µm)")
-    figure.suptitle(caption, fontsize=9, wrap=True)
+    figure.suptitle(
+        "\n".join(map(plain_name, caption.splitlines())), fontsize=9, wrap=True, parse_math=False
+    )
     scale = ScalarMappable(_scale(np.asarray(z_um, np.float64)), COLOURS)
     figure.colorbar(scale, ax=axes, label="distance from the input plane (µm)", shrink=0.85)
     wanted = max(width, height) / (_PIXELS_PER_DOT * _LONGER_SIDE_INCHES)

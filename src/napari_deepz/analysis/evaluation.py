@@ -94,13 +94,12 @@ class Evaluation:
     def write_csv(self, path: Path) -> None:
         """Save the scores, a line per plane and a pair of columns per measure."""
         names = [field.name for field in fields(Scores)]
-        header = [f"{name}_{which}" for name in names for which in ("refocused", "unrefocused")]
         with (
             written_beside(path) as beside,
             beside.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file)
-            writer.writerow(["plane", "z_um", "in_range", *header])
+            writer.writerow(_columns())
             for depth in self.depths:
                 pairs = [
                     f"{getattr(scores, name):.6g}"
@@ -108,6 +107,21 @@ class Evaluation:
                     for scores in (depth.refocused, depth.unrefocused)
                 ]
                 writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *pairs])
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file begins as `Evaluation.write_csv` writes it, with nothing added."""
+    if not path.is_file():
+        return False
+    wanted = ",".join(_columns()).encode() + b"\r\n"
+    with path.open("rb") as file:
+        return file.read(len(wanted)) == wanted
+
+
+def _columns() -> list[str]:
+    names = [field.name for field in fields(Scores)]
+    scores = [f"{name}_{which}" for name in names for which in ("refocused", "unrefocused")]
+    return ["plane", "z_um", "in_range", *scores]
 
 
 def evaluate(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_deepz.analysis.evaluation import Evaluation
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
 _MEASURES = {
     "rmse": "RMSE (intensity units)",
@@ -39,10 +40,17 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     figure.axes[0].legend()
     beyond = "; red: outside the model's range" if outside else ""
     figure.suptitle(
-        f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}", fontsize=11
+        f"{evaluation.model_name}, input plane {evaluation.input_plane}{beyond}",
+        fontsize=11,
+        parse_math=False,
     )
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=110, format="png")
+    record = Provenance(
+        kind="inferred",
+        model_name=evaluation.model_name,
+        device=evaluation.device,
+        notes=evaluation.notes,
+    )
+    _save(figure, path, record)
 
 
 def plot_overview(
@@ -108,6 +116,11 @@ def plot_overview(
             show(row.add_subplot(grid[0, column]), stack[plane], f"{z_um[plane]:+g} µm")
         show(row.add_subplot(grid[0, len(shown)]), on_plane, "on the tilted plane")
         section(row.add_subplot(grid[1, :]), stack)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(title, fontsize=12, parse_math=False)
+    _save(figure, path, Provenance(kind="inferred"))
+
+
+def _save(figure: Figure, path: Path, record: Provenance) -> None:
+    text = {"Description": record.describe(), RECORD_KEY: record.to_json()}
     with written_beside(path) as beside:
-        figure.savefig(beside, dpi=110, format="png")
+        figure.savefig(beside, dpi=110, format="png", metadata=text)

@@ -75,9 +75,13 @@ def choose_index(series: ImageSeries, axis: str, given: int | None, option: str)
     count = series.size(axis)
     if given is None and count > 1:
         names = {"T": "time points", "C": "channels", "Z": "planes"}
+        called = ""
+        if axis == "C" and series.channel_names:
+            numbered = enumerate(series.channel_names)
+            called = f" ({', '.join(f'{number} {name}'.strip() for number, name in numbered)})"
         raise ValueError(
             f"'{series.name}' has {count} {names[axis]}; say which one to refocus with {option}, "
-            f"from 0 to {count - 1}."
+            f"from 0 to {count - 1}{called}."
         )
     return given or 0
 

@@ -46,13 +46,22 @@ def evaluate(
 ) -> None:
     """Compare virtual slices with the planes that the microscope really took."""
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
+    from napari_deepz.analysis.evaluation import is_table
     from napari_deepz.analysis.figures import plot_evaluation
+    from napari_deepz.atomic_files import made_folder
     from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
+    from napari_deepz.io.replacing import foreign, require_no_input, require_replaceable
 
     with warnings_as_notes():
         series = read_image(stack)
     folder = check_folder(output if output is not None else Path(f"{series.name}-evaluation"))
+    table, plot = folder / "evaluation.csv", folder / "evaluation.png"
+    if table.exists() and not is_table(table):
+        raise foreign(table)
+    require_replaceable(plot, "inferred")
+    loaded = load_model(model)
+    require_no_input([table, plot], [stack, loaded.source])
     z_step_um = z_step if z_step is not None else series.z_step_um
     if series.size("Z") < 2:
         raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
@@ -67,7 +76,7 @@ def evaluate(
         result = evaluate_stack(
             series.stack(**where),
             input_plane,
-            load_model(model),
+            loaded,
             pixel_size_um=pixel_size_um,
             z_step_um=z_step_um,
             device=device,
@@ -77,8 +86,8 @@ def evaluate(
     for note in result.notes:
         print_note(note)
     console.print(score_table(result.depths, f"{result.model_name} on {result.device}"))
-    folder.mkdir(parents=True, exist_ok=True)
-    result.write_csv(folder / "evaluation.csv")
-    plot_evaluation(result, folder / "evaluation.png")
-    print_path("Written:", folder / "evaluation.csv")
-    print_path("Written:", folder / "evaluation.png")
+    made_folder(folder)
+    result.write_csv(table)
+    plot_evaluation(result, plot)
+    print_path("Written:", table)
+    print_path("Written:", plot)

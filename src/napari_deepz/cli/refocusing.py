@@ -105,9 +105,10 @@ def refocus(
     from napari_deepz.engine.refocus import iter_refocus
     from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
+    from napari_deepz.io.replacing import require_no_input, require_replaceable
     from napari_deepz.io.writing import write_stack
 
-    _check_output(output)
+    require_replaceable(output, "inferred")
     with warnings_as_notes() as first_notes:
         wanted = _surface(z, surface, tilt_x, tilt_y, offset)
         series = read_image(image)
@@ -117,6 +118,7 @@ def refocus(
         "z": choose_index(series, "Z", plane, "--plane"),
     }
     loaded = load_model(model)
+    require_no_input([output], [image, *_files_of(surface, wanted), loaded.source])
     pixel_size_um = choose_pixel_size(series, pixel_size)
     pixels = series.plane(**where)
     chosen = choose_device(device)
@@ -166,22 +168,6 @@ def refocus(
     print_path("Written:", output)
 
 
-def _check_output(output: Path) -> None:
-    """Refuse to replace anything but an earlier result of this program."""
-    from napari_deepz.io.reading import read_provenance
-
-    if not output.exists():
-        return
-    try:
-        ours = read_provenance(output) is not None
-    except (ValueError, OSError):
-        ours = False
-    if not ours:
-        raise ValueError(
-            f"'{output}' exists and was not made by napari-deepz; choose another output name."
-        )
-
-
 def _surface(
     z: str | None,
     surface: Path | None,
@@ -209,6 +195,14 @@ def _surface(
     if surface is not None:
         return load_surface(surface)
     return Tilted(tilt_x or 0.0, tilt_y or 0.0, offset)
+
+
+def _files_of(given: Path | None, surface: Surface) -> list[Path]:
+    """The file of a surface, and the image of depths that it refers to."""
+    from napari_deepz.surfaces import FromImage
+
+    depths = surface.source if isinstance(surface, FromImage) else None
+    return [file for file in (given, depths) if file is not None]
 
 
 def _even_step(z_um: tuple[float, ...] | None) -> float | None:

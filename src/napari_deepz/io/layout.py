@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_deepz.names import plain_name
+
 _STORABLE = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
 
 
@@ -27,7 +29,7 @@ class StackLayout:
         Pixel size, distance between planes and axial position of the first one in µm; None when
         unknown, or when the planes are not flat and evenly spaced.
     name : str
-        Name of the image and its channel.
+        Name of the image and its channel; kept as `names.plain_name` cleans it.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class StackLayout:
     name: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", plain_name(self.name))
         if self.count < 1 or len(self.shape) != 2 or min(self.shape) < 1:
             raise ValueError(
                 f"A stack of {self.count} planes of shape {self.shape} cannot be written: it needs "

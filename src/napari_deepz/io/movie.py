@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 
 Frame = NDArray[np.uint8]
@@ -72,7 +75,8 @@ def write_movie(
     if first is None:
         raise ValueError(f"'{path.name}' was not written: the movie has no frames.")
     with written_beside(path) as beside:
-        write(beside, _again(first, supply), palette, frames_per_s, title, provenance.to_json())
+        record = provenance.to_json()
+        write(beside, _again(first, supply), palette, frames_per_s, plain_name(title), record)
 
 
 def _again(first: Frame, others: Iterator[Frame]) -> Iterator[Frame]:
@@ -118,17 +122,28 @@ def _write_mp4(
     program = _ffmpeg()
     first = _with_even_sides(next(frames))
     height, width = first.shape
-    command = [
-        *(program, "-y", "-loglevel", "error"),
-        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
-        *("-r", f"{frames_per_s:g}", "-i", "-", "-an"),
-        *("-c:v", "libx264", "-crf", str(_CONSTANT_QUALITY), "-pix_fmt", "yuv420p"),
-        *_HIGH_DEFINITION_COLOURS,
-        *("-movflags", "+faststart", "-f", "mp4"),
-        *("-metadata", f"title={title}", "-metadata", f"comment={comment}", str(path)),
-    ]
-    with tempfile.TemporaryFile() as said:
-        _feed(command, (palette[_with_even_sides(f)] for f in _again(first, frames)), said)
+    with tempfile.TemporaryDirectory(prefix="deepz-") as scratch:
+        # A record is longer than an argument may be.
+        about = Path(scratch) / "about.txt"
+        about.write_text(
+            f";FFMETADATA1\ntitle={_quoted(title)}\ncomment={_quoted(comment)}\n", "utf-8"
+        )
+        command = [
+            *(program, "-y", "-loglevel", "error"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
+            *("-r", f"{frames_per_s:g}", "-i", "-"),
+            *("-f", "ffmetadata", "-i", str(about), "-map", "0:v", "-map_metadata", "1"),
+            *("-c:v", "libx264", "-crf", str(_CONSTANT_QUALITY), "-pix_fmt", "yuv420p"),
+            *_HIGH_DEFINITION_COLOURS,
+            *("-movflags", "+faststart", "-f", "mp4", f"file:{path}"),
+        ]
+        with tempfile.TemporaryFile() as said:
+            _feed(command, (palette[_with_even_sides(f)] for f in _again(first, frames)), said)
+
+
+def _quoted(text: str) -> str:
+    """As https://ffmpeg.org/ffmpeg-formats.html#Metadata-2 wants it."""
+    return re.sub(r"([=;#\\\n])", r"\\\1", text)
 
 
 def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[bytes]) -> None:
@@ -154,8 +169,12 @@ def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[by
         raise
     if process.returncode != 0:
         said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
-        raise OSError(lines[-1].rstrip(".") if lines else "ffmpeg stopped; is the disk full?")
+        complaint = said.read().decode(errors="replace").strip()
+        full = os.strerror(errno.ENOSPC)
+        if full in complaint:
+            raise OSError(errno.ENOSPC, full)
+        last = re.sub(r"^(\[.*?\] )+", "", complaint.rpartition("\n")[2])
+        raise OSError(last.rstrip(".") or "ffmpeg stopped; is the disk full?")
 
 
 def _ffmpeg() -> str:

@@ -12,10 +12,9 @@ import tifffile
 
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ome_files import ome_file, own_image
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 from napari_deepz.stored_pixels.tiff_pages import open_tiff
 
-_NAMESPACE = "napari-deepz/provenance"
 _KEY = "provenance"
 
 # Offsets in classic TIFF have 32 bits; the last 32 MiB are left to the tables behind the pixels.
@@ -70,13 +69,13 @@ def tiff_provenance(path: Path) -> Provenance | None:
         If the file is no TIFF, or its record is damaged.
     """
     with open_tiff(path) as tif:
-        if _NAMESPACE not in (tif.ome_metadata or ""):
+        if RECORD_KEY not in (tif.ome_metadata or ""):
             return None
         ome = ome_file(tif, path)
     notes = ome.description.map_annotations
     for identifier in sorted(own_image(ome).annotations & notes.keys()):
         namespace, entries = notes[identifier]
-        if namespace == _NAMESPACE and _KEY in entries:
+        if namespace == RECORD_KEY and _KEY in entries:
             return Provenance.from_json(entries[_KEY])
     return None
 
@@ -88,7 +87,7 @@ def _ome_metadata(layout: StackLayout, provenance: Provenance) -> dict[str, Any]
         "Name": name,
         "Channel": {"Name": name},
         "Description": _NOT_IN_XML.sub("?", provenance.describe()),
-        "MapAnnotation": {"Namespace": _NAMESPACE, _KEY: provenance.to_json()},
+        "MapAnnotation": {"Namespace": RECORD_KEY, _KEY: provenance.to_json()},
     }
     sizes_um = {
         "PhysicalSizeX": layout.pixel_size_um,

@@ -1,24 +1,24 @@
-"""OME-Zarr: reading versions 0.4 and 0.5, writing 0.5; needs the optional package zarr."""
+"""OME-Zarr: reading versions 0.1 to 0.5, writing 0.5; needs the optional package zarr."""
 
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 
 from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries, in_axis_order
 from napari_deepz.io.layout import StackLayout
-from napari_deepz.io.units import length_um, plausible_pixel_um, plausible_z_step_um, time_s
+from napari_deepz.io.ngff import full_resolution
+from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um
+from napari_deepz.io.zarr_pixels import lazy_pixels, require_plain_metadata
 from napari_deepz.provenance import Provenance
 
 _KEY = "napari-deepz"
-_AXIS_LETTERS = {"t": "T", "c": "C", "z": "Z", "y": "Y", "x": "X"}
 _LONGEST_CHUNK_PX = 1024
 
 
@@ -37,6 +37,11 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     ImageSeries
         With a dask array; axes of length 1 other than Y and X are dropped.
 
+    Warns
+    -----
+    ImageReadWarning
+        As `full_resolution` and `lazy_pixels`.
+
     Raises
     ------
     ImageFileError
@@ -44,35 +49,34 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     """
     group = _image_group(_open_group(path), path)
     try:
-        multiscale = _ome_attributes(group)["multiscales"][0]
-        level = multiscale["datasets"][0]
-        axes_given = multiscale["axes"]
-        scale = _scale(multiscale, level, len(axes_given))
-        sizes = {
-            axis["name"]: (step, axis.get("unit"))
-            for axis, step in zip(axes_given, scale, strict=True)
-        }
-        array = group[level["path"]]
+        about = full_resolution(_ome_attributes(group), path.name)
+        folder = path / group.path / about.path
+        require_plain_metadata(folder, path.name)
+        with _own_warnings_only():
+            array = group[about.path]
+        if array.ndim != len(about.axes):
+            raise _no_image(path)
         _require_no_pickle(array, path)
-        data = da.from_zarr(array)
-    except ImageFileError:
+        data = lazy_pixels(array, about.axes, folder, path.name)
+    except (ImageFileError, Warning):
         raise
     except Exception as error:  # zarr and other people's metadata fail in many ways
         raise _no_image(path) from error
-    letters = "".join(_AXIS_LETTERS.get(axis, "?") for axis in sizes)
-    if data.ndim != len(letters):
-        raise _no_image(path)
-    data, axes = in_axis_order(data, letters, path.name)
-    unknown = (None, None)
-    x_um, y_um, z_um = (length_um(*sizes.get(axis, unknown)) for axis in "xyz")
-    pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
+    data, axes = in_axis_order(data, about.axes, path.name)
+    channels = data.shape[axes.index("C")] if "C" in axes else 1
+    named = len(about.channel_names) == channels and any(about.channel_names)
+    height_um, width_um = about.pixel_um
+    pixel_size_um, problem = plausible_pixel_um(path.name, width_um, height_um)
     return ImageSeries(
         data,
         axes,
         pixel_size_um,
-        plausible_z_step_um(path.name, z_um) if "Z" in axes else None,
-        time_s(*sizes.get("t", unknown)),
+        plausible_z_step_um(path.name, about.z_step_um) if "Z" in axes else None,
+        about.t_step_s,
         name,
+        z_start_um=about.z_start_um,
+        origin_um=about.origin_um,
+        channel_names=about.channel_names if named else (),
         pixel_size_problem=problem,
     )
 
@@ -104,7 +108,7 @@ def write_ome_zarr(
     group = zarr_package().create_group(
         str(path),
         attributes={
-            "ome": {"version": "0.5", "multiscales": [_multiscale(layout)]},
+            "ome": _image_attributes(layout, []),
             _KEY: {
                 "description": provenance.describe(),
                 "provenance": provenance.model_dump(mode="json"),
@@ -118,9 +122,15 @@ def write_ome_zarr(
         chunks=(1, *(min(length, _LONGEST_CHUNK_PX) for length in layout.shape)),
         dtype=layout.dtype,
         dimension_names=list("zyx"),
+        # Parts that are left out where they are black look like parts that were lost.
+        config={"write_empty_chunks": True},
     )
+    limits = []
     for index, plane in enumerate(planes):
         array[index] = plane
+        finite = plane[np.isfinite(plane)]
+        limits += [float(finite.min()), float(finite.max())] if finite.size else []
+    group.attrs["ome"] = _image_attributes(layout, limits)
 
 
 def zarr_provenance(path: Path) -> Provenance | None:
@@ -157,15 +167,26 @@ def zarr_package() -> Any:
 
 def _open_group(path: Path) -> Any:
     zarr = zarr_package()
+    require_plain_metadata(path, path.name)
+    require_plain_metadata(path / "0", path.name)
     try:
-        return zarr.open_group(str(path), mode="r")
+        with _own_warnings_only():
+            return zarr.open_group(str(path), mode="r")
     except Exception as error:  # no group, an array, broken JSON: each its own class
         raise _no_image(path) from error
 
 
+@contextmanager
+def _own_warnings_only() -> Iterator[None]:
+    """zarr complains about much that no user can change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _no_image(path: Path) -> ImageFileError:
     return ImageFileError(
-        f"The folder '{path.name}' is not an OME-Zarr image (version 0.4 or 0.5), or it is "
+        f"The folder '{path.name}' is not an OME-Zarr image (version 0.1 to 0.5), or it is "
         "damaged: choose the folder whose name ends with .ome.zarr or .zarr, or an image file."
     )
 
@@ -195,26 +216,27 @@ def _image_group(group: Any, path: Path) -> Any:
     return group["0"]
 
 
-def _scale(multiscale: dict[str, Any], level: dict[str, Any], ndim: int) -> list[float | None]:
-    """Product of all scales that apply to a level, None on every axis when there is none."""
-    scales = [
-        transformation["scale"]
-        for holder in (level, multiscale)
-        for transformation in holder.get("coordinateTransformations", [])
-        if transformation["type"] == "scale"
-    ]
-    return [math.prod(scale[axis] for scale in scales) if scales else None for axis in range(ndim)]
-
-
 def _require_no_pickle(array: Any, path: Path) -> None:
     """A pickle codec runs whatever its author put into the pixels."""
     about = array.metadata.to_dict()
     codecs = [about.get(key) for key in ("filters", "compressor", "codecs")]
-    if array.dtype.kind not in "buif" or "pickle" in repr(codecs).casefold():
+    if array.dtype.kind == "O" or "pickle" in repr(codecs).casefold():
         raise ImageFileError(
             f"'{path.name}' stores Python objects in place of pixels, which is not safe to open: "
             "ask its author for a plain OME-Zarr image."
         )
+
+
+def _image_attributes(layout: StackLayout, limits: list[float]) -> dict[str, Any]:
+    """With the name of the only channel, and the range in which viewers shall show it."""
+    low, high = min(limits, default=0.0), max(limits, default=1.0)
+    window = {"min": low, "max": high, "start": low, "end": high if high > low else low + 1}
+    channel = {"label": layout.name, "color": "FFFFFF", "active": True, "window": window}
+    return {
+        "version": "0.5",
+        "multiscales": [_multiscale(layout)],
+        "omero": {"channels": [channel]},
+    }
 
 
 def _multiscale(layout: StackLayout) -> dict[str, Any]:

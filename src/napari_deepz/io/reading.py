@@ -16,7 +16,7 @@ from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
 from napari_deepz.io.tiff import read_tiff
 from napari_deepz.io.units import pixel_um_from_resolution, plausible_pixel_um
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 from napari_deepz.stored_pixels.png import open_png
 
 _TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
@@ -76,12 +76,12 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
 
 
 def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
-    """Read how a stack written by `write_stack` was made.
+    """Read how a stack written by `write_stack`, or a picture of one, was made.
 
     Parameters
     ----------
     path : path
-        An OME-TIFF file or the folder of an OME-Zarr image.
+        An OME-TIFF file, a PNG, or the folder of an OME-Zarr image.
 
     Returns
     -------
@@ -98,6 +98,8 @@ def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
     path = _existing(path)
     if path.is_dir():
         return zarr_provenance(path)
+    if path.suffix.lower() == ".png":
+        return _png_provenance(path)
     return tiff_provenance(path) if path.suffix.lower() in _TIFF_SUFFIXES else None
 
 
@@ -122,6 +124,12 @@ def _read_png(path: Path, name: str) -> ImageSeries:
     x_um, y_um = (pixel_um_from_resolution(dots, "inch") for dots in dots_per_inch)
     pixel_size_um, problem = plausible_pixel_um(path.name, x_um, y_um)
     return ImageSeries(pixels, "YX", pixel_size_um, None, name=name, pixel_size_problem=problem)
+
+
+def _png_provenance(path: Path) -> Provenance | None:
+    with open_png(path) as image:
+        record = image.info.get(RECORD_KEY)
+    return Provenance.from_json(record) if isinstance(record, str) else None
 
 
 def _png_pixels(image: Image.Image, name: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -15,6 +15,7 @@ from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ome_tiff import write_ome_tiff
 from napari_deepz.io.ome_zarr import write_ome_zarr, zarr_package
+from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.provenance import Provenance
 
 _SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -48,7 +49,8 @@ def write_stack(
     Parameters
     ----------
     path : path
-        Ends with .ome.tif, .tif (or .tiff), .ome.zarr or .zarr; an existing image is replaced.
+        Ends with .ome.tif, .tif (or .tiff), .ome.zarr or .zarr; where it is a link, the stack goes
+        where that leads. A former result of the same kind is replaced.
     planes : iterable of ndarray
         `count` planes (Y, X); whatever it raises, `jobs.Cancelled` included, is passed on.
     count : int
@@ -65,19 +67,21 @@ def write_stack(
     z_start_um : float or None
         Axial position of the first plane in µm; None when unknown or not flat.
     name : str
-        Name of the image and its channel.
+        Name of the image and its channel, cleaned of what has no place in one.
     provenance : Provenance
         Saved with the pixels; `read_provenance` reads it back.
 
     Raises
     ------
     ValueError
-        If a setting cannot be used, zarr is missing, or the planes are too few, too many, of
-        another shape, or of a type that does not fit into `dtype`.
+        If a setting cannot be used, zarr is missing, anything but a former result of the same kind
+        is there already, or the planes are too few, too many, of another shape, or of a type that
+        does not fit into `dtype`.
     OSError
         If the folder does not exist, the disk has not enough room, or writing fails.
     """
     path = Path(path)
+    target = Path(os.path.realpath(path))
     layout = StackLayout(
         count=count,
         shape=(int(shape[0]), int(shape[1])),
@@ -87,8 +91,9 @@ def write_stack(
         z_start_um=z_start_um,
         name=name,
     )
-    _require_usable(path)
-    _require_room(path, layout)
+    _require_usable(path, target)
+    require_replaceable(path, provenance.kind)
+    _require_room(target, layout)
     write = write_ome_zarr if _is_zarr(path) else write_ome_tiff
     with written_beside(path) as beside:
         write(beside, _checked(planes, layout, path.name), layout, provenance)
@@ -98,14 +103,16 @@ def _is_zarr(path: Path) -> bool:
     return path.suffix.lower() == ".zarr"
 
 
-def _require_usable(path: Path) -> None:
+def _require_usable(path: Path, target: Path) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
             f"'{path.name}' is not a name that a stack can be written to: let it end with "
             ".ome.tif or .ome.zarr."
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder '{path.parent}' to write '{path.name}' into.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder '{target.parent}' to write '{path.name}' into."
+        )
     if not _is_zarr(path):
         if path.is_dir():
             raise ValueError(f"'{path}' is a folder: choose another name for the file.")
@@ -115,13 +122,13 @@ def _require_usable(path: Path) -> None:
         raise ValueError(f"'{path}' exists and is not a zarr image: choose another name.")
 
 
-def _require_room(path: Path, layout: StackLayout) -> None:
+def _require_room(target: Path, layout: StackLayout) -> None:
     needed = layout.nbytes + _MARGIN_BYTES + layout.count * _MARGIN_BYTES_PER_PLANE
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise OSError(
-            f"'{path.name}' needs {needed / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free in "
-            f"'{path.parent}': make room or choose another folder."
+            f"'{target.name}' needs {needed / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free "
+            f"in '{target.parent}': make room or choose another folder."
         )
 
 

@@ -54,7 +54,9 @@ def save_surface(surface: Surface, path: str | Path) -> None:
         settings["source"] = _stored_image(surface, path)
     with written_beside(path) as beside:
         beside.write_text(
-            json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            json.dumps(settings, indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+            errors="backslashreplace",  # A name that is not UTF-8 becomes JSON's own \\udcxx.
         )
 
 

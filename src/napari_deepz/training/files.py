@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import cast
 
 from napari_deepz.atomic_files import made_folder, written_beside
+from napari_deepz.io.replacing import foreign, require_replaceable
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, StopCondition
 from napari_deepz.provenance import Provenance
 from napari_deepz.training.phantoms import KINDS, Kind
-from napari_deepz.training.simulation import SimulatedStack, StackSettings, simulate
+from napari_deepz.training.simulation import (
+    SimulatedStack,
+    StackSettings,
+    kinds_in_turn,
+    simulate,
+)
 
 _MOST_PLANES = 400
+_TRUTHS = ("kind", "optics", "aberrations_waves", "centres_z_um_y_px_x_px")
 
 
 def write_simulated(
@@ -54,7 +61,8 @@ def write_simulated(
     Raises
     ------
     ValueError
-        If a kind is not known or a length is not positive.
+        If a kind is not known, a length is not positive, or a file that is no earlier stack, or
+        not its truth, has the name of one.
     Cancelled
         If stopped.
     """
@@ -80,40 +88,63 @@ def write_simulated(
     settings = StackSettings(size_px=size_px, half_range_um=half_range_um, z_step_um=z_step_um)
     chosen = cast("tuple[Kind, ...]", tuple(kinds or KINDS))
     made_folder(folder)
+    paths = [
+        folder / f"{number:04d}_{kind}.ome.tif"
+        for number, kind in enumerate(kinds_in_turn(count, chosen))
+    ]
+    for path in paths:
+        _require_free(path)
     stacks = simulate(count, seed, settings, kinds=chosen, tilt_span_um=tilt_span_um)
-    for number in range(count):
+    for path in paths:
         if should_stop is not None and should_stop():
             raise Cancelled
-        stack = next(stacks)
-        path = folder / f"{number:04d}_{stack.kind}.ome.tif"
-        _write(path, stack, settings, command)
+        _write(path, next(stacks), settings, command)
         yield path
+
+
+def _truth_file(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".ome.tif") + ".json")
+
+
+def _require_free(path: Path) -> None:
+    """Refuse to write over anything but a stack and a truth of an earlier simulation."""
+    require_replaceable(path, "simulated")
+    truth = _truth_file(path)
+    if not truth.exists():
+        return
+    try:
+        found = json.loads(truth.read_text(encoding="utf-8")) if truth.is_file() else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or set(found) != set(_TRUTHS):
+        raise foreign(truth)
 
 
 def _write(path: Path, stack: SimulatedStack, settings: StackSettings, command: str | None) -> None:
     pixel_size_um = settings.optics.pixel_size_um
-    write_stack(
-        path,
-        stack.measured,
-        count=len(stack.measured),
-        shape=(settings.size_px, settings.size_px),
-        dtype="uint16",
-        pixel_size_um=pixel_size_um,
-        z_step_um=settings.z_step_um,
-        z_start_um=float(stack.z_um[0]),
-        name=f"{stack.kind} (simulated)",
-        provenance=Provenance(
-            kind="simulated",
-            axial_range_um=(float(stack.z_um[0]), float(stack.z_um[-1])),
-            pixel_size_um=pixel_size_um,
-            command=command,
-        ),
+    truth = (
+        stack.kind,
+        asdict(settings.optics),
+        asdict(stack.aberrations),
+        stack.centres.round(4).tolist(),
     )
-    truth = {
-        "kind": stack.kind,
-        "optics": asdict(settings.optics),
-        "aberrations_waves": asdict(stack.aberrations),
-        "centres_z_um_y_px_x_px": stack.centres.round(4).tolist(),
-    }
-    with written_beside(path.with_name(path.name.removesuffix(".ome.tif") + ".json")) as beside:
-        beside.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    with written_beside(_truth_file(path)) as beside:
+        text = json.dumps(dict(zip(_TRUTHS, truth, strict=True)), indent=1)
+        beside.write_text(text + "\n", encoding="utf-8")
+        write_stack(
+            path,
+            stack.measured,
+            count=len(stack.measured),
+            shape=(settings.size_px, settings.size_px),
+            dtype="uint16",
+            pixel_size_um=pixel_size_um,
+            z_step_um=settings.z_step_um,
+            z_start_um=float(stack.z_um[0]),
+            name=f"{stack.kind} (simulated)",
+            provenance=Provenance(
+                kind="simulated",
+                axial_range_um=(float(stack.z_um[0]), float(stack.z_um[-1])),
+                pixel_size_um=pixel_size_um,
+                command=command,
+            ),
+        )

@@ -25,6 +25,7 @@ _MARGIN_PX = 64
 _OBJECT_BEYOND_STACK_UM = 1.0
 _PSF_HALF_WIDTH_PX, _PSF_HALF_WIDTH_UM = 96, 31.2
 _OTHER_PIXELS_SHARE = 0.5
+_MOST_PUPILS = 40
 _DRY_20X = Optics(na=0.75, wavelength_um=0.52, pixel_size_um=0.325)
 
 
@@ -332,7 +333,7 @@ def simulate(
     settings: StackSettings | None = None,
     *,
     kinds: tuple[Kind, ...] = KINDS,
-    pupils: int = 40,
+    pupils: int = _MOST_PUPILS,
     tilt_span_um: float | None = None,
 ) -> Iterator[SimulatedStack]:
     """Simulate stacks one after the other; the same seed gives the same stacks.
@@ -349,8 +350,22 @@ def simulate(
         for index in range(pupil, count, pupils):
             yield simulate_stack(
                 microscope,
-                kinds[(index // pupils + pupil) % len(kinds)],
+                _kind_of(index, pupils, kinds),
                 np.random.default_rng([seed, 1, index]),
                 tilt_span_um=tilt_span_um,
                 camera_rng=np.random.default_rng([seed, 3, index]),
             )
+
+
+def kinds_in_turn(count: int, kinds: tuple[Kind, ...], pupils: int = _MOST_PUPILS) -> list[Kind]:
+    """Kinds of the stacks that `simulate` yields, in their order."""
+    pupils = min(pupils, count)
+    return [
+        _kind_of(index, pupils, kinds)
+        for pupil in range(pupils)
+        for index in range(pupil, count, pupils)
+    ]
+
+
+def _kind_of(index: int, pupils: int, kinds: tuple[Kind, ...]) -> Kind:
+    return kinds[(index // pupils + index % pupils) % len(kinds)]

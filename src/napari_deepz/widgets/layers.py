@@ -270,8 +270,12 @@ def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface
 def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str, Any]:
     """Scale, units, axis labels and position of a layer that shows an image series.
 
-    Axes of unknown size keep napari's unit, the pixel.
+    Axes of unknown size keep napari's unit, the pixel. What the series says of its position counts,
+    `z_start_um` where it says nothing.
     """
+    y_um, x_um = series.origin_um or (0.0, 0.0)
+    start_um = z_start_um if series.z_start_um is None else series.z_start_um
+    positions = {"Z": start_um, "Y": y_um, "X": x_um}
     sizes: dict[str, tuple[float | None, str]] = {
         "T": (series.t_step_s, "s"),
         "C": (None, ""),
@@ -285,7 +289,9 @@ def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str
         "axis_labels": tuple(series.axes.lower()),
         "scale": tuple(1.0 if size is None else size for size, _ in known),
         "units": tuple("pixel" if size is None else unit for size, unit in known),
-        "translate": tuple(z_start_um if axis == "Z" else 0.0 for axis in series.axes),
+        "translate": tuple(
+            positions.get(axis, 0.0) if sizes[axis][0] is not None else 0.0 for axis in series.axes
+        ),
     }
 
 
