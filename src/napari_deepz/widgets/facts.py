@@ -6,8 +6,8 @@ from typing import Any
 
 from napari_deepz.widgets.forms import Section, wrapped_text
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import View
 from napari_deepz.widgets.models.model_form import ModelForm
+from napari_deepz.widgets.placement import View
 from napari_deepz.widgets.results import results_in, shown_depth_um
 from napari_deepz.widgets.session import (
     cautions_for,

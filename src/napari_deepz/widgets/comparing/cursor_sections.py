@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.widgets.comparing.pairing import Pairing
 from napari_deepz.widgets.comparing.sections import Sections, Volume
 from napari_deepz.widgets.forms import wrapped_text
-from napari_deepz.widgets.layers import length_um
+from napari_deepz.widgets.placement import length_um
 
 _CUT_EVERY_MS = 60
 

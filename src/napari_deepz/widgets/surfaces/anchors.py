@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_deepz.widgets.layers import Frame
+from napari_deepz.widgets.placement import Frame
 from napari_deepz.widgets.surfaces.anchor_ground import Ground
 from napari_deepz.widgets.surfaces.anchor_history import NO_ROWS, History, Rows
 from napari_deepz.widgets.surfaces.anchor_layer import add_layer, dress, read, write
