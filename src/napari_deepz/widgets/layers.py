@@ -24,6 +24,7 @@ from napari_deepz.widgets.placement import (
     shown_index,
     square_grid_of,
 )
+from napari_deepz.widgets.plain_text import distinct
 from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM, InputPlane
 
 _TURN_TOLERANCE = 0.01
@@ -278,4 +279,5 @@ def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str
 def names_of(layers: Sequence[Layer], wanted: Callable[[Layer], bool]) -> list[tuple[str, Layer]]:
     """Choices of a menu of layers: visible before hidden ones, the topmost first."""
     found = [layer for layer in reversed(layers) if wanted(layer)]
-    return [(layer.name, layer) for layer in sorted(found, key=lambda layer: not layer.visible)]
+    in_order = sorted(found, key=lambda layer: not layer.visible)
+    return [*distinct((layer.name, layer) for layer in in_order)]

@@ -18,7 +18,6 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
 
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -45,6 +44,7 @@ from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.models.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.models.model_form import ModelForm
 from napari_deepz.widgets.models.model_work import ModelReady, add_to_models, convert_model
+from napari_deepz.widgets.plain_text import show_error, show_warning
 from napari_deepz.widgets.remembering import PLUGIN, Memory
 from napari_deepz.widgets.results import ResultLayer, place, results_in, show_confidence
 from napari_deepz.widgets.run_panel import RunPanel

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_deepz.widgets.forms import wrapped_text
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.session import Phase, RunState
 
 _BAR_STEPS = 1000
@@ -41,7 +41,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.restore = _button("Restore defaults", "Set everything in this dock back.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.message = wrapped_text()
+        self.message = PlainLabel()
         self.bar.setToolTip("How much of the work is done.")
         layout = QVBoxLayout(self)
         layout.addLayout(_row((self.refocus, 2), (self.cancel, 1)))

@@ -12,12 +12,13 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Flat, Surface
-from napari_deepz.widgets.forms import Rows, side_by_side, wrapped_text
+from napari_deepz.widgets.forms import Rows, side_by_side
 from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.live.live_work import Shown
 from napari_deepz.widgets.live.showing import Live
 from napari_deepz.widgets.models.model_form import ModelForm
 from napari_deepz.widgets.placement import Frame, View, shown_index
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.results import results_in, shown_depth_um
 from napari_deepz.widgets.session import InputPlane, make_request
 from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
@@ -94,7 +95,7 @@ class Workbench(QObject):  # type: ignore[misc]
             tooltip="As a sheet coloured by depth in µm: over the image, and in 3D where it lies; "
             "there Shift + drag moves it.",
         )
-        self.message = wrapped_text()
+        self.message = PlainLabel()
         self.message.setVisible(False)
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)

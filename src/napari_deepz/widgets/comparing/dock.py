@@ -26,7 +26,8 @@ from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
-from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot, wrapped_text
+from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.session import Phase, RunState
 from napari_deepz.widgets.work import Advance
 from napari_deepz.widgets.workers import Job, Work, tell
@@ -66,7 +67,7 @@ class StackComparison(Scrolled):
         self._watched: list[Image] = []
 
         self.form = PairForm(self.viewer)
-        self.match, self.basis = wrapped_text(), wrapped_text()
+        self.match, self.basis = PlainLabel(), PlainLabel()
         self.look = ComboBox(
             label="View",
             choices=[look.value for look in Look],
@@ -84,7 +85,7 @@ class StackComparison(Scrolled):
             text="Link contrast",
             tooltip="Both layers get the contrast limits of the measured one, and keep them alike.",
         )
-        self.flip_hint = wrapped_text()
+        self.flip_hint = PlainLabel()
         self.measure = ComboBox(label="Score", choices=list(MEASURES))
         self.panel = ComparePanel(self.state)
         self.curves = DepthCurves(self.viewer)
