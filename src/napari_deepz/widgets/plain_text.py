@@ -25,7 +25,7 @@ _UNSEEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Marks, embeddings, overrides and isolates, which change the order of what stands around them.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_ENTITY = re.compile(r"&(?=#?\w{1,32};)")
+_ENTITY = re.compile(r"&(?=lt;)")
 
 
 def visible(text: str, *, lines: bool = False, longest: int = _LONGEST_NAME) -> str:
