@@ -93,6 +93,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
         self._found = ""
+        self._asking: tuple[NewModelDialog, Callable[..., None], str] | None = None
         self._result: ResultLayer | None = None
 
         self.image = ImageForm(self.viewer)
@@ -286,12 +287,17 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._on_accept(dialog, partial(add_to_models, path), "Adding the model")
 
     def _on_accept(self, dialog: NewModelDialog, work: Callable[..., None], what: str) -> None:
-        dialog.accepted.connect(lambda: self._bring_model(partial(work, dialog.fields()), what))
+        self._asking = dialog, work, what
+        dialog.accepted.connect(self._bring_model)
         dialog.open()
 
-    def _bring_model(self, work: Work, what: str) -> None:
+    def _bring_model(self) -> None:
+        if self._asking is None:
+            return
+        dialog, work, what = self._asking
+        self._asking = None
         if self.state.phase is Phase.IDLE:
-            self._start(work, what)
+            self._start(partial(work, dialog.fields()), what)
         else:
             show_warning("Something is still running: open the model again when it has ended.")
 

@@ -43,14 +43,20 @@ class CopyButton(QPushButton):  # type: ignore[misc]
         menu = QMenu(self)
         self.command = menu.addAction("Copy as command")
         self.script = menu.addAction("Copy as Python")
-        self.command.triggered.connect(lambda: self._copy(copy_command))
-        self.script.triggered.connect(lambda: self._copy(copy_script))
+        # Methods, because PySide6 never lets go of a function that was connected.
+        self.command.triggered.connect(self._copy_command)
+        self.script.triggered.connect(self._copy_script)
         self.setMenu(menu)
 
-    def _copy(self, copy: Callable[[Image, QWidget], None]) -> None:
+    def _copy_command(self) -> None:
         layer = self._result()
         if layer is not None:
-            copy(layer, self)
+            copy_command(layer, self)
+
+    def _copy_script(self) -> None:
+        layer = self._result()
+        if layer is not None:
+            copy_script(layer, self)
 
 
 def copy_command(layer: Image, parent: QWidget | None = None) -> None:
