@@ -74,6 +74,11 @@ def harmless(text: str) -> str:
     return _ENTITY.sub("\N{FULLWIDTH AMPERSAND}", _TAG.sub("‹", text))
 
 
+def layer_name(text: str) -> str:
+    """Make a name for a layer, which napari's status bar takes for HTML if it looks like it."""
+    return harmless(visible(text))
+
+
 def tooltip(text: str) -> str:
     """Make a tooltip that shows a text as it is, in lines of a readable width."""
     text = visible(text, lines=True, longest=_LONGEST_TEXT)

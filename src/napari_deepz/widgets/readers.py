@@ -11,7 +11,7 @@ from typing import Any
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.widgets.layers import CHANNEL, layer_arguments
-from napari_deepz.widgets.plain_text import harmless, visible
+from napari_deepz.widgets.plain_text import harmless, layer_name
 
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
@@ -33,7 +33,7 @@ def _read_shown(path: str | os.PathLike[str]) -> list[LayerData]:
     for warning in caught:
         warnings.warn(harmless(str(warning.message)), warning.category, stacklevel=2)
     return [
-        (data, arguments | {"name": harmless(visible(arguments["name"]))}, kind)
+        (data, arguments | {"name": layer_name(arguments["name"])}, kind)
         for data, arguments, kind in layers
     ]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.layers import z_axis_of
 from napari_deepz.widgets.placement import Frame, View, length_um, placing_of, shown_index
+from napari_deepz.widgets.plain_text import layer_name
 from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.work import PlaneDone
 
@@ -106,7 +107,7 @@ class ResultLayer:
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
         self.layer: Image = viewer.add_image(
             data,
-            name=f"{request.plane.name} (virtual)",
+            name=f"{layer_name(request.plane.name)} (virtual)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={_KEY: self._record},
@@ -177,7 +178,8 @@ class ResultLayer:
         self._record = replace(self._record, z_um=self._depths_um, provenance=provenance)
         self.layer.data, placing = self._placed(self._volume)
         self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
-        self.layer.name = f"{self._request.plane.name} (virtual, {count} of {total} planes)"
+        name = layer_name(self._request.plane.name)
+        self.layer.name = f"{name} (virtual, {count} of {total} planes)"
 
     def _note(self, notes: Iterable[str]) -> None:
         known = self._record.provenance.notes

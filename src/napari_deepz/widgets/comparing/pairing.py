@@ -21,6 +21,7 @@ from napari_deepz.widgets.comparing.measured import (
 )
 from napari_deepz.widgets.layers import z_axis_of
 from napari_deepz.widgets.placement import Grid, LayerError, View, placing_of
+from napari_deepz.widgets.plain_text import layer_name
 from napari_deepz.widgets.results import input_z_um, planes_of, record_of
 
 _SQUARE_TOLERANCE = 0.01
@@ -183,7 +184,7 @@ def difference_arguments(layer: Image, found: Pairing) -> dict[str, Any]:
     first = min(pair.measured for pair in found.pairs)
     at = (*stack.index[: stack.z_axis], first, *stack.index[stack.z_axis + 1 :], 0, 0)
     moved = np.subtract(layer.data_to_world(at), layer.data_to_world(np.zeros(layer.ndim)))
-    name = f"{layer.name} minus {found.virtual_name}"
+    name = f"{layer_name(layer.name)} minus {layer_name(found.virtual_name)}"
     note = (
         f"Measured minus virtual: '{layer.name}' minus '{found.virtual_name}', pixel by pixel in "
         "their own intensity units. Planes without a partner are NaN."

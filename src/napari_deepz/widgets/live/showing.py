@@ -15,6 +15,7 @@ from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
 from napari_deepz.widgets.live.live_work import LiveWork, Shown
 from napari_deepz.widgets.placement import Frame, lay
+from napari_deepz.widgets.plain_text import layer_name
 from napari_deepz.widgets.results import LIVE
 from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.workers import Job
@@ -52,7 +53,7 @@ class LiveLayer:
         before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
-            name=f"{request.plane.name} (live)",
+            name=f"{layer_name(request.plane.name)} (live)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
