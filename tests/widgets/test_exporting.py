@@ -392,3 +392,147 @@ def test_changing_ones_mind(dock, qtbot, save_as):
     message = dock.panel.message.text()
     save_as("")
     assert dock.panel.message.text() == message
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """What was asked; every question is answered with No."""
+    asked = []
+
+    def answer(*given):
+        asked.append(given[2])
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    return asked
+
+
+def old_files(folder, *names):
+    for name in names:
+        (folder / name).write_text("old")
+    return lambda: all((folder / name).read_text() == "old" for name in names)
+
+
+def depths_as_surface(dock, rng):
+    dock.viewer.add_image(rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
+    dock.surface.kind.value = LAYER
+    dock.surface.layer.value = dock.viewer.layers["depths"]
+
+
+def test_files_beside_an_export_are_asked_about_in_one_question(
+    dock, qtbot, folder, save_as, questions, rng, monkeypatch
+):
+    depths_as_surface(dock, rng)
+    run(dock, qtbot)
+    beside = ("out.surface.json", "out.surface.dpm.tif")
+    are_old = old_files(folder, *beside, "out.ome.tif")
+    save_as(folder / "out.ome.tif")
+    text = "'out.surface.json' and 'out.surface.dpm.tif' exist already. Replace them?"
+    assert questions == [text]
+    assert are_old()
+    assert (folder / "out.ome.tif").read_text() == "old"
+    assert len(list(folder.iterdir())) == 3
+
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    save_as(folder / "out.ome.tif")
+    assert load_surface(folder / "out.surface.json") is not None
+    assert (folder / "out.surface.dpm.tif").stat().st_size > 64 * 80 * 4
+
+
+@pytest.mark.parametrize("beside", [(), ("out.provenance.json",), ("out.dpm.tif",)])
+def test_files_beside_a_surface_are_asked_about(
+    dock, qtbot, folder, save_as, questions, rng, beside
+):
+    depths_as_surface(dock, rng)
+    run(dock, qtbot)
+    are_old = old_files(folder, *beside)
+    save_as(folder / "out.json", "Surface (*.json)")
+    assert questions == [f"'{name}' exists already. Replace it?" for name in beside]
+    assert are_old()
+    assert (folder / "out.json").exists() == (not beside)
+
+
+def test_what_is_not_written_is_not_asked_about(dock, qtbot, folder, save_as, questions):
+    run(dock, qtbot)
+    are_old = old_files(folder, "out.surface.json", "out.provenance.json", "out.dpm.tif")
+    save_as(folder / "out.ome.tif")
+    assert questions == []
+    assert are_old()
+    assert len(tifffile.imread(folder / "out.ome.tif")) == 9
+
+
+@pytest.mark.parametrize("name", ["cells.tif", "another name.tif", "link.tif"])
+def test_the_input_is_never_replaced(dock, qtbot, folder, pixels, save_as, notified, name):
+    source = folder / "cells.tif"
+    tifffile.imwrite(
+        source, pixels, resolution=(1 / PIXEL_UM,) * 2, metadata={"unit": "um"}, imagej=True
+    )
+    (folder / "another name.tif").hardlink_to(source)
+    (folder / "link.tif").symlink_to(source)
+    before = source.read_bytes()
+    dock.viewer.open(source, plugin="napari-deepz")
+    dock.image.choice.value = dock.viewer.layers["cells [1]"]
+    run(dock, qtbot)
+    save_as(folder / name)
+    assert source.read_bytes() == before
+    assert [text for severity, text in notified() if severity == "error"] == [
+        f"'{name}' is the image that was refocused, which is never replaced: choose another name."
+    ]
+    save_as(folder / "virtual.ome.tif")
+    assert "Exporting took" in dock.panel.message.text()
+
+
+def test_a_full_disk_is_said_once_and_the_dock_goes_on(
+    dock, qtbot, folder, save_as, notified, monkeypatch
+):
+    resource = pytest.importorskip("resource", reason="Unix alone limits a process")
+    genuine, limits = export_work.write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_a_full_disk(*given, **settings):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
+        try:
+            genuine(*given, **settings)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    run(dock, qtbot)
+    monkeypatch.setattr(export_work, "write_stack", on_a_full_disk)
+    save_as(folder / "out.ome.tif")
+    errors = [text for severity, text in notified() if severity == "error"]
+    assert len(errors) == 1
+    assert errors[0].startswith("'out.ome.tif' could not be written, nothing is left of it")
+    assert dock.panel.message.text() == "Exporting failed."
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(export_work, "write_stack", genuine)
+    save_as(folder / "out.ome.tif")
+    assert len(tifffile.imread(folder / "out.ome.tif")) == 9
+
+
+@pytest.mark.parametrize("where", ["gone/out.ome.tif", "a file/out.json", "out.png"])
+def test_a_place_that_cannot_be_written_is_said_once(
+    dock, qtbot, folder, save_as, notified, monkeypatch, where
+):
+    run(dock, qtbot)
+    (folder / "a file").write_text("no folder")
+    if where == "out.png":
+
+        def read_only(*_, **__):
+            raise PermissionError(13, "Permission denied", str(folder / where))
+
+        monkeypatch.setattr(export_work, "write_depth_coded_projection", read_only)
+    save_as(folder / where)
+    assert [severity for severity, _ in notified()] == ["error"]
+    assert dock.panel.message.text() == "Exporting failed."
+    assert dock.panel.refocus.isEnabled()
+    assert [file.name for file in folder.iterdir()] == ["a file"]
+
+
+def test_a_suggested_file_name_leads_nowhere(dock, qtbot, monkeypatch):
+    layer = run(dock, qtbot)
+    layer.name = "../../a\x1b[31m/<b>"
+    seen = []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
+    )
+    dock.panel.export.click()
+    assert seen[2] == "_.._a␛[31m_b_"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_deepz.widgets.forms import Section, wrapped_text
+from napari_deepz.widgets.forms import Section
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import View
 from napari_deepz.widgets.models.model_form import ModelForm
+from napari_deepz.widgets.placement import View
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.results import results_in, shown_depth_um
 from napari_deepz.widgets.session import (
     cautions_for,
@@ -41,7 +42,7 @@ class Facts:
         self._viewer = viewer
         self._image, self._model, self._surface = image, model, surface
         self.image, self.model, self.result, self.cautions, self.shown = (
-            wrapped_text() for _ in range(5)
+            PlainLabel() for _ in range(5)
         )
         self.about_model = Section("What it was made for", self.model, folded=True)
 

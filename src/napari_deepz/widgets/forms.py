@@ -1,4 +1,4 @@
-"""How the docks look: rows with labels in one column, sections that fold, text that wraps."""
+"""How the docks look: rows with labels in one column, sections that fold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -50,6 +49,7 @@ class Rows(QWidget):  # type: ignore[misc]
         for widget in widgets:
             bare = isinstance(widget, CheckBox | Container | PushButton)
             label = QLabel("" if bare else widget.label)
+            label.setTextFormat(Qt.TextFormat.PlainText)
             label.setToolTip("" if bare else widget.native.toolTip())
             self._layout.addRow(label, widget.native)
 
@@ -166,13 +166,3 @@ def single_shot(parent: QWidget, on_timeout: Callable[[], None]) -> QTimer:
     timer.setSingleShot(True)
     timer.timeout.connect(on_timeout)
     return timer
-
-
-def wrapped_text() -> QLabel:
-    """Text that takes the width it gets."""
-    label = QLabel()
-    label.setWordWrap(True)
-    policy = label.sizePolicy()
-    policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
-    label.setSizePolicy(policy)
-    return label

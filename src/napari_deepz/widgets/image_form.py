@@ -11,17 +11,17 @@ from psygnal import Signal
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.layers import (
-    Frame,
-    View,
     frame_of,
     input_plane,
+    is_plausible,
     likely_pixel_size_um,
     names_of,
     set_pixel_size,
     surface_from_layer,
 )
+from napari_deepz.widgets.placement import Frame, View
 from napari_deepz.widgets.results import is_inferred
-from napari_deepz.widgets.session import InputPlane
+from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, InputPlane
 
 
 class ImageForm:
@@ -52,8 +52,8 @@ class ImageForm:
         )
         self.pixel_size = FloatSpinBox(
             label="Pixel size (µm)",
-            min=0.001,
-            max=1000,
+            min=PLAUSIBLE_PIXELS_UM[0],
+            max=PLAUSIBLE_PIXELS_UM[1],
             step=0.005,
             tooltip="Width of a pixel in the sample, in µm: camera pixel divided by magnification.",
         )
@@ -92,8 +92,9 @@ class ImageForm:
         """
         if self.layer is not None and self.layer is not self._typed_for:
             guess_um = likely_pixel_size_um(self.layer) or model_um
-            with self.pixel_size.changed.blocked():
-                self.pixel_size.value = guess_um or self.pixel_size.value
+            if guess_um is not None and is_plausible(guess_um):
+                with self.pixel_size.changed.blocked():
+                    self.pixel_size.value = guess_um
 
     def _on_typed(self, _: float) -> None:
         self._typed_for = self.layer

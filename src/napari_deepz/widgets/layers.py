@@ -1,9 +1,9 @@
-"""The only translation between napari's layers and this package's images, surfaces and µm."""
+"""The only translation between napari's layers and this package's images and surfaces."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,10 +12,22 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_deepz.images import ImageSeries
-from napari_deepz.surfaces import FromImage, FromPoints, Surface
-from napari_deepz.widgets.session import InputPlane
+from napari_deepz.surfaces import FromImage, FromPoints, Surface, SurfaceWarning
+from napari_deepz.widgets.placement import (
+    MICROMETRE,
+    Frame,
+    LayerError,
+    Length,
+    View,
+    length_um,
+    placing_of,
+    shown_index,
+    square_grid_of,
+)
+from napari_deepz.widgets.plain_text import distinct
+from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM, InputPlane
 
-_SQUARE_TOLERANCE = 0.01
+_TURN_TOLERANCE = 0.01
 _NAMES_OF_Z = ("z", "depth", "plane")
 _OPTIONS = {"t": "--time", "z": "--plane", "c": "--channel"}
 
@@ -26,111 +38,71 @@ CHANNEL = "channel"
 """Where a layer's metadata say which channel of its file it is."""
 
 
-class LayerError(ValueError):
-    """A layer that cannot be used as wanted; the message is one sentence for the user."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What the viewer shows: the position of its sliders and the units in which they count."""
-
-    point: tuple[float, ...]
-    units: tuple[Any, ...] | None
-
-    @classmethod
-    def of(cls, viewer: Any) -> View:
-        """Take the present view of a napari viewer."""
-        return cls(tuple(viewer.dims.point), viewer.layers.units)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where an input plane lies in the world, in µm, and on the axes that it was cut from.
-
-    Attributes
-    ----------
-    pixel_size_um : float
-        Along y and x.
-    origin_um : tuple of float
-        (y, x) of the first pixel's centre.
-    z_um : float
-        Of the plane; 0 where its layer has no depth.
-    leading : tuple of (label, unit, scale, position)
-        The layer's axes before y and x, without z.
-    z_axis : int
-        Where z belongs among those axes.
-    """
-
-    pixel_size_um: float
-    origin_um: tuple[float, float]
-    z_um: float
-    leading: tuple[tuple[str, Any, float, float], ...]
-    z_axis: int
-
-    def stack(
-        self, planes: NDArray[np.float32], z_start_um: float, z_step_um: float
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Place (n, Y, X) planes at depths relative to the input: data and arguments of a layer."""
-        axes = [(label, unit, scale, at, 1) for label, unit, scale, at in self.leading]
-        axes.insert(self.z_axis, ("z", "um", z_step_um, self.z_um + z_start_um, len(planes)))
-        labels, units, scale, translate, lengths = zip(*axes, strict=True)
-        flat = self.flat()
-        data = planes.reshape(*lengths, *planes.shape[1:])
-        return data, {
-            "axis_labels": (*labels, *flat["axis_labels"]),
-            "units": (*units, *flat["units"]),
-            "scale": (*scale, *flat["scale"]),
-            "translate": (*translate, *flat["translate"]),
-        }
-
-    def flat(self) -> dict[str, Any]:
-        """Arguments of a 2D layer over the input plane."""
-        return {
-            "axis_labels": ("y", "x"),
-            "units": ("um", "um"),
-            "scale": (self.pixel_size_um, self.pixel_size_um),
-            "translate": self.origin_um,
-        }
-
-
-def length_um(unit: Any) -> float | None:
-    """Say how many µm a pint unit is; None where it is no length, such as a pixel."""
-    if not unit.is_compatible_with("micrometer"):
-        return None
-    return float((1.0 * unit).m_as("micrometer"))
-
-
 def pixel_size_um(layer: Layer) -> float | None:
-    """Read a layer's pixel size in µm; None where its units are pixels.
+    """Read a layer's pixel size in µm; None where it has none that a microscope can have.
 
     Raises
     ------
     LayerError
-        If its pixels are not square.
+        If its pixels are not square, or its planes are mixed with other axes.
     """
-    unit_um = [length_um(unit) for unit in layer.units[-2:]]
-    if unit_um[0] is None or unit_um[1] is None:
+    size_um = _said_pixel_size_um(layer)
+    return size_um if size_um is not None and is_plausible(size_um) else None
+
+
+def _said_pixel_size_um(layer: Layer) -> float | None:
+    """The pixel size of a layer whose units are lengths, whatever it is."""
+    size_um = square_grid_of(layer).pixel_size_um[0]
+    return size_um if None not in map(length_um, layer.units[-2:]) else None
+
+
+def _said_z_step_um(layer: Layer) -> float | None:
+    """The distance of a layer's planes where it has a unit, whatever it is."""
+    axis = z_axis_of(layer)
+    unit_um = length_um(layer.units[axis]) if axis is not None else None
+    if axis is None or unit_um is None:
         return None
-    y_um, x_um = (float(s) * u for s, u in zip(layer.scale[-2:], unit_um, strict=True) if u)
-    if abs(y_um / x_um - 1) > _SQUARE_TOLERANCE:
-        raise LayerError(
-            f"The pixels of '{layer.name}' are {y_um:g} µm high and {x_um:g} µm wide; refocusing "
-            "needs square pixels, so correct the layer's scale or resample the image."
-        )
-    return y_um
+    return abs(placing_of(layer).steps[axis]) * unit_um
+
+
+def is_plausible(pixel_size_um: float) -> bool:
+    """Whether a microscope can have such pixels in the sample."""
+    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
+    return smallest_um <= pixel_size_um <= largest_um
+
+
+def is_step(z_step_um: float) -> bool:
+    """Whether a microscope can take planes at such a distance."""
+    smallest_um, largest_um = PLAUSIBLE_Z_STEPS_UM
+    return smallest_um <= abs(z_step_um) <= largest_um
 
 
 def likely_pixel_size_um(layer: Layer) -> float | None:
-    """Guess the pixel size of a layer without units: a scale other than 1 was surely in µm."""
-    scale = float(layer.scale[-1])
-    return None if scale == 1 else scale
+    """Guess the pixel size of a layer: a scale other than 1 without a unit was surely in µm."""
+    try:
+        sizes_um = square_grid_of(layer).pixel_size_um
+    except LayerError:
+        return None
+    known_um = [
+        size_um
+        for size_um, unit in zip(sizes_um, layer.units[-2:], strict=True)
+        if length_um(unit) is not None
+    ]
+    size_um = (known_um or sizes_um)[-1]
+    return size_um if (known_um or size_um != 1) and is_plausible(size_um) else None
 
 
 def set_pixel_size(layer: Layer, pixel_size_um: float) -> None:
     """Write a pixel size into a layer that has none; it stays where it is in pixels."""
-    ratio = pixel_size_um / np.asarray(layer.scale[-2:])
+    said = np.array(placing_of(layer).grid.pixel_size_um)
+    said /= [length_um(unit) or 1.0 for unit in layer.units[-2:]]
+    ratio = pixel_size_um / said
+    if np.any(moved := layer.affine.translate[-2:]):
+        affine = np.array(layer.affine)
+        affine[-3:-1, -1] = moved * ratio
+        layer.affine = affine
     layer.translate = (*layer.translate[:-2], *(np.asarray(layer.translate[-2:]) * ratio))
-    layer.scale = (*layer.scale[:-2], pixel_size_um, pixel_size_um)
+    layer.scale = (*layer.scale[:-2], *(np.asarray(layer.scale[-2:]) * ratio))
     layer.units = (*layer.units[:-2], "um", "um")
 
 
@@ -148,11 +120,16 @@ def input_plane(layer: Image, view: View) -> InputPlane:
             "choose one of them."
         )
     data = layer.data[0] if layer.multiscale else layer.data
+    if 0 in data.shape:
+        raise LayerError(f"'{layer.name}' is empty: there is nothing to refocus in it.")
     index = shown_index(layer, view)
+    said_um, z_step_um = _said_pixel_size_um(layer), _said_z_step_um(layer)
     return InputPlane(
         name=layer.name,
         shape=(int(data.shape[-2]), int(data.shape[-1])),
         pixel_size_um=pixel_size_um(layer),
+        doubtful_pixel_um=None if said_um is None or is_plausible(said_um) else said_um,
+        doubtful_z_step_um=None if z_step_um is None or is_step(z_step_um) else z_step_um,
         read=partial(_read, data, index),
         source=_source(layer, index),
         origin=None if isinstance(data, np.ndarray) else (data, index),
@@ -178,44 +155,38 @@ def _read(data: Any, index: tuple[int, ...]) -> NDArray[Any]:
     return np.array(data[index])
 
 
-def shown_index(layer: Layer, view: View) -> tuple[int, ...]:
-    """Find the indices along the axes before y and x that the viewer shows, or the nearest ones."""
-    leading = layer.ndim - 2
-    if leading == 0:
-        return ()
-    lengths = layer.data.shape[:leading]
-    point = view.point[-layer.ndim :][:leading]
-    units = (view.units or layer.units)[-layer.ndim :][:leading]
-    position = [
-        at * _factor(unit, own) for at, unit, own in zip(point, units, layer.units, strict=False)
-    ]
-    steps = (np.array(position) - layer.translate[:leading]) / layer.scale[:leading]
-    return tuple(int(i) for i in np.clip(np.rint(steps), 0, np.array(lengths) - 1))
-
-
-def _factor(unit: Any, wanted: Any) -> float:
-    return float((1.0 * unit).m_as(wanted)) if unit.is_compatible_with(wanted) else 1.0
-
-
 def frame_of(layer: Layer, view: View) -> Frame:
-    """Find where the shown plane of a layer lies; the layer must have a pixel size in µm."""
+    """Find where the shown plane of a layer lies; the layer must have a pixel size in µm.
+
+    Raises
+    ------
+    LayerError
+        If that is not known, or its transform is one that results cannot follow.
+    """
     size_um = pixel_size_um(layer)
     if size_um is None:
         raise LayerError(f"The pixel size of '{layer.name}' is not known; enter it.")
-    y_um, x_um = (
-        float(at) * (length_um(unit) or 1.0)
-        for at, unit in zip(layer.translate[-2:], layer.units[-2:], strict=True)
-    )
-    z_axis = z_axis_of(layer)
-    leading, z_um = [], 0.0
+    placing, z_axis = placing_of(layer), z_axis_of(layer)
+    leading, z_um, z_length = [], 0.0, MICROMETRE
     for axis, step in enumerate(shown_index(layer, view)):
-        at = float(layer.translate[axis] + step * layer.scale[axis])
+        at = placing.starts[axis] + step * placing.steps[axis]
+        unit = layer.units[axis]
         if axis == z_axis:
-            z_um = at * (length_um(layer.units[axis]) or 1.0)
+            if (unit_um := length_um(unit)) is not None:
+                z_length = Length(unit, unit_um)
+            z_um = at * z_length.um
         else:
-            scale = float(layer.scale[axis])
-            leading.append((layer.axis_labels[axis], layer.units[axis], scale, at))
-    return Frame(size_um, (y_um, x_um), z_um, tuple(leading), z_axis or 0)
+            leading.append((layer.axis_labels[axis], unit, placing.steps[axis], at))
+    y_length, x_length = (Length(unit, length_um(unit) or 1.0) for unit in layer.units[-2:])
+    return Frame(
+        size_um,
+        placing.grid.origin_um,
+        z_um,
+        tuple(leading),
+        z_axis or 0,
+        placing.grid.turn,
+        (z_length, y_length, x_length),
+    )
 
 
 def z_axis_of(layer: Layer) -> int | None:
@@ -243,7 +214,10 @@ def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface
         As `FromImage` and `FromPoints`.
     """
     if isinstance(layer, Image):
-        return FromImage(input_plane(layer, view).read())
+        depths = input_plane(layer, view)
+        if frame is not None and depths.pixel_size_um is not None:
+            _note_another_place(layer, frame)
+        return FromImage(depths.read())
     if not isinstance(layer, Points):
         raise LayerError(f"'{layer.name}' is neither an image of depths nor points.")
     if frame is None:
@@ -262,9 +236,22 @@ def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface
         )
     world = np.array([layer.data_to_world(position)[-3:] for position in layer.data])
     world_um = world * [length_um(unit) or 1.0 for unit in layer.units[-3:]]
-    z_um, y_um, x_um = world_um.T
-    relative = (y_um - frame.origin_um[0], x_um - frame.origin_um[1], z_um - frame.z_um)
-    return FromPoints(np.stack(relative, axis=-1))
+    on_image_um = frame.on_image_um(world_um[:, 1:])
+    return FromPoints(np.column_stack([on_image_um, world_um[:, 0] - frame.z_um]))
+
+
+def _note_another_place(layer: Layer, frame: Frame) -> None:
+    """Warn where an image of depths is seen elsewhere than the image, or turned against it."""
+    grid = placing_of(layer).grid
+    away_um = np.subtract(grid.origin_um, frame.origin_um)
+    turned = np.abs(np.subtract(grid.turn, frame.turn)).max() > _TURN_TOLERANCE
+    if turned or np.abs(away_um).max() > frame.pixel_size_um / 2:
+        warnings.warn(
+            f"The depths of '{layer.name}' do not lie over the image; they are taken pixel by "
+            "pixel all the same.",
+            SurfaceWarning,
+            stacklevel=3,
+        )
 
 
 def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str, Any]:
@@ -298,4 +285,5 @@ def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str
 def names_of(layers: Sequence[Layer], wanted: Callable[[Layer], bool]) -> list[tuple[str, Layer]]:
     """Choices of a menu of layers: visible before hidden ones, the topmost first."""
     found = [layer for layer in reversed(layers) if wanted(layer)]
-    return [(layer.name, layer) for layer in sorted(found, key=lambda layer: not layer.visible)]
+    in_order = sorted(found, key=lambda layer: not layer.visible)
+    return [*distinct((layer.name, layer) for layer in in_order)]

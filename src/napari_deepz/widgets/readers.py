@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_deepz.images import ImageReadWarning, ImageSeries
+from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.layers import CHANNEL, layer_arguments
+from napari_deepz.widgets.plain_text import harmless, layer_name
 
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
@@ -19,7 +20,23 @@ Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
     """Offer to read a TIFF, OME-TIFF or OME-Zarr; several files as one stack are left to others."""
-    return read_layers if isinstance(path, str) else None
+    return _read_shown if isinstance(path, str) else None
+
+
+def _read_shown(path: str | os.PathLike[str]) -> list[LayerData]:
+    """Read layers for napari, whose window takes what it is told for HTML if it looks like it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            layers = read_layers(path)
+        except ImageFileError as error:
+            raise ImageFileError(harmless(str(error))) from error
+    for warning in caught:
+        warnings.warn(harmless(str(warning.message)), warning.category, stacklevel=2)
+    return [
+        (data, arguments | {"name": layer_name(arguments["name"])}, kind)
+        for data, arguments, kind in layers
+    ]
 
 
 def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:

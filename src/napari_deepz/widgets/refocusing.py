@@ -18,7 +18,6 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
 
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
@@ -45,6 +44,7 @@ from napari_deepz.widgets.image_form import ImageForm
 from napari_deepz.widgets.models.model_dialogs import NewModelDialog, ask_adding, ask_conversion
 from napari_deepz.widgets.models.model_form import ModelForm
 from napari_deepz.widgets.models.model_work import ModelReady, add_to_models, convert_model
+from napari_deepz.widgets.plain_text import show_error, show_warning
 from napari_deepz.widgets.remembering import PLUGIN, Memory
 from napari_deepz.widgets.results import ResultLayer, place, results_in, show_confidence
 from napari_deepz.widgets.run_panel import RunPanel
@@ -93,6 +93,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
         self._found = ""
+        self._asking: tuple[NewModelDialog, Callable[..., None], str] | None = None
         self._result: ResultLayer | None = None
 
         self.image = ImageForm(self.viewer)
@@ -286,12 +287,17 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._on_accept(dialog, partial(add_to_models, path), "Adding the model")
 
     def _on_accept(self, dialog: NewModelDialog, work: Callable[..., None], what: str) -> None:
-        dialog.accepted.connect(lambda: self._bring_model(partial(work, dialog.fields()), what))
+        self._asking = dialog, work, what
+        dialog.accepted.connect(self._bring_model)
         dialog.open()
 
-    def _bring_model(self, work: Work, what: str) -> None:
+    def _bring_model(self) -> None:
+        if self._asking is None:
+            return
+        dialog, work, what = self._asking
+        self._asking = None
         if self.state.phase is Phase.IDLE:
-            self._start(work, what)
+            self._start(partial(work, dialog.fields()), what)
         else:
             show_warning("Something is still running: open the model again when it has ended.")
 

@@ -12,7 +12,9 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import Frame, View, length_um, shown_index
+from napari_deepz.widgets.layers import z_axis_of
+from napari_deepz.widgets.placement import Frame, View, length_um, placing_of, shown_index
+from napari_deepz.widgets.plain_text import layer_name
 from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.work import PlaneDone
 
@@ -22,7 +24,6 @@ LIVE = "napari-deepz live"
 CONFIDENCE = "napari-deepz confidence"
 """In the metadata of the layer that shows how surely a surface was found."""
 
-_GAP = 0.04
 _ONE_PLANE_STEP_UM = 1.0
 
 
@@ -41,21 +42,19 @@ class ResultRecord:
         Where the input image begins.
     provenance : Provenance
         Saved with the pixels on export.
+    beside_um : float
+        How far to the right of the input image it lies where it is shown beside it.
     """
 
     request: RefocusRequest
     z_um: tuple[float, ...]
     origin_x_um: float
     provenance: Provenance
+    beside_um: float = 0.0
 
     def x_um(self, *, beside: bool) -> float:
         """Where the result begins: beside the input image or over it."""
-        return self.origin_x_um + (shift_um(self.request) if beside else 0.0)
-
-
-def shift_um(request: RefocusRequest) -> float:
-    """How far to the right of the input image its virtual images are, where they lie beside it."""
-    return request.plane.shape[1] * request.pixel_size_um * (1 + _GAP)
+        return self.origin_x_um + (self.beside_um if beside else 0.0)
 
 
 class ResultLayer:
@@ -98,15 +97,17 @@ class ResultLayer:
         self._followed: float | None = None
         self._lowest, self._highest = math.inf, -math.inf
         provenance = Provenance(kind="inferred", input_name=request.plane.name)
-        self._record = ResultRecord(request, self._depths_um, frame.origin_um[1], provenance)
+        beside_um = frame.beside_um(request.plane.shape)
+        self._record = ResultRecord(
+            request, self._depths_um, frame.origin_um[1], provenance, beside_um
+        )
         # Memory that was never written costs nothing, and reads as zeros: black.
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume
-        data, placing = self._placed(self._volume)
-        placing["translate"] = (*placing["translate"][:-1], self._record.x_um(beside=beside))
+        data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
         self.layer: Image = viewer.add_image(
             data,
-            name=f"{request.plane.name} (virtual)",
+            name=f"{layer_name(request.plane.name)} (virtual)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={_KEY: self._record},
@@ -177,7 +178,8 @@ class ResultLayer:
         self._record = replace(self._record, z_um=self._depths_um, provenance=provenance)
         self.layer.data, placing = self._placed(self._volume)
         self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
-        self.layer.name = f"{self._request.plane.name} (virtual, {count} of {total} planes)"
+        name = layer_name(self._request.plane.name)
+        self.layer.name = f"{name} (virtual, {count} of {total} planes)"
 
     def _note(self, notes: Iterable[str]) -> None:
         known = self._record.provenance.notes
@@ -186,12 +188,14 @@ class ResultLayer:
             provenance = self._record.provenance.model_copy(update={"notes": merged})
             self._record = replace(self._record, provenance=provenance)
 
-    def _placed(self, planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    def _placed(
+        self, planes: NDArray[np.float32], *, right_um: float = 0.0
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         depths_um = self._depths_um
         if not depths_um:
-            return planes[0], self._frame.flat()
+            return planes[0], self._frame.flat(right_um=right_um)
         step_um = depths_um[1] - depths_um[0] if len(depths_um) > 1 else _ONE_PLANE_STEP_UM
-        return self._frame.stack(planes, depths_um[0], step_um)
+        return self._frame.stack(planes, depths_um[0], step_um, right_um=right_um)
 
 
 def record_of(layer: Layer) -> ResultRecord | None:
@@ -214,17 +218,29 @@ def planes_of(layer: Image) -> NDArray[np.float32]:
 def shown_depth_um(layer: Image, view: View) -> float | None:
     """Depth of the plane of a result that the viewer shows; None where it has but one."""
     record = record_of(layer)
-    if record is None or len(record.z_um) < 2:
+    axis = z_axis_of(layer)
+    if record is None or axis is None or len(record.z_um) < 2:
         return None
-    axis: int = layer.axis_labels.index("z")
+    if layer.data.shape[axis] != len(record.z_um):  # Its pixels were replaced.
+        return None
     return record.z_um[shown_index(layer, view)[axis]]
+
+
+def input_z_um(layer: Image, record: ResultRecord) -> float | None:
+    """Where in the world the input plane of a stack of flat planes lies; None for other results."""
+    axis = z_axis_of(layer)
+    if axis is None or not record.z_um:
+        return None
+    unit_um = length_um(layer.units[axis]) or 1.0
+    return placing_of(layer).starts[axis] * unit_um - record.z_um[0]
 
 
 def place(layer: Image, *, beside: bool) -> None:
     """Put a result to the right of the image that it was made from, or over it."""
     record = record_of(layer)
     if record is not None:
-        layer.translate = (*layer.translate[:-1], record.x_um(beside=beside))
+        x = record.x_um(beside=beside) / (length_um(layer.units[-1]) or 1.0)
+        layer.translate = (*layer.translate[:-1], x)
 
 
 def results_in(viewer: Any) -> list[Image]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_deepz.widgets.forms import wrapped_text
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.session import Phase, RunState
 
 _BAR_STEPS = 1000
@@ -41,13 +41,13 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.restore = _button("Restore defaults", "Set everything in this dock back.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.message = wrapped_text()
+        self.message = PlainLabel()
         self.bar.setToolTip("How much of the work is done.")
         layout = QVBoxLayout(self)
-        layout.addLayout(_row((self.refocus, 2), (self.cancel, 1)))
+        _add_row(layout, (self.refocus, 2), (self.cancel, 1))
         layout.addWidget(self.bar)
         layout.addWidget(self.message)
-        layout.addLayout(_row((self.export, 1), (copy, 1), (self.restore, 1)))
+        _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
         self.refocus.clicked.connect(self.refocus_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
         self.export.clicked.connect(self.export_clicked)
@@ -87,8 +87,9 @@ def _button(text: str, tooltip: str) -> QPushButton:
     return button
 
 
-def _row(*stretched: tuple[QWidget, int]) -> QHBoxLayout:
+def _add_row(layout: QVBoxLayout, *stretched: tuple[QWidget, int]) -> None:
     row = QHBoxLayout()
+    # Before it is filled: PySide6 must see who owns the widgets, or it deletes them a second time.
+    layout.addLayout(row)
     for widget, stretch in stretched:
         row.addWidget(widget, stretch)
-    return row

@@ -20,6 +20,9 @@ _FLOAT_BYTES = 4
 _LARGE_BYTES = 4_000_000_000
 _LIVE_GRID_PX = 256
 
+PLAUSIBLE_PIXELS_UM = (0.005, 20.0)
+PLAUSIBLE_Z_STEPS_UM = (0.005, 200.0)
+
 
 @dataclass(frozen=True, eq=False)
 class InputPlane:
@@ -40,6 +43,8 @@ class InputPlane:
     origin : tuple or None
         The array that pixels are read from and where in it, if it is not in memory: reading it
         again takes long, and gives the same.
+    doubtful_pixel_um, doubtful_z_step_um : float or None
+        Pixel size and distance of planes that the image claims, and no microscope has.
     """
 
     name: str
@@ -48,6 +53,8 @@ class InputPlane:
     read: Callable[[], NDArray[Any]]
     source: tuple[str, ...] | None = None
     origin: tuple[Any, tuple[int, ...]] | None = None
+    doubtful_pixel_um: float | None = None
+    doubtful_z_step_um: float | None = None
 
     def reads_the_same(self, other: InputPlane) -> bool:
         """Whether another plane comes from the same place of the same array, not in memory."""
@@ -113,11 +120,24 @@ def make_request(
     pixel_size_um = plane.pixel_size_um
     if pixel_size_um is None:
         pixel_size_um = typed_pixel_size_um
-        notes += (
-            f"The image does not say its pixel size; {pixel_size_um:g} µm was entered by hand.",
-        )
+        smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
+        if not smallest_um <= pixel_size_um <= largest_um:
+            raise ValueError(
+                f"A pixel size of {pixel_size_um:g} µm is entered, which no microscope has: enter "
+                f"one from {smallest_um:g} to {largest_um:g} µm."
+            )
+        notes += (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm was entered by hand.",)
     depth_range_um(surface, plane.shape, pixel_size_um)
     return RefocusRequest(plane, surface, model, pixel_size_um, notes)
+
+
+def _about_pixel_size(plane: InputPlane) -> str:
+    if plane.doubtful_pixel_um is None:
+        return "The image does not say its pixel size"
+    return (
+        f"The image says that its pixels are {plane.doubtful_pixel_um:g} µm wide, which no "
+        "microscope's are"
+    )
 
 
 def model_facts(spec: ModelSpec) -> str:
@@ -197,8 +217,14 @@ def cautions_for(
     found = []
     if plane.pixel_size_um is None:
         found.append(
-            "The image does not say its pixel size: check the one entered above; it is written to "
-            "the layer when you refocus."
+            f"{_about_pixel_size(plane)}: check the one entered above; it is written to the layer "
+            "when you refocus."
+        )
+    if plane.doubtful_z_step_um is not None:
+        found.append(
+            f"The image says that its planes are {plane.doubtful_z_step_um:g} µm apart, which no "
+            "microscope's are: correct the layer's scale along z, or do not trust where in z its "
+            "results are shown."
         )
     if spec.pixel_size_um is None:
         found.append(

@@ -12,13 +12,14 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Flat, Surface
-from napari_deepz.widgets.forms import Rows, side_by_side, wrapped_text
+from napari_deepz.widgets.forms import Rows, side_by_side
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import Frame, View, shown_index
 from napari_deepz.widgets.live.live_work import Shown
 from napari_deepz.widgets.live.showing import Live
 from napari_deepz.widgets.models.model_form import ModelForm
-from napari_deepz.widgets.results import results_in, shift_um, shown_depth_um
+from napari_deepz.widgets.placement import Frame, View, shown_index
+from napari_deepz.widgets.plain_text import PlainLabel
+from napari_deepz.widgets.results import results_in, shown_depth_um
 from napari_deepz.widgets.session import InputPlane, make_request
 from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
@@ -26,6 +27,7 @@ from napari_deepz.widgets.surfaces.surface_view import SurfaceView
 from napari_deepz.widgets.wanted import wanted_surface
 
 _MB = 1e6
+_MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 class Workbench(QObject):  # type: ignore[misc]
@@ -93,7 +95,7 @@ class Workbench(QObject):  # type: ignore[misc]
             tooltip="As a sheet coloured by depth in µm: over the image, and in 3D where it lies; "
             "there Shift + drag moves it.",
         )
-        self.message = wrapped_text()
+        self.message = PlainLabel()
         self.message.setVisible(False)
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
@@ -154,7 +156,7 @@ class Workbench(QObject):  # type: ignore[misc]
                 frame,
                 plane.shape,
                 range_um=spec.axial_range_um,
-                shift_um=shift_um(request) if self._is_beside else 0.0,
+                shift_um=frame.beside_um(plane.shape) if self._is_beside else 0.0,
             )
 
     def rest(self, why: str = "") -> None:
@@ -260,7 +262,7 @@ class Workbench(QObject):  # type: ignore[misc]
             if watched is None:
                 continue
             events = watched.events
-            for event in (events.data, events.scale, events.translate, events.units):
+            for event in (getattr(events, name) for name in _MOVES):
                 if watched is layer:
                     event.connect(self._on_image)
                 else:
@@ -275,6 +277,8 @@ class Workbench(QObject):  # type: ignore[misc]
         if not self.awake:
             return
         layer = self._watched
+        if layer is not None and layer not in self._viewer.layers:
+            return  # It is being deleted: the menu of images will tell.
         if layer is not None and shown_index(layer, View.of(self._viewer)) != self._index:
             self._on_image()
             return

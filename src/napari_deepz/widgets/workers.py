@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 
 from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_deepz.jobs import Cancelled, StopCondition
+from napari_deepz.widgets.plain_text import harmless, show_error
 from napari_deepz.widgets.work import Send
 
 Work = Callable[[Send, StopCondition], None]
@@ -23,6 +24,9 @@ def tell(error: Exception) -> None:
     if isinstance(error, ValueError | OSError):
         show_error(str(error))
     else:
+        text = str(error)
+        if harmless(text) != text:
+            error = RuntimeError(harmless(text)).with_traceback(error.__traceback__)
         notification_manager.receive_error(type(error), error, error.__traceback__)
 
 

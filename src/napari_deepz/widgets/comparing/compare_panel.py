@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
-from napari_deepz.widgets.forms import wrapped_text
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.session import Phase, RunState
 
 _BAR_STEPS = 1000
@@ -39,7 +39,7 @@ class ComparePanel(QWidget):  # type: ignore[misc]
         )
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.message = wrapped_text()
+        self.message = PlainLabel()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.compare, 0, 0)

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.widgets.comparing.pairing import Pairing
 from napari_deepz.widgets.comparing.sections import Sections, Volume
-from napari_deepz.widgets.forms import wrapped_text
-from napari_deepz.widgets.layers import length_um
+from napari_deepz.widgets.placement import length_um
+from napari_deepz.widgets.plain_text import PlainLabel
 
 _CUT_EVERY_MS = 60
 
@@ -42,7 +42,7 @@ class CursorSections(QWidget):  # type: ignore[misc]
         self._at_um: tuple[float, float] | None = None
         self._pixel: tuple[int, int] | None = None
         self.sections = Sections(viewer)
-        self.position = wrapped_text()
+        self.position = PlainLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.sections)

@@ -75,7 +75,7 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.shown_line.setMovable(True)
         for item in (self.model_range, self.input_line, self.shown_line):
             self.plot.draw(item, in_bounds=False)
-        self.shown_line.sigDragged.connect(lambda line: self.dragged.emit(float(line.value())))
+        self.shown_line.sigDragged.connect(self._on_dragged)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._view)
@@ -102,6 +102,9 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         """Move the line to the depth that the viewer shows."""
         if not self.shown_line.moving:
             self.shown_line.setValue(z_um)
+
+    def _on_dragged(self, line: pg.InfiniteLine) -> None:
+        self.dragged.emit(float(line.value()))
 
     def recolour(self) -> None:
         """Take the colours of the viewer's theme."""

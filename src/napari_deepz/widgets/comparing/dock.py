@@ -26,7 +26,8 @@ from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
-from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot, wrapped_text
+from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.session import Phase, RunState
 from napari_deepz.widgets.work import Advance
 from napari_deepz.widgets.workers import Job, Work, tell
@@ -60,13 +61,13 @@ class StackComparison(Scrolled):
         self._read: NDArray[Any] | None = None
         self._job: Job | None = None
         self._job_pairing: Pairing | None = None
-        self._job_lost = False
+        self._job_lost = self._has_left = False
         self._placing: dict[str, Any] = {}
         self._what = ""
         self._watched: list[Image] = []
 
         self.form = PairForm(self.viewer)
-        self.match, self.basis = wrapped_text(), wrapped_text()
+        self.match, self.basis = PlainLabel(), PlainLabel()
         self.look = ComboBox(
             label="View",
             choices=[look.value for look in Look],
@@ -84,7 +85,7 @@ class StackComparison(Scrolled):
             text="Link contrast",
             tooltip="Both layers get the contrast limits of the measured one, and keep them alike.",
         )
-        self.flip_hint = wrapped_text()
+        self.flip_hint = PlainLabel()
         self.measure = ComboBox(label="Score", choices=list(MEASURES))
         self.panel = ComparePanel(self.state)
         self.curves = DepthCurves(self.viewer)
@@ -126,6 +127,8 @@ class StackComparison(Scrolled):
         return bool(super().event(event))
 
     def _leave(self) -> None:
+        self._has_left = True
+        self._review_timer.stop()
         self.cancel()
         self._pair_view.restore()
         self._pair_view.flip.release_key()
@@ -211,8 +214,8 @@ class StackComparison(Scrolled):
         self._what, self._job_pairing, self._job_lost = what, self._pairing, False
         self._job = Job(work, self)
         self._job.received.connect(self._on_received)
-        self._job.finished.connect(lambda: self._end(""))
-        self._job.aborted.connect(lambda: self._end(f"{self._what} was cancelled."))
+        self._job.finished.connect(self._on_finished)
+        self._job.aborted.connect(self._on_aborted)
         self._job.errored.connect(self._on_errored)
         self.state.start(f"{what}…")
         self._job.start()
@@ -232,6 +235,12 @@ class StackComparison(Scrolled):
             self._show_basis(item)
         elif isinstance(item, DifferenceDone):
             self._add_difference(item)
+
+    def _on_finished(self) -> None:
+        self._end("")
+
+    def _on_aborted(self) -> None:
+        self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:
         self._end(f"{self._what} failed.")
@@ -332,7 +341,8 @@ class StackComparison(Scrolled):
         return axis, world_unit_um(self.viewer, axis)
 
     def _review_soon(self, _: Any = None) -> None:
-        self._review_timer.start(_REVIEW_AFTER_MS)
+        if not self._has_left:
+            self._review_timer.start(_REVIEW_AFTER_MS)
 
     def _recolour(self, _: Any = None) -> None:
         self.curves.recolour()

@@ -8,6 +8,8 @@ from typing import Any
 from napari import Viewer
 from napari.layers import Image
 
+from napari_deepz.widgets.plain_text import visible
+
 FLIP_KEY = "F"
 
 
@@ -86,7 +88,7 @@ class Flip:
         for other, layer in self._layers.items():
             layer.visible = other == role
         overlay = _text_overlay(self._viewer)
-        overlay.text = f"{role}: {self._layers[role].name}"
+        overlay.text = f"{role}: {visible(self._layers[role].name)}"
         overlay.visible = True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,15 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import LayerError, View, length_um, shown_index, z_axis_of
+from napari_deepz.widgets.layers import is_step, z_axis_of
+from napari_deepz.widgets.placement import (
+    Grid,
+    LayerError,
+    View,
+    length_um,
+    placing_of,
+    shown_index,
+)
 from napari_deepz.widgets.results import is_inferred
 
 DIFFERENCE = "napari-deepz difference"
@@ -40,10 +49,8 @@ class LayerStack:
         Which of these axes is z.
     z_um : tuple of float
         Where each plane lies in the world.
-    origin_um : tuple of float
-        (y, x) of the first pixel's centre in the world.
-    pixel_size_um : tuple of float
-        Along y and x.
+    grid : Grid
+        Where the pixels of each plane lie in the world.
     known : tuple of bool
         Whether the layer has a unit along z, and along y and x; numbers without one count as µm.
     """
@@ -53,8 +60,7 @@ class LayerStack:
     index: tuple[int, ...]
     z_axis: int
     z_um: tuple[float, ...]
-    origin_um: tuple[float, float]
-    pixel_size_um: tuple[float, float]
+    grid: Grid
     known: tuple[bool, bool]
 
     def __len__(self) -> int:
@@ -102,31 +108,35 @@ def measured_stack(layer: Image, view: View) -> LayerStack:
     UnknownStep
         If the distance of its planes is not known.
     LayerError
-        If the layer has no z or is rotated or sheared.
+        If the layer has no z, or its transform mixes axes.
     """
     z_axis = z_axis_of(layer)
     if z_axis is None:
         raise LayerError(f"'{layer.name}' has no axis called z; set the layer's axis labels.")
     data = layer.data[0] if layer.multiscale else layer.data
-    origin, steps = placing_of(layer)
+    placing = placing_of(layer)
     unit_um = [length_um(unit) for unit in layer.units]
-    if unit_um[z_axis] is None and steps[z_axis] == 1:
+    if unit_um[z_axis] is None and placing.steps[z_axis] == 1:
         raise UnknownStep(
             f"'{layer.name}' does not say how far apart its planes are: enter the z step and press "
             "Write to layer."
         )
     z_unit_um = unit_um[z_axis] or 1.0
+    z_step_um = placing.steps[z_axis] * z_unit_um
+    if not is_step(z_step_um):
+        raise UnknownStep(
+            f"'{layer.name}' says that its planes are {abs(z_step_um):g} µm apart, which no "
+            "microscope's are: enter the z step and press Write to layer."
+        )
     planes = np.arange(data.shape[z_axis])
-    z_um = (origin[z_axis] + planes * steps[z_axis]) * z_unit_um
-    y_unit_um, x_unit_um = (unit or 1.0 for unit in unit_um[-2:])
+    z_um = placing.starts[z_axis] * z_unit_um + planes * z_step_um
     return LayerStack(
         name=layer.name,
         data=data,
         index=shown_index(layer, view),
         z_axis=z_axis,
         z_um=tuple(z_um.tolist()),
-        origin_um=(origin[-2] * y_unit_um, origin[-1] * x_unit_um),
-        pixel_size_um=(steps[-2] * y_unit_um, steps[-1] * x_unit_um),
+        grid=placing.grid,
         known=(unit_um[z_axis] is not None, None not in unit_um[-2:]),
     )
 
@@ -137,36 +147,25 @@ def set_z_step(layer: Image, z_step_um: float, *, fixed_um: float) -> None:
     Parameters
     ----------
     layer : Image
-        Its scale along z is 1, without a unit.
+        Its scale along z is 1, without a unit, or none that a microscope has.
     z_step_um : float
         Distance of its planes.
     fixed_um : float
-        Where the input plane lies in the world, which is now counted in planes.
+        Where the input plane lies in the world, which is now counted as before.
     """
     axis = z_axis_of(layer)
-    scale, translate, units = list(layer.scale), list(layer.translate), list(layer.units)
     assert axis is not None
-    planes = fixed_um - translate[axis]
-    scale[axis], translate[axis], units[axis] = z_step_um, fixed_um - planes * z_step_um, "um"
-    layer.scale, layer.translate, layer.units = scale, translate, units
-
-
-def placing_of(layer: Image) -> tuple[list[float], list[float]]:
-    """Where the first pixel lies and how far apart pixels are, in the layer's units.
-
-    Raises
-    ------
-    LayerError
-        If the layer is rotated or sheared.
-    """
-    origin = np.array(layer.data_to_world((0.0,) * layer.ndim))
-    moved = np.array([layer.data_to_world(unit) for unit in np.eye(layer.ndim)]) - origin
-    steps = moved.diagonal()
-    if np.abs(moved - np.diag(steps)).max() > 1e-6 * np.abs(steps).min():
-        raise LayerError(
-            f"'{layer.name}' is rotated or sheared; its planes cannot be compared pixel by pixel."
-        )
-    return origin.tolist(), steps.tolist()
+    placing, unit_um = placing_of(layer), length_um(layer.units[axis]) or 1.0
+    start, step = placing.starts[axis], placing.steps[axis]
+    plane = (fixed_um / unit_um - start) / step
+    scale, translate, units = list(layer.scale), list(layer.translate), list(layer.units)
+    scale[axis] *= math.copysign(z_step_um, step) / step
+    layer.scale = scale
+    moved = placing_of(layer)
+    away = fixed_um - plane * moved.steps[axis] - moved.starts[axis]
+    translate[axis] += away / layer.affine.linear_matrix[axis, axis]
+    units[axis] = "um"
+    layer.translate, layer.units = translate, units
 
 
 def _was_inferred(layer: Layer) -> bool:

@@ -12,8 +12,10 @@ from qtpy.QtWidgets import QComboBox
 from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured, set_z_step
 from napari_deepz.widgets.comparing.pairing import Pairing, best_match, is_virtual_stack, pairing
 from napari_deepz.widgets.forms import Rows
-from napari_deepz.widgets.layers import View, names_of
-from napari_deepz.widgets.results import record_of
+from napari_deepz.widgets.layers import names_of
+from napari_deepz.widgets.placement import View
+from napari_deepz.widgets.results import input_z_um, record_of
+from napari_deepz.widgets.session import PLAUSIBLE_Z_STEPS_UM
 
 _NARROWEST_CHARACTERS = 14
 
@@ -57,8 +59,8 @@ class PairForm:
             choice.native.setMinimumContentsLength(_NARROWEST_CHARACTERS)
         self.z_step = FloatSpinBox(
             label="z step (µm)",
-            min=0.001,
-            max=1000,
+            min=PLAUSIBLE_Z_STEPS_UM[0],
+            max=PLAUSIBLE_Z_STEPS_UM[1],
             step=0.1,
             value=1.0,
             tooltip="Distance of neighbouring planes of the measured stack.",
@@ -111,9 +113,10 @@ class PairForm:
         record = record_of(self.virtual) if self.virtual is not None else None
         if self.measured is None or self.virtual is None or record is None:
             return
-        z_axis = self.virtual.axis_labels.index("z")
-        input_z_um = float(self.virtual.translate[z_axis]) - record.z_um[0]
-        set_z_step(self.measured, self.z_step.value, fixed_um=input_z_um)
+        fixed_um = input_z_um(self.virtual, record)
+        if fixed_um is None:
+            return
+        set_z_step(self.measured, self.z_step.value, fixed_um=fixed_um)
         self._viewer.reset_view()
         self.changed.emit()
 

@@ -18,12 +18,14 @@ from napari_deepz.widgets.comparing.measured import (
     PROVENANCE,
     LayerStack,
     measured_stack,
-    placing_of,
 )
-from napari_deepz.widgets.layers import LayerError, View
-from napari_deepz.widgets.results import planes_of, record_of
+from napari_deepz.widgets.layers import z_axis_of
+from napari_deepz.widgets.placement import Grid, LayerError, View, placing_of
+from napari_deepz.widgets.plain_text import layer_name
+from napari_deepz.widgets.results import input_z_um, planes_of, record_of
 
 _SQUARE_TOLERANCE = 0.01
+_TURN_TOLERANCE = 0.01
 _SHIFT_TOLERANCE_PX = 0.5
 
 
@@ -43,10 +45,9 @@ class Pairing:
         Which axis of their layer is z, counted from the last one: negative.
     input_z_um : float
         Where the input plane lies in the world.
-    input_origin_um : tuple of float
-        (y, x) of its first pixel's centre.
-    shown_x_um : float
-        Where the virtual layer lies now: beside the input image or over it.
+    input_grid, shown_grid : Grid
+        Where the pixels of the input plane lie, and where the virtual layer shows them now: beside
+        the input image or over it.
     pixel_size_um : float
         Of the virtual planes.
     read_input : callable
@@ -68,8 +69,8 @@ class Pairing:
     virtual_um: tuple[float, ...]
     z_axis: int
     input_z_um: float
-    input_origin_um: tuple[float, float]
-    shown_x_um: float
+    input_grid: Grid
+    shown_grid: Grid
     pixel_size_um: float
     read_input: Callable[[], NDArray[Any]]
     model: Path
@@ -89,16 +90,9 @@ class Pairing:
         The virtual planes, the measured ones and the input image may lie beside each other; a
         place on any of them is the same pixel of all.
         """
-        size_um = (self.pixel_size_um, self.pixel_size_um)
-        placed = (
-            ((self.input_origin_um[0], self.shown_x_um), size_um),
-            (self.measured.origin_um, self.measured.pixel_size_um),
-            (self.input_origin_um, size_um),
-        )
         height, width = self.virtual.shape[-2:]
-        for origin, size in placed:
-            row = round((y_um - origin[0]) / size[0])
-            column = round((x_um - origin[1]) / size[1])
+        for grid in (self.shown_grid, self.measured.grid, self.input_grid):
+            row, column = np.rint(grid.pixels_at([(y_um, x_um)])[0]).astype(int).tolist()
             if 0 <= row < height and 0 <= column < width:
                 return row, column
         return None
@@ -153,25 +147,27 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
         )
     stack = measured_stack(measured, view)
     notes = _check_sizes(stack, record.request.plane.shape, record.request.pixel_size_um)
-    z_axis = virtual.axis_labels.index("z")
-    input_z_um = float(virtual.translate[z_axis]) - record.z_um[0]
-    depths_um = _relative_um(stack, input_z_um)
+    z_axis, world_z_um = z_axis_of(virtual), input_z_um(virtual, record)
+    if z_axis is None or world_z_um is None:
+        raise LayerError(f"'{virtual.name}' has no axis called z any more; set its axis labels.")
+    depths_um = _relative_um(stack, world_z_um)
     pairs = match_planes(record.z_um, depths_um)
     sentence = describe_match(record.z_um, depths_um)
     if not pairs:
         raise LayerError(sentence)
-    origin_um = (float(virtual.translate[-2]), record.origin_x_um)
+    shown = placing_of(virtual).grid
+    where = Grid((shown.origin_um[0], record.origin_x_um), shown.steps_um)
     if not stack.known[0]:
         notes.append("Its z has no unit and is taken as µm.")
-    notes += _check_place(stack, origin_um, record.request.pixel_size_um)
+    notes += _check_place(stack, where)
     return Pairing(
         virtual=planes,
         virtual_name=virtual.name,
         virtual_um=record.z_um,
         z_axis=z_axis - virtual.ndim,
-        input_z_um=input_z_um,
-        input_origin_um=origin_um,
-        shown_x_um=float(virtual.translate[-1]),
+        input_z_um=world_z_um,
+        input_grid=where,
+        shown_grid=shown,
         pixel_size_um=record.request.pixel_size_um,
         read_input=record.request.plane.read,
         model=record.request.model,
@@ -184,11 +180,11 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
 
 def difference_arguments(layer: Image, found: Pairing) -> dict[str, Any]:
     """Name, place and record of a layer with the differences to a measured layer's planes."""
-    origin, steps = placing_of(layer)
     stack = found.measured
     first = min(pair.measured for pair in found.pairs)
     at = (*stack.index[: stack.z_axis], first, *stack.index[stack.z_axis + 1 :], 0, 0)
-    name = f"{layer.name} minus {found.virtual_name}"
+    moved = np.subtract(layer.data_to_world(at), layer.data_to_world(np.zeros(layer.ndim)))
+    name = f"{layer_name(layer.name)} minus {layer_name(found.virtual_name)}"
     note = (
         f"Measured minus virtual: '{layer.name}' minus '{found.virtual_name}', pixel by pixel in "
         "their own intensity units. Planes without a partner are NaN."
@@ -200,8 +196,11 @@ def difference_arguments(layer: Image, found: Pairing) -> dict[str, Any]:
         "name": name,
         "axis_labels": layer.axis_labels,
         "units": layer.units,
-        "scale": steps,
-        "translate": np.array(origin) + np.array(steps) * at,
+        "scale": layer.scale,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine,
+        "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
         "metadata": {DIFFERENCE: note, PROVENANCE: record.to_json()},
     }
 
@@ -214,7 +213,7 @@ def best_match(virtual: Image, candidates: list[Image], view: View) -> Image | N
             found = pairing(virtual, layer, view)
         except LayerError:
             return 0, 0.0
-        shift_um = np.subtract(found.measured.origin_um, found.input_origin_um)
+        shift_um = np.subtract(found.measured.grid.origin_um, found.input_grid.origin_um)
         return len(found.pairs), -float(np.abs(shift_um).max())
 
     best = max(candidates, key=fit, default=None)
@@ -233,8 +232,8 @@ def _check_sizes(stack: LayerStack, shape: tuple[int, int], pixel_size_um: float
         )
     if not stack.known[1]:
         return ["The measured stack does not say its pixel size; that of the virtual one is taken."]
-    if any(abs(size / pixel_size_um - 1) > _SQUARE_TOLERANCE for size in stack.pixel_size_um):
-        height, width = stack.pixel_size_um
+    if any(abs(size / pixel_size_um - 1) > _SQUARE_TOLERANCE for size in stack.grid.pixel_size_um):
+        height, width = stack.grid.pixel_size_um
         raise LayerError(
             f"The measured stack has other pixels: {width:.4g} × {height:.4g} µm, and the virtual "
             f"one {pixel_size_um:.4g} × {pixel_size_um:.4g} µm."
@@ -242,13 +241,16 @@ def _check_sizes(stack: LayerStack, shape: tuple[int, int], pixel_size_um: float
     return []
 
 
-def _check_place(
-    stack: LayerStack, origin_um: tuple[float, float], pixel_size_um: float
-) -> list[str]:
+def _check_place(stack: LayerStack, where: Grid) -> list[str]:
+    if np.abs(stack.grid.directions - where.directions).max() > _TURN_TOLERANCE:
+        raise LayerError(
+            f"'{stack.name}' is mirrored, rotated or sheared against the virtual planes; it cannot "
+            "be compared with them pixel by pixel."
+        )
     if not stack.known[1]:
         return []
-    y_um, x_um = np.subtract(stack.origin_um, origin_um)
-    if max(abs(y_um), abs(x_um)) <= _SHIFT_TOLERANCE_PX * pixel_size_um:
+    y_um, x_um = np.subtract(stack.grid.origin_um, where.origin_um)
+    if max(abs(y_um), abs(x_um)) <= _SHIFT_TOLERANCE_PX * where.pixel_size_um[0]:
         return []
     return [
         f"The measured stack lies {x_um:.3g} µm in x and {y_um:.3g} µm in y from the image; they "

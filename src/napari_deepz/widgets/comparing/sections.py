@@ -96,7 +96,7 @@ class Sections(QWidget):  # type: ignore[misc]
         plot = Plot(self._viewer, f"{stack}, {axis} and z in µm")
         plot.view.setAspectLocked(True)
         plot.view.invertY(True)
-        plot.view.sigResized.connect(lambda _: self._fit())
+        plot.view.sigResized.connect(self._fit)
         image = pg.ImageItem(axisOrder="row-major")
         plot.draw(image)
         plot.draw(line(0, 0, UNREFOCUSED, dotted=True), in_bounds=False)
@@ -159,7 +159,7 @@ class Sections(QWidget):  # type: ignore[misc]
         self._wholes = {axis: _united(volume.extent_um(axis) for volume in there) for axis in _AXES}
         self._fit()
 
-    def _fit(self) -> None:
+    def _fit(self, _: Any = None) -> None:
         """Show all of both stacks at the same magnification."""
         for (_, axis), plot in self._plots.items():
             if axis in self._wholes:

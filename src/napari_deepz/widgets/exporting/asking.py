@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_deepz.analysis.focus_sweep import SHADES
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.exporting.export_work import ExportKind, ExportRequest
+from napari_deepz.widgets.exporting.export_work import ExportKind, ExportRequest, written_files
 from napari_deepz.widgets.exporting.repeating import command_of, shown_surface, stem_of
+from napari_deepz.widgets.plain_text import asked, show_error, visible
 from napari_deepz.widgets.results import ResultRecord, planes_of, record_of
+
+_NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\n\t]+')
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,18 @@ def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
         return None
     offered = _offered(record)
     chosen, choice = QFileDialog.getSaveFileName(
-        parent, "Export", layer.name, ";;".join(form.choice for form in offered)
+        parent, "Export", file_name(layer.name), ";;".join(form.choice for form in offered)
     )
     if not chosen:
         return None
     try:
         form, path = _settled(Path(chosen), choice, offered)
+        request = export_request(layer, record, path, form.kind)
+        may_write = may_replace(parent, written_files(request), record, picked=Path(chosen))
     except ValueError as error:
         show_error(str(error))
         return None
-    if path != Path(chosen) and path.exists() and not _may_replace(parent, path):
-        return None
-    return export_request(layer, record, path, form.kind)
+    return request if may_write else None
 
 
 def _offered(record: ResultRecord) -> tuple[_Format, ...]:
@@ -108,10 +111,44 @@ def _typed(name: str, wanted: _Format) -> _Format | None:
     return None
 
 
-def _may_replace(parent: QWidget, path: Path) -> bool:
-    """Ask, since the file dialog could not: it did not know the ending."""
-    answer = QMessageBox.question(parent, "Export", f"'{path.name}' exists already. Replace it?")
-    return bool(answer == QMessageBox.StandardButton.Yes)
+def may_replace(
+    parent: QWidget | None, files: Sequence[Path], record: ResultRecord, *, picked: Path
+) -> bool:
+    """Ask about the files that would be replaced, but for the one the file dialog asked about.
+
+    Raises
+    ------
+    ValueError
+        If the image that was refocused were replaced; one sentence.
+    """
+    for file in files:
+        if _is_input(file, record):
+            raise ValueError(
+                f"'{file.name}' is the image that was refocused, which is never replaced: choose "
+                "another name."
+            )
+    there = [f"'{file.name}'" for file in files if file != picked and file.exists()]
+    if not there:
+        return True
+    last = there[-1]
+    names = f"{', '.join(there[:-1])} and {last} exist" if len(there) > 1 else f"{last} exists"
+    return asked(parent, "Export", f"{names} already. Replace {'them' if there[1:] else 'it'}?")
+
+
+def _is_input(file: Path, record: ResultRecord) -> bool:
+    """Whether writing a file would change the file or folder from which a result was made."""
+    source = record.request.plane.source
+    if source is None:
+        return False
+    image, output = Path(source[0]).resolve(), file.resolve()
+    if image.exists() and output.exists() and image.samefile(output):
+        return True
+    return image == output or image in output.parents or output in image.parents
+
+
+def file_name(layer_name: str) -> str:
+    """A name for a file after that of a layer, without what a file's name must not have."""
+    return _NOT_IN_FILE_NAMES.sub("_", visible(layer_name)).lstrip(".") or "result"
 
 
 def export_request(

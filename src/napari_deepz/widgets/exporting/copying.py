@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidget
 
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.exporting.asking import export_request
-from napari_deepz.widgets.exporting.export_work import ExportKind, write_surface
+from napari_deepz.widgets.exporting.asking import export_request, may_replace
+from napari_deepz.widgets.exporting.export_work import ExportKind, surface_files, write_surface
 from napari_deepz.widgets.exporting.repeating import (
     command_needs_file,
     command_of,
@@ -21,6 +20,7 @@ from napari_deepz.widgets.exporting.repeating import (
     shown_surface,
     stem_of,
 )
+from napari_deepz.widgets.plain_text import show_error, show_info
 from napari_deepz.widgets.results import ResultRecord, record_of
 
 _Write = Callable[..., str | None]
@@ -43,14 +43,20 @@ class CopyButton(QPushButton):  # type: ignore[misc]
         menu = QMenu(self)
         self.command = menu.addAction("Copy as command")
         self.script = menu.addAction("Copy as Python")
-        self.command.triggered.connect(lambda: self._copy(copy_command))
-        self.script.triggered.connect(lambda: self._copy(copy_script))
+        # Methods, because PySide6 never lets go of a function that was connected.
+        self.command.triggered.connect(self._copy_command)
+        self.script.triggered.connect(self._copy_script)
         self.setMenu(menu)
 
-    def _copy(self, copy: Callable[[Image, QWidget], None]) -> None:
+    def _copy_command(self) -> None:
         layer = self._result()
         if layer is not None:
-            copy(layer, self)
+            copy_command(layer, self)
+
+    def _copy_script(self) -> None:
+        layer = self._result()
+        if layer is not None:
+            copy_script(layer, self)
 
 
 def copy_command(layer: Image, parent: QWidget | None = None) -> None:
@@ -103,8 +109,12 @@ def _save_surface(
     path = Path(chosen)
     if path.suffix.lower() != ".json":
         path = path.with_name(f"{path.name}.json")
+    request = export_request(layer, record, path, ExportKind.SURFACE)
     try:
-        write_surface(export_request(layer, record, path, ExportKind.SURFACE), path)
+        files = surface_files(request, path)
+        if not may_replace(parent, files, record, picked=Path(chosen)):
+            return None
+        write_surface(request, path)
     except (OSError, ValueError) as error:
         show_error(str(error))
         return None

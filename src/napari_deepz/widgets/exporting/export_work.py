@@ -84,6 +84,21 @@ class ExportRequest:
     colours: NDArray[np.floating]
 
 
+def written_files(request: ExportRequest) -> tuple[Path, ...]:
+    """All files that `export_planes` writes for a request, that of its path first."""
+    path = request.path
+    if request.kind is ExportKind.SURFACE:
+        return (*surface_files(request, path), _record_beside(path))
+    if request.kind is ExportKind.STACK and request.surface_file is not None:
+        return (path, *surface_files(request, request.surface_file))
+    return (path,)
+
+
+def surface_files(request: ExportRequest, path: Path) -> tuple[Path, ...]:
+    """All files that `write_surface` writes."""
+    return (path, _depths_beside(path)) if _lacks_file(request.surface) else (path,)
+
+
 def export_planes(request: ExportRequest, send: Send, should_stop: StopCondition) -> None:
     """Write what is wanted of a result: sends `Advance`.
 
@@ -180,7 +195,7 @@ def _warning(request: ExportRequest) -> str:
 def _write_surface_and_record(request: ExportRequest) -> None:
     """The file of a surface has no room for its provenance, which gets one of its own."""
     surface = _kept_in_file(request, request.path)
-    with written_beside(request.path.with_suffix(".provenance.json")) as record_file:
+    with written_beside(_record_beside(request.path)) as record_file:
         record_file.write_text(request.provenance.to_json() + "\n", encoding="utf-8")
         save_surface(surface, request.path)
 
@@ -198,11 +213,23 @@ def write_surface(request: ExportRequest, path: Path) -> None:
 
 def _kept_in_file(request: ExportRequest, path: Path) -> Surface:
     """The surface of a result, its depths in a file if they are those of an image."""
-    if not isinstance(request.surface, FromImage) or request.surface.source is not None:
+    if not _lacks_file(request.surface):
         return request.surface
-    depths = path.with_name(f"{path.stem}.dpm.tif")
+    depths = _depths_beside(path)
     _write_depths(request, depths)
     return FromImage(depths)
+
+
+def _lacks_file(surface: Surface) -> bool:
+    return isinstance(surface, FromImage) and surface.source is None
+
+
+def _depths_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.dpm.tif")
+
+
+def _record_beside(path: Path) -> Path:
+    return path.with_suffix(".provenance.json")
 
 
 def _write_depths(request: ExportRequest, path: Path) -> None:

@@ -13,9 +13,10 @@ from qtpy.QtCore import QObject, Signal
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
-from napari_deepz.widgets.layers import Frame
 from napari_deepz.widgets.live.live_work import LiveWork, Shown
-from napari_deepz.widgets.results import LIVE, shift_um
+from napari_deepz.widgets.placement import Frame, lay
+from napari_deepz.widgets.plain_text import layer_name
+from napari_deepz.widgets.results import LIVE
 from napari_deepz.widgets.session import RefocusRequest
 from napari_deepz.widgets.workers import Job
 
@@ -45,21 +46,20 @@ class LiveLayer:
     ) -> None:
         self._viewer = viewer
         self.source = source
-        self._placing, self._shift_um = frame.flat(), shift_um(request)
+        self._frame, self._beside_um = frame, frame.beside_um(request.plane.shape)
         self._pixels = np.full(request.plane.shape, np.nan, np.float32)
         self._shown: int | None = None
         selection = viewer.layers.selection
         before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
-            name=f"{request.plane.name} (live)",
+            name=f"{layer_name(request.plane.name)} (live)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
-            **self._placing,
+            **frame.flat(right_um=self._beside_um if beside else 0.0),
         )
         selection.active = before
-        self.place(beside=beside)
 
     @property
     def is_there(self) -> bool:
@@ -69,13 +69,12 @@ class LiveLayer:
     def suits(self, source: Image, frame: Frame, request: RefocusRequest) -> bool:
         """Whether it can show a request without being made anew."""
         same_size = self._pixels.shape == request.plane.shape
-        same_place = (self._placing, self._shift_um) == (frame.flat(), shift_um(request))
+        same_place = self._frame.flat() == frame.flat()
         return self.is_there and self.source is source and same_size and same_place
 
     def place(self, *, beside: bool) -> None:
         """Put it to the right of the image that it is made from, or over it."""
-        x_um = self._placing["translate"][1] + (self._shift_um if beside else 0.0)
-        self.layer.translate = (*self.layer.translate[:-1], x_um)
+        lay(self.layer, self._frame.flat(right_um=self._beside_um if beside else 0.0))
 
     def show(self, preview: Preview, generation: int) -> None:
         """Show a preview; a part stands alone unless it belongs to what is seen around it."""

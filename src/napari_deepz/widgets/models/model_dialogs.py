@@ -14,10 +14,12 @@ from napari_deepz.generators.errors import ModelError
 from napari_deepz.generators.installing import check_new_name
 from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import PUBLISHED_RANGE_UM, suggested_name
-from napari_deepz.widgets.forms import Rows, wrapped_text
+from napari_deepz.widgets.forms import Rows
+from napari_deepz.widgets.plain_text import PlainLabel, harmless, visible
 
 _CARD_SIZE = (560, 480)
 _FARTHEST_UM = 1000.0
+_LONGEST_CELL = 20_000
 
 
 class ModelCard(QDialog):  # type: ignore[misc]
@@ -34,10 +36,11 @@ class ModelCard(QDialog):  # type: ignore[misc]
     def __init__(self, spec: ModelSpec, parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(f"Model {spec.name}")
+        self.setWindowTitle(harmless(f"Model {spec.name}"))
         self.text = QTextBrowser()
+        self.text.setOpenLinks(False)
         rows = "".join(
-            f"<tr><td><b>{escape(label)}</b>&nbsp;&nbsp;</td><td>{escape(text)}</td></tr>"
+            f"<tr><td><b>{_cell(label)}</b>&nbsp;&nbsp;</td><td>{_cell(text)}</td></tr>"
             for label, text in model_card(spec)
         )
         self.text.setHtml(f"<table cellspacing=6>{rows}</table>")
@@ -77,12 +80,12 @@ class NewModelDialog(QDialog):  # type: ignore[misc]
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(action)
-        explanation, self.problem = wrapped_text(), wrapped_text()
+        explanation, self.problem = PlainLabel(), PlainLabel()
         explanation.setText(about)
         unknown = "not known" if range_um is not None else "as the package says"
         self.name = LineEdit(
             label="Name",
-            value=suggested_name(path.with_suffix("") if path.is_file() else path),
+            value=visible(suggested_name(path.with_suffix("") if path.is_file() else path)),
             tooltip="Under which you will find the model.",
         )
         self.objective = LineEdit(
@@ -166,3 +169,8 @@ def ask_adding(path: Path, parent: QWidget) -> NewModelDialog:
         "Fill in only what the package does not say itself, or what you know better."
     )
     return NewModelDialog(path, about, "Add", None, parent)
+
+
+def _cell(text: str) -> str:
+    """A text of any origin as HTML that shows it as it is."""
+    return escape(visible(text, lines=True, longest=_LONGEST_CELL)).replace("\n", "<br>")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from magicgui.widgets import ComboBox, PushButton
-from napari.utils.notifications import show_error
 from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog
 
@@ -18,6 +17,7 @@ from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.generators.tensorflow import GRAPH_FILE, check_tensorflow
 from napari_deepz.widgets.forms import Rows, side_by_side
 from napari_deepz.widgets.models.model_dialogs import ModelCard
+from napari_deepz.widgets.plain_text import distinct, show_error
 
 _FILES = (SPEC_FILE, GRAPH_FILE, *DESCRIPTION_FILES)
 
@@ -46,7 +46,7 @@ class ModelForm:
         self._models = list_models()
         self.choice = ComboBox(
             label="Model",
-            choices=lambda _: list(self._models.items()),
+            choices=lambda _: [*distinct(self._models.items())],
             nullable=not self._models,
             tooltip="Choose the model that was made for your objective and kind of sample.",
         )

@@ -10,7 +10,8 @@ from qtpy import compat
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.forms import Rows, wrapped_text
+from napari_deepz.widgets.forms import Rows
+from napari_deepz.widgets.plain_text import PlainLabel
 from napari_deepz.widgets.sliders import SliderBox
 from napari_deepz.widgets.surfaces.anchor_surfaces import (
     ALONG,
@@ -91,7 +92,7 @@ class AnchorForm:
             "Look through a virtual stack of the image for the depths in µm at which it is "
             "sharpest, and set anchors there.",
         )
-        self.text = wrapped_text()
+        self.text = PlainLabel()
         self._tools = {Tool.PICK: self.pick, Tool.MOVE: self.move, Tool.DRAW: self.draw}
         self._settings = Rows(self.form, self.smoothing)
         self.widget = QWidget()

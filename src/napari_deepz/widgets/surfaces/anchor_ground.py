@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_deepz.widgets.layers import Frame
+from napari_deepz.widgets.placement import Frame
 from napari_deepz.widgets.surfaces.anchor_history import Rows
 
 _SIDE_PER_MARKER = 40
@@ -43,9 +43,8 @@ class Ground:
         return max(self.shape) * self.frame.pixel_size_um / _SIDE_PER_MARKER
 
     def placing(self) -> dict[str, Any]:
-        """Arguments of a layer of such positions."""
-        y_um, x_um = self.frame.origin_um
-        return self.frame.flat() | {"scale": (1, 1), "translate": (y_um, x_um + self.shift_um)}
+        """Arguments of a layer of such positions, 1 µm a unit."""
+        return self.frame.flat(step_um=1.0, right_um=self.shift_um)
 
     def fold(self, positions_um: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Move positions on the measured image to where its virtual copy shows the same.
@@ -56,7 +55,7 @@ class Ground:
             The positions (N, 2), and (N,) whether each lies on the image.
         """
         there = np.array(positions_um, np.float64).reshape(-1, 2)
-        mirrored = there + np.array([0, self.shift_um])
+        mirrored = there + self.frame.along_image_um([[0, self.shift_um]])
         inside = self._covers(there)
         moved = ~inside & self._covers(mirrored)
         there[moved] = mirrored[moved]

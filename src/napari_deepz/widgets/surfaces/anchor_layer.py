@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Points
 
+from napari_deepz.widgets.placement import lay
 from napari_deepz.widgets.surfaces.anchor_ground import Ground
 from napari_deepz.widgets.surfaces.anchor_history import Rows
 
@@ -52,7 +53,7 @@ def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
 
 def dress(layer: Points, ground: Ground) -> None:
     """Put the layer over an image, in the size and the colours that go with it."""
-    layer.translate = ground.placing()["translate"]
+    lay(layer, ground.placing())
     layer.face_contrast_limits = layer.border_contrast_limits = ground.range_um
     layer.size = layer.current_size = ground.marker_um
 

@@ -9,6 +9,8 @@ import numpy as np
 from napari.layers import Layer, Shapes, Vectors
 from numpy.typing import NDArray
 
+from napari_deepz.widgets.placement import lay
+
 _DRAWN, _JOINED = "Draw in focus", "Line through the anchors"
 
 
@@ -55,7 +57,7 @@ class LineTool:
     def move(self, placing: dict[str, Any]) -> None:
         """Lay the layer over another place."""
         if self._layer is not None:
-            self._layer.translate = placing["translate"]
+            lay(self._layer, placing)
 
     def put_away(self) -> None:
         """Remove the layer."""
@@ -99,7 +101,7 @@ class JoiningLine:
             self._layer = self._add(steps, below, placing)
         self._layer.data = steps
         self._layer.edge_width = width_um
-        self._layer.translate = placing["translate"]
+        lay(self._layer, placing)
 
     def remove(self) -> None:
         """Take the line away."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points
-from napari.utils.notifications import show_info
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
-from napari_deepz.widgets.layers import Frame
+from napari_deepz.widgets.placement import Frame
+from napari_deepz.widgets.plain_text import show_info
 from napari_deepz.widgets.surfaces.anchor_ground import Ground
 from napari_deepz.widgets.surfaces.anchor_history import NO_ROWS, History, Rows
 from napari_deepz.widgets.surfaces.anchor_layer import add_layer, dress, read, write

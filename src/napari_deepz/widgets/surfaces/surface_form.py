@@ -15,7 +15,8 @@ from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.image_form import ImageForm
-from napari_deepz.widgets.layers import LayerError, names_of
+from napari_deepz.widgets.layers import names_of
+from napari_deepz.widgets.placement import LayerError
 from napari_deepz.widgets.session import whole_steps
 from napari_deepz.widgets.sliders import SliderBox
 from napari_deepz.widgets.surfaces.anchor_form import AnchorForm

@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_deepz.surfaces import Surface
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
-from napari_deepz.widgets.layers import Frame, length_um
+from napari_deepz.widgets.placement import Frame, length_um
 from napari_deepz.widgets.surfaces.surface_mesh import DepthGrid, depth_grid
 
 NAME = "Surface (µm)"
@@ -139,13 +139,13 @@ class SurfaceView:
         frame, depths_um = self._frame, self._grid.z_um.ravel()
         in_3d = self._viewer.dims.ndisplay == 3
         before: list[Any] = [at for *_, at in frame.leading]
-        before.insert(frame.z_axis, frame.z_um + depths_um if in_3d else frame.z_um)
+        z_um = frame.z_um + depths_um if in_3d else frame.z_um
+        before.insert(frame.z_axis, z_um / frame.units[0].um)
         y_um, x_um = np.meshgrid(self._grid.y_um, self._grid.x_um, indexing="ij")
         vertices = np.empty((len(depths_um), len(before) + 2))
         for axis, position in enumerate(before):
             vertices[:, axis] = position / _ACROSS
-        vertices[:, -2] = frame.origin_um[0] + y_um.ravel()
-        vertices[:, -1] = frame.origin_um[1] + x_um.ravel()
+        vertices[:, -2:] = frame.world(np.column_stack([y_um.ravel(), x_um.ravel()]))
         return vertices, self._grid.faces, depths_um.astype(np.float32)
 
     def _colour(self, layer: SurfaceLayer, axial_range_um: tuple[float, float] | None) -> None:
@@ -218,7 +218,7 @@ def _placing(frame: Frame) -> dict[str, Any]:
     flat = frame.flat()
     labels, units = ([axis[column] for axis in frame.leading] for column in range(2))
     labels.insert(frame.z_axis, "z")
-    units.insert(frame.z_axis, "um")
+    units.insert(frame.z_axis, frame.units[0].unit)
     return {
         "axis_labels": (*labels, *flat["axis_labels"]),
         "units": (*units, *flat["units"]),

@@ -1,0 +1,122 @@
+"""A dock that is closed is freed, whatever was done in it, with PyQt and with PySide."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication, QFileDialog
+
+from napari_deepz.widgets.comparing.pair_view import Look
+from napari_deepz.widgets.models.model_dialogs import ModelCard, NewModelDialog
+from napari_deepz.widgets.session import Phase
+from napari_deepz.widgets.surfaces.anchors import Tool
+from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+
+
+@pytest.fixture
+def is_freed(qtbot):
+    """Close a dock that nobody else refers to, and tell whether it is gone."""
+
+    def look(viewer, docks):
+        gone = weakref.ref(docks[0])
+        viewer.window.remove_dock_widget(docks.pop())
+        for _ in range(5):
+            qtbot.wait(30)
+            gc.collect()
+        return gone() is None
+
+    return look
+
+
+def leave_alone(dock, *_):
+    pass
+
+
+def refocus_and_live(dock, qtbot, *_):
+    set_range(dock, -1, 1, 1)
+    dock.review()
+    dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
+    run(dock, qtbot)
+    qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
+    dock.surface.kind.value = TILTED
+    qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
+
+
+def cancel(dock, qtbot, *_):
+    dock.review()
+    dock.panel.refocus.click()
+    qtbot.waitUntil(lambda: dock.state.phase is Phase.RUNNING, timeout=5000)
+    dock.panel.cancel.click()
+    wait_idle(dock, qtbot)
+
+
+def set_anchors(dock, *_):
+    dock.surface.kind.value = ANCHORS
+    dock.anchors.anchors.replace([(1, 1, 0), (2, 9, 1), (9, 3, 2)])
+    dock.anchors.anchors.tool = Tool.DRAW
+    dock.anchors.anchors.joined = True
+
+
+def open_windows(dock, qtbot, monkeypatch, tmp_path):
+    dock.model.card.changed.emit(True)
+    dock._ask_adding(tmp_path / "a.zip")
+    dock._ask_conversion(tmp_path)
+    for window in dock.findChildren(ModelCard) + dock.findChildren(NewModelDialog):
+        window.reject()
+
+
+def export_and_copy(dock, qtbot, monkeypatch, tmp_path):
+    set_range(dock, -1, 1, 1)
+    dock.review()
+    run(dock, qtbot)
+    path = str(tmp_path / "out.ome.tif")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, ""))
+    dock.panel.export.click()
+    wait_idle(dock, qtbot)
+    dock.panel.copy.command.trigger()
+    dock.panel.copy.script.trigger()
+    QApplication.clipboard().clear()
+
+
+USES = (leave_alone, refocus_and_live, cancel, set_anchors, open_windows, export_and_copy)
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_closed_dock_is_freed(open_dock, pixels, qtbot, monkeypatch, tmp_path, is_freed, use):
+    docks = [open_dock()]
+    viewer = docks[0].viewer
+    add_image(docks[0], pixels)
+    use(docks[0], qtbot, monkeypatch, tmp_path)
+    assert is_freed(viewer, docks)
+
+
+@pytest.mark.parametrize("uses", [False, True])
+def test_a_closed_comparison_is_freed(open_dock, pixels, qtbot, is_freed, uses):
+    dock = open_dock()
+    viewer = dock.viewer
+    add_image(dock, pixels)
+    set_range(dock, -1, 1, 1)
+    dock.review()
+    run(dock, qtbot)
+    stack = np.stack([pixels] * 3)
+    add_image(dock, stack, name="measured", translate=(-1, 0, 0), scale=(1, PIXEL_UM, PIXEL_UM))
+    _, comparison = viewer.window.add_plugin_dock_widget(
+        "napari-deepz", "Compare with measured stack"
+    )
+    docks = [comparison]
+    del _, comparison
+    if uses:
+        docks[0].review()
+        for button in (docks[0].panel.compare, docks[0].panel.difference):
+            button.click()
+            wait_idle(docks[0], qtbot)
+        assert len(docks[0].depths) == 3
+        docks[0].look.value = Look.FLIP.value
+        docks[0].link.value = True
+        docks[0].resize(800, 900)
+        docks[0].curves.dragged.emit(1.0)
+    assert is_freed(viewer, docks)
