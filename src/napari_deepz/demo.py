@@ -19,6 +19,7 @@ from scipy.ndimage import map_coordinates
 from napari_deepz.analysis.evaluation import Evaluation, evaluate
 from napari_deepz.analysis.figures import plot_overview
 from napari_deepz.analysis.metrics import correlation, rmse
+from napari_deepz.atomic_files import made_folder
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import RefocusedStack, refocus
 from napari_deepz.generators.library import load_model
@@ -71,8 +72,13 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     Returns
     -------
     DemoResult
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; one sentence.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    made_folder(output)
     sample = read_image(TILTED_BEADS)
     stack = sample.stack()
     middle = len(stack) // 2

@@ -7,16 +7,10 @@ from typing import Annotated
 
 import typer
 
+from napari_deepz.atomic_files import made_folder
 from napari_deepz.cli.app import Device, ModelName, PixelSize, app, check_folder, choose_index
-from napari_deepz.cli.console import (
-    console,
-    print_note,
-    print_path,
-    progress_bar,
-    score_table,
-    stop_on_interrupt,
-    warnings_as_notes,
-)
+from napari_deepz.cli.console import console, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
 from napari_deepz.generators import DEFAULT_MODEL
 
 
@@ -68,7 +62,7 @@ def evaluate(
     for note in result.notes:
         print_note(note)
     console.print(score_table(result.depths, f"{result.model_name} on {result.device}"))
-    folder.mkdir(parents=True, exist_ok=True)
+    made_folder(folder)
     result.write_csv(folder / "evaluation.csv")
     plot_evaluation(result, folder / "evaluation.png")
     print_path("Written:", folder / "evaluation.csv")
