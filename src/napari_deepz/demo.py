@@ -78,6 +78,8 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     ------
     ValueError
         If one of the files is there and is not of an earlier demonstration.
+    OSError
+        If it cannot be written; one sentence.
     """
     made_folder(output)
     files = tuple(output / name for name in (STACK_FILE, TILTED_FILE, PICTURE_FILE))

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
 from napari_deepz.cli import evaluation, model_conversion, models, refocusing, training
 from napari_deepz.cli.app import app
+from napari_deepz.cli.console import all_through_console, print_error
+from napari_deepz.cli.failures import sentence_of, was_stopped
+from napari_deepz.cli.progress import end_on_signals
 
 __all__ = ["evaluation", "main", "model_conversion", "models", "refocusing", "training"]
+
+_STOPPED = 130
 
 
 def main() -> None:
     """Run the command line; errors are one sentence unless --debug is given."""
-    from napari_deepz.jobs import Cancelled
-
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    with all_through_console(), end_on_signals():
+        code = _run(debug)
+    sys.exit(code)
+
+
+def _run(debug: bool) -> int:
     try:
-        app()
-    except (Cancelled, KeyboardInterrupt):
-        Console(stderr=True).print("Stopped.")
-        sys.exit(130)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        if debug:
+        code: int | None = app(standalone_mode=False)
+    except BaseException as error:
+        if was_stopped(error):
+            code = _STOPPED
+        elif debug or isinstance(error, SystemExit):
             raise
-        Console(stderr=True, soft_wrap=True).print(f"Error: {error}", markup=False)
-        sys.exit(1)
-    except Exception as error:
-        if debug:
-            raise
-        Console(stderr=True, soft_wrap=True).print(
-            f"Error: something unexpected happened ({type(error).__name__}: {error}); run the "
-            "command again with --debug and report what it says.",
-            markup=False,
-        )
-        sys.exit(1)
+        else:
+            sentence, code = sentence_of(error)
+            if sentence:
+                print_error(sentence)
+    if code == _STOPPED:
+        print_error("Stopped.")
+    return code or 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_deepz.cli.console import console
+from napari_deepz.cli.console import print_line
 
 if TYPE_CHECKING:
     from napari_deepz.images import ImageSeries
@@ -44,7 +45,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from napari_deepz import __version__
 
-        console.print(f"napari-deepz {__version__}")
+        print_line(f"napari-deepz {__version__}")
         raise typer.Exit
 
 
@@ -67,6 +68,9 @@ def check_folder(path: Path) -> Path:
     """Check that results can go to a folder, which need not be there yet."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"'{path}' is a file; name a folder for the results.")
+    real = os.path.realpath(path)
+    if real in (os.path.dirname(real), os.path.realpath(os.path.expanduser("~"))):
+        raise ValueError(f"'{path}' is no folder for results; name one of their own in it.")
     return path
 
 

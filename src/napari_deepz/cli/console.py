@@ -1,66 +1,93 @@
-"""What the command line shows: tables, progress, notes, and how it is interrupted."""
+"""The one way to the terminal: what is printed can neither command it nor be lost in it."""
 
 from __future__ import annotations
 
-import signal
+import codecs
+import io
+import logging
+import sys
+import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 
-if TYPE_CHECKING:
-    from napari_deepz.analysis.evaluation import DepthScores
-    from napari_deepz.jobs import Progress
-
-console = Console()
+_COMMANDS = {"Cc", "Cs", "Zl", "Zp"}
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_ASCII = {"µ": "u", "μ": "u", "…": "...", "–": "-", "×": "x", "°": " deg", "±": "+-", "²": "^2"}
+_REPLACE = "napari-deepz"
 
 
-def score_table(depths: Sequence[DepthScores], title: str) -> Table:
-    """Scores per depth, each measure beside that of the unrefocused image."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("dz (µm)", justify="right")
-    for measure in ("RMSE", "PSNR", "SSIM", "corr."):
-        table.add_column(measure, justify="right")
-        table.add_column("unref.", justify="right", style="dim")
-    for depth in depths:
-        cells = []
-        for name, digits in (("rmse", 1), ("psnr", 1), ("ssim", 3), ("correlation", 3)):
-            for scores in (depth.refocused, depth.unrefocused):
-                cells.append(f"{getattr(scores, name):.{digits}f}")
-        table.add_row(f"{depth.z_um:+.2f}{'' if depth.in_range else ' *'}", *cells)
-    if not all(depth.in_range for depth in depths):
-        table.caption = "* outside the range that the model was trained on"
-    return table
+def harmless(text: str, keep: str = "\n\t") -> str:
+    """Make visible what a terminal would obey, or what would turn the direction of a text.
 
-
-def print_entry(entry: dict[str, Any], progress: Progress) -> None:
-    """Show a log entry of a training run as a small table."""
-    table = Table(
-        title=f"step {progress.describe()}; loss {entry['loss']:.4f}", title_justify="left"
+    Parameters
+    ----------
+    text : str
+        From anywhere: names of files, layers and models, a server, a library.
+    keep : str
+        Control characters that stay.
+    """
+    return "".join(
+        ascii(character)[1:-1]
+        if character not in keep
+        and (
+            unicodedata.category(character) in _COMMANDS
+            or unicodedata.bidirectional(character) in _TURNS
+        )
+        else character
+        for character in text
     )
-    table.add_column("correlation at dz (µm)")
-    for z_um in entry["correlation"]:
-        table.add_column(z_um, justify="right")
-    for row in ("refocused", "unrefocused"):
-        scores = (f"{score[row]:.3f}" for score in entry["correlation"].values())
-        table.add_row(row, *scores)
-    console.print(table)
+
+
+class _Harmless(RenderHook):
+    """Makes harmless whatever a console is about to print."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_HarmlessRenderable(renderable) for renderable in renderables]
+
+
+class _HarmlessRenderable:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inner, options):
+            plain = segment.control is None
+            yield Segment(harmless(segment.text), segment.style) if plain else segment
+
+
+def _console(*, stderr: bool) -> Console:
+    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    made.push_render_hook(_Harmless())
+    return made
+
+
+console = _console(stderr=False)
+complaints = _console(stderr=True)
+
+
+def print_line(text: str, style: str | None = None) -> None:
+    """Print a line whole, however narrow the terminal."""
+    console.print(harmless(text, ""), style=style, soft_wrap=True)
 
 
 def print_path(label: str, path: Path) -> None:
     """Print a path whole, however narrow the terminal."""
-    console.print(f"{label} {path}", soft_wrap=True, highlight=False, markup=False)
+    print_line(f"{label} {path}")
 
 
 def print_note(note: str) -> None:
     """Print something that the user must know to judge a result."""
-    console.print(f"Note: {note}", style="yellow", highlight=False, markup=False)
+    console.print(harmless(f"Note: {note}", ""), style="yellow")
+
+
+def print_error(sentence: str) -> None:
+    """Print why it did not work, on standard error."""
+    complaints.print(harmless(sentence, ""), soft_wrap=True)
 
 
 @contextmanager
@@ -79,33 +106,36 @@ def warnings_as_notes() -> Iterator[list[str]]:
         yield notes
 
 
-@contextmanager
-def progress_bar() -> Iterator[Callable[[Progress], None]]:
-    """A bar with the time left, on standard error, gone when it is done."""
-    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    terminal = Console(stderr=True)
-    hidden = not terminal.is_terminal
-    with ProgressBar(*columns, console=terminal, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda progress: bar.update(task, total=progress.total, completed=progress.done)
+class _ThroughConsole(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_error(f"{record.name}: {record.getMessage()}")
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn a first Ctrl-C or SIGTERM into a request to stop; a second one ends the program."""
-    asked = False
+def all_through_console() -> Iterator[None]:
+    """Take what libraries say the same way, and let no stream refuse a character."""
 
-    def on_signal(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        console.print("Stopping; press Ctrl-C again to end at once.")
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        print_error(f"Note: {message}")
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(kind, on_signal) for kind in kinds]
+    codecs.register_error(_REPLACE, _readable)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_REPLACE)
+    last_resort = logging.lastResort
+    logging.lastResort = _ThroughConsole(logging.WARNING)
     try:
-        yield lambda: asked
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
     finally:
-        for kind, handler in zip(kinds, previous, strict=True):
-            signal.signal(kind, handler)
+        logging.lastResort = last_resort
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    """Write characters that a stream does not have, as in ASCII, with others."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    instead = (_ASCII.get(character, ascii(character)[1:-1]) for character in lacking)
+    return "".join(instead), error.end

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from napari_deepz.atomic_files import made_folder
 from napari_deepz.cli.app import (
     Device,
     ModelName,
@@ -16,15 +17,8 @@ from napari_deepz.cli.app import (
     choose_index,
     choose_pixel_size,
 )
-from napari_deepz.cli.console import (
-    console,
-    print_note,
-    print_path,
-    progress_bar,
-    score_table,
-    stop_on_interrupt,
-    warnings_as_notes,
-)
+from napari_deepz.cli.console import console, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
 from napari_deepz.generators import DEFAULT_MODEL
 
 
@@ -48,7 +42,6 @@ def evaluate(
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
     from napari_deepz.analysis.evaluation import is_table
     from napari_deepz.analysis.figures import plot_evaluation
-    from napari_deepz.atomic_files import made_folder
     from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import foreign, require_no_input, require_replaceable

@@ -9,14 +9,9 @@ from typing import Annotated
 import typer
 
 from napari_deepz.cli.app import Device, models
-from napari_deepz.cli.console import (
-    console,
-    print_note,
-    print_path,
-    progress_bar,
-    stop_on_interrupt,
-)
+from napari_deepz.cli.console import print_line, print_note, print_path
 from napari_deepz.cli.models import ModelPixelSize, ModelTitle, Objective, ZRange, card_fields
+from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
 
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")]
 
@@ -48,18 +43,17 @@ def models_convert(
         print_note(note)
     spec = conversion.spec
     sizes = ", ".join(f"{key} {value}" for key, value in spec.parameters.items())
-    console.print(f"'{spec.name}': the published U-Net, {sizes}", markup=False)
+    print_line(f"'{spec.name}': the published U-Net, {sizes}")
     known = ("Objective", "NA", "Pixel size", "Range")
     facts = (f"{label} {text}" for label, text in model_card(spec) if label in known)
-    console.print("; ".join(facts), soft_wrap=True, highlight=False, markup=False)
-    console.print(
-        f"Largest difference from TensorFlow: {conversion.deviation:.1e} standard deviations",
-        highlight=False,
+    print_line("; ".join(facts))
+    print_line(
+        f"Largest difference from TensorFlow: {conversion.deviation:.1e} standard deviations"
     )
     print_path("Written:", output)
     path = shlex.quote(str(output))
     hint = f"Use it with --model {path}, or keep it: napari-deepz models add {path}"
-    console.print(hint, soft_wrap=True, highlight=False, markup=False)
+    print_line(hint)
 
 
 @models.command("export")
@@ -86,11 +80,10 @@ def models_test(model: ModelArgument, device: Device = None) -> None:
 
     loaded = load_model(model)
     check = check_model(loaded, device)
-    console.print(
+    print_line(
         f"'{loaded.spec.name}' on {check.device}: largest difference {check.deviation:.1e} "
-        f"standard deviations, {check.seconds:.2f} s",
-        highlight=False,
+        f"standard deviations, {check.seconds:.2f} s"
     )
     if not check.passed:
         raise ValueError(check.verdict)
-    console.print(f"Passed. {check.verdict}")
+    print_line(f"Passed. {check.verdict}")

@@ -10,14 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from napari_deepz.cli.app import models
-from napari_deepz.cli.console import (
-    console,
-    print_note,
-    print_path,
-    progress_bar,
-    stop_on_interrupt,
-    warnings_as_notes,
-)
+from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
 
 if TYPE_CHECKING:
     from napari_deepz.generators.card import CardFields
@@ -180,4 +174,4 @@ def models_remove(
 
 
 def _print_checksum(label: str, sha256: str) -> None:
-    console.print(f"{label} {sha256}", soft_wrap=True, highlight=False)
+    print_line(f"{label} {sha256}")

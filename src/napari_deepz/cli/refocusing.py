@@ -22,15 +22,8 @@ from napari_deepz.cli.app import (
     choose_index,
     choose_pixel_size,
 )
-from napari_deepz.cli.console import (
-    console,
-    print_note,
-    print_path,
-    progress_bar,
-    score_table,
-    stop_on_interrupt,
-    warnings_as_notes,
-)
+from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
 from napari_deepz.generators import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -49,7 +42,7 @@ def demo(
     from napari_deepz.demo import can_show, run_demo, show_in_napari
 
     result = run_demo(check_folder(output), device=device)
-    console.print(
+    print_line(
         f"{result.slices} slices, {1000 * result.seconds_per_slice:.1f} ms per slice "
         f"({result.evaluation.device})"
     )
@@ -57,7 +50,7 @@ def demo(
     table = score_table(shown, "Virtual slices against the sample's own planes (simulated)")
     console.print(table)
     refocused, unrefocused = result.tilted_rmse
-    console.print(
+    print_line(
         f"Tilted plane: RMSE {refocused:.1f} refocused, {unrefocused:.1f} unrefocused; correlation "
         f"{result.tilted_correlation[0]:.3f} and {result.tilted_correlation[1]:.3f}"
     )
@@ -125,7 +118,7 @@ def refocus(
     digits = check_precision(precision)
     through = check_runtime(runtime, loaded.network, chosen)
     where_run = describe_device(chosen, digits, through)
-    console.print(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
+    print_line(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
     with (
         stop_on_interrupt() as should_stop,
         warnings_as_notes() as notes,

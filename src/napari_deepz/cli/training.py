@@ -10,13 +10,8 @@ from typing import Annotated
 import typer
 
 from napari_deepz.cli.app import Device, app, check_folder
-from napari_deepz.cli.console import (
-    console,
-    print_entry,
-    print_path,
-    progress_bar,
-    stop_on_interrupt,
-)
+from napari_deepz.cli.console import print_line, print_path
+from napari_deepz.cli.progress import print_entry, progress_bar, stop_on_interrupt
 
 
 @app.command()
@@ -37,20 +32,18 @@ def simulate(
     """Write simulated focal stacks (OME-TIFF) with the truth beside them (JSON)."""
     from napari_deepz.training.files import write_simulated
 
-    with stop_on_interrupt() as should_stop:
-        for path in write_simulated(
-            check_folder(outdir),
-            count=count,
-            seed=seed,
-            kinds=kind,
-            size_px=size,
-            half_range_um=half_range,
-            z_step_um=z_step,
-            tilt_span_um=tilt,
-            command=shlex.join(["napari-deepz", *sys.argv[1:]]),
-            should_stop=should_stop,
-        ):
-            print_path("Written:", path)
+    for path in write_simulated(
+        check_folder(outdir),
+        count=count,
+        seed=seed,
+        kinds=kind,
+        size_px=size,
+        half_range_um=half_range,
+        z_step_um=z_step,
+        tilt_span_um=tilt,
+        command=shlex.join(["napari-deepz", *sys.argv[1:]]),
+    ):
+        print_path("Written:", path)
 
 
 @app.command()
@@ -67,11 +60,11 @@ def train(
     from napari_deepz.training.run import run_training
 
     settings = read_config(config)
-    console.print(f"Training on {describe_device(choose_device(device))}")
+    print_line(f"Training on {describe_device(choose_device(device))}")
 
     def on_stack(done: int, total: int) -> None:
         if done == total or done % 20 == 0:
-            console.print(f"{done} of {total} stacks simulated")
+            print_line(f"{done} of {total} stacks simulated")
 
     with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
         package = run_training(
