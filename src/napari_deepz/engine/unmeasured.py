@@ -6,6 +6,8 @@ the median that the normalisation begins at.
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,7 +16,7 @@ Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 
-_BLOCK_PX = 8
+_BLOCK_PX, _SAMPLED = 8, (0, 3, 7)
 _EDGE_RUN_PX = 32
 _MOST_VALUES = 8
 _MOST_AREAS = 64
@@ -133,10 +135,13 @@ def _long_runs(line: NDArray[np.generic]) -> NDArray[np.intp]:
 def _frequent_values(pixels: Pixels) -> list[float]:
     """Values that may fill areas: of equal pixels on the edges and in blocks."""
     rows, columns = (n // _BLOCK_PX * _BLOCK_PX for n in pixels.shape)
-    one, two, three = (
-        pixels[y:rows:_BLOCK_PX, x:columns:_BLOCK_PX] for y, x in ((0, 0), (3, 4), (7, 7))
+    first, *others = (
+        pixels[y:rows:_BLOCK_PX, x:columns:_BLOCK_PX] for y, x in product(_SAMPLED, _SAMPLED)
     )
-    values, counts = np.unique(one[(one == two) & (one == three)], return_counts=True)
+    equal = np.ones(first.shape, bool)
+    for other in others:
+        equal &= first == other
+    values, counts = np.unique(first[equal], return_counts=True)
     often = values[np.argsort(-counts)][:_MOST_VALUES]
     on_edges = [line[_long_runs(line)] for line in _edges(pixels)]
     return [float(value) for value in np.unique(np.concatenate((often, *on_edges)))]
