@@ -192,6 +192,16 @@ def test_a_pixel_size_that_no_microscope_has_is_asked_for(open_dock, pixels, qtb
     assert any("no microscope's are; 0.325 µm was entered by hand" in note for note in notes)
 
 
+def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(open_dock, pixels, notified):
+    dock = open_dock()
+    layer = dock.viewer.add_image(pixels, name="cells")
+    dock.review()
+    layer.shear = [0.3]
+    dock.image.write.native.click()
+    assert [text for _, text in notified() if "is sheared" in text]
+    np.testing.assert_array_equal(layer.scale, (1, 1))
+
+
 def test_a_z_step_that_no_microscope_has_is_pointed_out(open_dock, pixels):
     dock = open_dock()
     add_image(dock, np.stack([pixels] * 3), scale=(25400, PIXEL_UM, PIXEL_UM))

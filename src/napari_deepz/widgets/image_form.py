@@ -20,6 +20,7 @@ from napari_deepz.widgets.layers import (
     surface_from_layer,
 )
 from napari_deepz.widgets.placement import Frame, View
+from napari_deepz.widgets.plain_text import show_error
 from napari_deepz.widgets.results import is_inferred
 from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, InputPlane
 
@@ -66,7 +67,7 @@ class ImageForm:
         self._typed_for: Image | None = None
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.pixel_size.changed.connect(self._on_typed)
-        self.write.changed.connect(self.write_pixel_size)
+        self.write.changed.connect(self._on_write)
 
     @property
     def layer(self) -> Image | None:
@@ -100,8 +101,20 @@ class ImageForm:
         self._typed_for = self.layer
         self.changed.emit()
 
+    def _on_write(self, _: Any) -> None:
+        try:
+            self.write_pixel_size()
+        except ValueError as error:
+            show_error(str(error))
+
     def write_pixel_size(self) -> None:
-        """Write the entered pixel size into a layer that has none."""
+        """Write the entered pixel size into a layer that has none.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot be refocused; one sentence.
+        """
         if self.layer is not None and self.plane().pixel_size_um is None:
             set_pixel_size(self.layer, self.pixel_size.value)
             self._viewer.reset_view()
