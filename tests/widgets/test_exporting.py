@@ -424,22 +424,38 @@ def test_files_beside_an_export_are_asked_about_in_one_question(
 ):
     depths_as_surface(dock, rng)
     run(dock, qtbot)
-    beside = ("out.surface.json", "out.surface.dpm.tif")
-    are_old = old_files(folder, *beside, "out.ome.tif")
+    save_as(folder / "out.ome.tif")
+    assert questions == []
+    former = {file: file.read_bytes() for file in folder.iterdir()}
+    assert len(former) == 3
     save_as(folder / "out.ome.tif")
     text = "'out.surface.json' and 'out.surface.dpm.tif' exist already. Replace them?"
     assert questions == [text]
-    assert are_old()
-    assert (folder / "out.ome.tif").read_text() == "old"
-    assert len(list(folder.iterdir())) == 3
+    assert {file: file.read_bytes() for file in folder.iterdir()} == former
 
+    (folder / "out.surface.json").write_text("old")
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
     save_as(folder / "out.ome.tif")
     assert load_surface(folder / "out.surface.json") is not None
-    assert (folder / "out.surface.dpm.tif").stat().st_size > 64 * 80 * 4
+    assert {file.name for file in folder.iterdir()} == {file.name for file in former}
 
 
-@pytest.mark.parametrize("beside", [(), ("out.provenance.json",), ("out.dpm.tif",)])
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.surface.dpm.tif"])
+def test_what_others_have_made_is_never_replaced(
+    dock, qtbot, folder, save_as, questions, rng, notified, name
+):
+    depths_as_surface(dock, rng)
+    run(dock, qtbot)
+    are_old = old_files(folder, name, "out.surface.json")
+    save_as(folder / "out.ome.tif")
+    assert questions == []
+    assert are_old()
+    assert [text for severity, text in notified() if severity == "error"] == [
+        f"'{folder / name}' exists and was not made by napari-deepz; choose another output name."
+    ]
+
+
+@pytest.mark.parametrize("beside", [(), ("out.provenance.json",)])
 def test_files_beside_a_surface_are_asked_about(
     dock, qtbot, folder, save_as, questions, rng, beside
 ):

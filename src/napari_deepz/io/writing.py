@@ -18,7 +18,8 @@ from napari_deepz.io.ome_zarr import write_ome_zarr, zarr_package
 from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.provenance import Provenance
 
-_SUFFIXES = (".tif", ".tiff", ".zarr")
+STACK_SUFFIXES = (".tif", ".tiff", ".zarr")
+"""How the names end that a stack can be written to."""
 
 # Room for tables, metadata and half-filled blocks of the file system.
 _MARGIN_BYTES = 2**20
@@ -104,7 +105,7 @@ def _is_zarr(path: Path) -> bool:
 
 
 def _require_usable(path: Path, target: Path) -> None:
-    if path.suffix.lower() not in _SUFFIXES:
+    if path.suffix.lower() not in STACK_SUFFIXES:
         raise ValueError(
             f"'{path.name}' is not a name that a stack can be written to: let it end with "
             ".ome.tif or .ome.zarr."

@@ -12,6 +12,8 @@ from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_deepz.analysis.focus_sweep import SHADES
+from napari_deepz.io.replacing import require_replaceable
+from napari_deepz.io.writing import STACK_SUFFIXES
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.exporting.export_work import ExportKind, ExportRequest, written_files
 from napari_deepz.widgets.exporting.repeating import command_of, shown_surface, stem_of
@@ -119,7 +121,8 @@ def may_replace(
     Raises
     ------
     ValueError
-        If the image that was refocused were replaced; one sentence.
+        If the image that was refocused were replaced, or a stack that is no result of this
+        package; one sentence.
     """
     for file in files:
         if _is_input(file, record):
@@ -127,6 +130,8 @@ def may_replace(
                 f"'{file.name}' is the image that was refocused, which is never replaced: choose "
                 "another name."
             )
+        if file.suffix.lower() in STACK_SUFFIXES:
+            require_replaceable(file, "inferred")
     there = [f"'{file.name}'" for file in files if file != picked and file.exists()]
     if not there:
         return True
