@@ -77,4 +77,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     text = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError | SystemError) and any(s in text for s in _NO_MEMORY)
+    return isinstance(error, RuntimeError | ImportError | SystemError) and any(
+        s in text for s in _NO_MEMORY
+    )
