@@ -73,3 +73,18 @@ def test_evaluate_takes_the_option(deepz: Run, model: Path, tmp_path: Path, rng)
     arguments = ("evaluate", "a.ome.tif", "--input-plane", "1", "--model", model)
     deepz(*arguments, "--pixel-size", "0.325", "--output", "scores", cwd=tmp_path)
     assert (tmp_path / "scores/evaluation.csv").is_file()
+
+
+def test_a_pixel_size_in_nm_is_asked_about(deepz: Run, tmp_path: Path):
+    tifffile.imwrite(tmp_path / "cells.tif", np.zeros((64, 64), np.uint16) + 3)
+    said = deepz(
+        *("refocus", "cells.tif", "out.ome.tif", "--z", "1", "--pixel-size", "325"),
+        cwd=tmp_path,
+        check=False,
+    )
+    assert said.code == 1
+    assert said.stderr == (
+        "Error: --pixel-size is the width of a pixel in the sample in µm, between 0.005 and 20, "
+        "not 325.\n"
+    )
+    assert not (tmp_path / "out.ome.tif").exists()

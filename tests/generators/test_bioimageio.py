@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -348,3 +349,23 @@ def test_the_bundled_model_is_exported(tmp_path: Path):
     export_bioimageio(load_model(), tmp_path / "exported.zip")
     assert run_tests(str(tmp_path / "exported.zip"), devices=["cpu"]).status == "passed"
     assert import_bioimageio(tmp_path / "exported.zip", tmp_path / "back") == load_model().spec
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
+def test_an_export_to_a_full_disk_keeps_the_earlier_one(
+    tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
+    (tmp_path / "out").mkdir()
+    export_bioimageio(tiny_model, tmp_path / "out/tiny.zip")
+    before = (tmp_path / "out/tiny.zip").read_bytes()
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"'tiny\.zip' could not be written") as caught:
+        export_bioimageio(tiny_model, tmp_path / "out/tiny.zip")
+    assert "No space left on device; make room or choose another folder." in str(caught.value)
+    assert (tmp_path / "out/tiny.zip").read_bytes() == before
+    assert os.listdir(tmp_path / "out") == ["tiny.zip"]

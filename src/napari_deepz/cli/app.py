@@ -90,11 +90,26 @@ def choose_index(series: ImageSeries, axis: str, given: int | None, option: str)
     return given or 0
 
 
+def check_pixel_size(given: float) -> float:
+    """Refuse a --pixel-size that no microscope has, such as one in nm."""
+    from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+
+    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
+    if not smallest_um <= given <= largest_um:
+        raise ValueError(
+            f"--pixel-size is the width of a pixel in the sample in µm, between {smallest_um:g} "
+            f"and {largest_um:g}, not {given:g}."
+        )
+    return given
+
+
 def choose_pixel_size(series: ImageSeries, given: float | None) -> float | None:
     """Take the option before the file; ask where what the file says cannot be believed."""
-    if given is None and series.pixel_size_problem is not None:
+    if given is not None:
+        return check_pixel_size(given)
+    if series.pixel_size_problem is not None:
         raise ValueError(
             f"{series.pixel_size_problem}: give the width of a pixel in µm with --pixel-size, or "
             "correct the image."
         )
-    return series.pixel_size_um if given is None else given
+    return series.pixel_size_um

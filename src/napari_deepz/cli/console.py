@@ -6,7 +6,6 @@ import codecs
 import io
 import logging
 import sys
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +14,8 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-_COMMANDS = {"Cc", "Cs", "Zl", "Zp"}
-_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+from napari_deepz.names import is_obeyed
+
 _ASCII = {"µ": "u", "μ": "u", "…": "...", "–": "-", "×": "x", "°": " deg", "±": "+-", "²": "^2"}
 _REPLACE = "napari-deepz"
 
@@ -32,13 +31,7 @@ def harmless(text: str, keep: str = "\n\t") -> str:
         Control characters that stay.
     """
     return "".join(
-        ascii(character)[1:-1]
-        if character not in keep
-        and (
-            unicodedata.category(character) in _COMMANDS
-            or unicodedata.bidirectional(character) in _TURNS
-        )
-        else character
+        ascii(character)[1:-1] if character not in keep and is_obeyed(character) else character
         for character in text
     )
 

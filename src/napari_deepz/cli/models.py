@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from napari_deepz.cli.app import models
+from napari_deepz.cli.app import check_pixel_size, models
 from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
 from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
 
@@ -45,14 +45,9 @@ def card_fields(
         If an option makes no sense.
     """
     from napari_deepz.generators.card import CardFields
-    from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 
-    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
-    if pixel_size is not None and not smallest_um <= pixel_size <= largest_um:
-        raise ValueError(
-            f"--pixel-size is the width of a pixel in the sample in µm, between {smallest_um:g} "
-            f"and {largest_um:g}, not {pixel_size:g}."
-        )
+    if pixel_size is not None:
+        check_pixel_size(pixel_size)
     return CardFields(name, objective, pixel_size, None if z_range is None else _range(z_range))
 
 

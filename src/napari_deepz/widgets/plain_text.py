@@ -8,7 +8,6 @@ it refers to. Every text that was not written in this package goes through this 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import TypeVar
@@ -17,13 +16,12 @@ from napari.utils import notifications
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QMessageBox, QSizePolicy, QWidget
 
+from napari_deepz.names import is_obeyed
+
 Choice = TypeVar("Choice")
 
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 4000
-_UNSEEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Marks, embeddings, overrides and isolates, which change the order of what stands around them.
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ENTITY = re.compile(r"&(?=lt;)")
 
@@ -47,7 +45,7 @@ def visible(text: str, *, lines: bool = False, longest: int = _LONGEST_NAME) -> 
 
 
 def _shown(character: str) -> str:
-    if character in _DIRECTIONS or unicodedata.category(character) in _UNSEEN:
+    if is_obeyed(character):
         code = ord(character)
         return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
     return character
