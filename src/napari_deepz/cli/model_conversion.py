@@ -29,12 +29,13 @@ def models_convert(
 ) -> None:
     """Convert a Deep-Z model of TensorFlow, as its authors publish them, to a package."""
     from napari_deepz.generators.card import model_card
-    from napari_deepz.generators.tensorflow import convert_saved_model
+    from napari_deepz.generators.tensorflow import convert_saved_model, is_saved_model
     from napari_deepz.io.replacing import require_no_input
 
     fields = card_fields(name, objective, pixel_size, z_range)
     folder = saved_model.parent if saved_model.name == "saved_model.pb" else saved_model
-    require_no_input([output], [folder])
+    if is_saved_model(folder):
+        require_no_input([output], [folder])
     with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
         conversion = convert_saved_model(
             folder, output, fields, on_progress=on_progress, should_stop=should_stop
