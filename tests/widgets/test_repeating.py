@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from typer.testing import CliRunner
 
 from napari_deepz.cli import app
@@ -118,13 +118,28 @@ def test_points(dock, qtbot, tmp_path, opened, surface_file, rng, count):
     check_both(layer, tmp_path)
 
 
-def test_an_image_of_depths(dock, qtbot, tmp_path, opened, surface_file, rng):
+def test_an_image_of_depths(dock, qtbot, tmp_path, opened, surface_file, rng, monkeypatch):
     source = dock.image.choice.value
     add_image(dock, rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
     dock.surface.kind.value = LAYER
     dock.surface.layer.value = dock.viewer.layers["depths"]
     dock.image.choice.value = source
-    check_both(run(dock, qtbot), tmp_path)
+    layer = run(dock, qtbot)
+    check_both(layer, tmp_path)
+
+    surface_file.with_suffix(".json").write_text("another surface")
+    questions: list[str] = []
+
+    def no(*given: object) -> QMessageBox.StandardButton:
+        questions.append(str(given[2]))
+        return QMessageBox.StandardButton.No
+
+    monkeypatch.setattr(QMessageBox, "question", no)
+    QApplication.clipboard().clear()
+    copy_command(layer)
+    assert questions == [f"'{surface_file.stem}.dpm.tif' exists already. Replace it?"]
+    assert surface_file.with_suffix(".json").read_text() == "another surface"
+    assert not QApplication.clipboard().text()
 
 
 def test_a_plane_of_a_movie_of_stacks_in_channels(dock, qtbot, tmp_path, rng):

@@ -10,7 +10,12 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidge
 
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.exporting.asking import export_request, may_replace
-from napari_deepz.widgets.exporting.export_work import ExportKind, surface_files, write_surface
+from napari_deepz.widgets.exporting.export_work import (
+    ExportKind,
+    holds_surface,
+    surface_files,
+    write_surface,
+)
 from napari_deepz.widgets.exporting.repeating import (
     command_needs_file,
     command_of,
@@ -111,6 +116,8 @@ def _save_surface(
         path = path.with_name(f"{path.name}.json")
     request = export_request(layer, record, path, ExportKind.SURFACE)
     try:
+        if holds_surface(request, path):  # As after both the command and the script were copied.
+            return path
         files = surface_files(request, path)
         if not may_replace(parent, files, record, picked=Path(chosen)):
             return None

@@ -23,7 +23,7 @@ from napari_deepz.io.movie import write_movie
 from napari_deepz.io.writing import write_stack
 from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.provenance import Provenance
-from napari_deepz.surfaces import FromImage, Surface, save_surface
+from napari_deepz.surfaces import FromImage, Surface, load_surface, save_surface
 from napari_deepz.widgets.work import Send, Teller
 
 _DEPTHS_NOTE = (
@@ -209,6 +209,18 @@ def write_surface(request: ExportRequest, path: Path) -> None:
         If a file cannot be written; one sentence.
     """
     save_surface(_kept_in_file(request, path), path)
+
+
+def holds_surface(request: ExportRequest, path: Path) -> bool:
+    """Whether a file holds the surface of a result already."""
+    try:
+        there = load_surface(path)
+    except (OSError, ValueError):
+        return False
+    surface = request.surface
+    if isinstance(surface, FromImage) and isinstance(there, FromImage):
+        return np.array_equal(there.depths_um, surface.depths_um)
+    return there == surface
 
 
 def _kept_in_file(request: ExportRequest, path: Path) -> Surface:
