@@ -22,6 +22,7 @@ from napari_deepz.jobs import Progress
 from tests.cli.conftest import Run
 from tests.conftest import write_tiny_model
 from tests.generators.file_server import Server
+from tests.generators.test_download import hears_ctrl_c
 
 EVIL = "\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
 SHOWN = r"\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
@@ -290,6 +291,7 @@ def test_a_signal_ends_it_tidily(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hears_ctrl_c,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"

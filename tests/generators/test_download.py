@@ -357,11 +357,19 @@ def test_an_address_that_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch)
     over.set()
 
 
+def hears_ctrl_c() -> None:
+    """What is started in the background, as these tests may be, does not hear it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_a_key_interrupts_where_nobody_asks(server: Server):
     """Used from Python, without a stop condition."""
     server.drips_every_s = 3.0
     code = f"from napari_deepz.generators.download import fetch; fetch({server.url!r})"
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.DEVNULL, preexec_fn=hears_ctrl_c
+    )
     while not server.sent:
         time.sleep(0.05)
     time.sleep(0.3)
