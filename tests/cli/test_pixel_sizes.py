@@ -84,7 +84,7 @@ def test_a_pixel_size_in_nm_is_asked_about(deepz: Run, tmp_path: Path):
     )
     assert said.code == 1
     assert said.stderr == (
-        "Error: --pixel-size is the width of a pixel in the sample in µm, between 0.005 and 20, "
-        "not 325.\n"
+        "Error: This pixel size cannot be used: --pixel-size is the width of a pixel in the sample "
+        "in µm, between 0.005 and 20, not 325.\n"
     )
     assert not (tmp_path / "out.ome.tif").exists()

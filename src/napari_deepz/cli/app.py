@@ -97,8 +97,8 @@ def check_pixel_size(given: float) -> float:
     smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
     if not smallest_um <= given <= largest_um:
         raise ValueError(
-            f"--pixel-size is the width of a pixel in the sample in µm, between {smallest_um:g} "
-            f"and {largest_um:g}, not {given:g}."
+            "This pixel size cannot be used: --pixel-size is the width of a pixel in the sample in "
+            f"µm, between {smallest_um:g} and {largest_um:g}, not {given:g}."
         )
     return given
 
