@@ -8,6 +8,7 @@ from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
 from napari.layers import Image, Layer
 from psygnal import Signal
 
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.forms import Rows
 from napari_deepz.widgets.layers import (
@@ -22,7 +23,7 @@ from napari_deepz.widgets.layers import (
 from napari_deepz.widgets.placement import Frame, View
 from napari_deepz.widgets.plain_text import show_error
 from napari_deepz.widgets.results import is_inferred
-from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, InputPlane
+from napari_deepz.widgets.session import InputPlane
 
 
 class ImageForm:

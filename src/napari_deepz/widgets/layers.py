@@ -12,6 +12,7 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_deepz.images import ImageSeries
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
 from napari_deepz.surfaces import FromImage, FromPoints, Surface, SurfaceWarning
 from napari_deepz.widgets.placement import (
     MICROMETRE,
@@ -25,7 +26,7 @@ from napari_deepz.widgets.placement import (
     square_grid_of,
 )
 from napari_deepz.widgets.plain_text import distinct
-from napari_deepz.widgets.session import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM, InputPlane
+from napari_deepz.widgets.session import InputPlane
 
 _TURN_TOLERANCE = 0.01
 _NAMES_OF_Z = ("z", "depth", "plane")

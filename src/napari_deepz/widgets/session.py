@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.surfaces import Flat, FromImage, Surface
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 
 _FLOAT_BYTES = 4
 _LARGE_BYTES = 4_000_000_000
 _LIVE_GRID_PX = 256
-
-PLAUSIBLE_PIXELS_UM = (0.005, 20.0)
-PLAUSIBLE_Z_STEPS_UM = (0.005, 200.0)
 
 
 @dataclass(frozen=True, eq=False)
