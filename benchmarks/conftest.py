@@ -12,7 +12,7 @@ import torch
 
 from napari_deepz.engine.devices import network_on
 from napari_deepz.engine.openvino_runtime import OpenVINOUNet
-from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 Z_UM = 3.0
 ROUNDS = {512: 7, 1024: 5, 2048: 2}
@@ -74,7 +74,7 @@ def tensorflow(image: np.ndarray) -> Slice:
     pytest.importorskip("tensorflow")
     import tensorflow.compat.v1 as tf
 
-    from tests.generators.tensorflow_models import generator
+    from tests.models.tensorflow_models import generator
 
     code, dpm_um = _inputs(image)
     both = torch.stack([code, dpm_um / 10], dim=-1)[0, 0].numpy()

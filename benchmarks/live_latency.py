@@ -20,7 +20,7 @@ from benchmarks.responsiveness import blobs, wait
 from napari_deepz import EncodedImage, load_model
 from napari_deepz.engine.preview import Stage
 from napari_deepz.surfaces import Flat
-from napari_deepz.widgets.surfaces.surface_form import FLAT, TILTED
+from napari_deepz.widgets.refocusing.surfaces.surface_form import FLAT, TILTED
 
 MOVES = 50
 PIXEL_UM = 0.325

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_deepz import Flat, iter_refocus, load_model
-from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 ENOUGH_PX = 8192
 """The smaller an image is, the more often it is refocused: a single short time is noise."""

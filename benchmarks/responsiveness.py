@@ -20,8 +20,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
-from napari_deepz.widgets.refocusing import VirtualRefocusing
-from napari_deepz.widgets.session import Phase
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.shared.run_state import Phase
 
 BEAT_MS = 5
 

@@ -14,8 +14,8 @@ from benchmarks import conftest as runtimes
 from benchmarks.conftest import ROUNDS
 from napari_deepz import EncodedImage, Flat, Tilted, load_model, refocus
 from napari_deepz.engine.allocation import reused_memory
-from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 PUBLISHED = [
     "TensorFlow",

@@ -15,8 +15,8 @@ from screenshots.driving import click, open_dock, reveal, save, settings_of_its_
 
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.widgets.comparing.pair_view import Look
-from napari_deepz.widgets.surfaces.anchor_surfaces import ALONG
-from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
 
 CORD_DEPTH_UM, COMPARED_DEPTH_UM = 3.0, 5.0
 PIXEL_UM = 0.325

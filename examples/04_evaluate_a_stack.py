@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import napari_deepz as dz
-from napari_deepz.analysis.figures import plot_evaluation
+from napari_deepz.pictures.figures import plot_evaluation
 from napari_deepz.samples import WORM
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())

@@ -12,9 +12,9 @@ import numpy as np
 
 import napari_deepz as dz
 from napari_deepz.io.writing import write_stack
-from napari_deepz.jobs import Cancelled
 from napari_deepz.provenance import Provenance
 from napari_deepz.samples import TILTED_BEADS
+from napari_deepz.watch import Cancelled
 
 path = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()) / "streamed.ome.tif"
 measured = dz.read_image(TILTED_BEADS)

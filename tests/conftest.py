@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import Model, save_model
-from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model, save_model
+from napari_deepz.models.spec import ModelSpec
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -13,23 +13,26 @@ import napari_deepz
 
 ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
-    *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "jobs"),
+    *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "watch"),
     *("names", "samples", "stored_pixels"),
 }
+NETS = VALUES | {"networks", "models"}
 ALLOWED = {
     **dict.fromkeys(VALUES, VALUES),
-    "generators": VALUES,
-    "engine": VALUES | {"generators"},
+    "networks": VALUES,
+    "models": VALUES | {"networks"},
+    "engine": NETS,
     "io": VALUES,
-    "analysis": VALUES | {"generators", "engine"},
-    "training": VALUES | {"generators", "engine", "analysis", "io"},
-    "demo": VALUES | {"generators", "engine", "analysis", "io"},
-    "cli": VALUES | {"generators", "engine", "analysis", "training", "io", "demo"},
+    "analysis": NETS | {"engine"},
+    "pictures": VALUES | {"analysis", "io"},
+    "training": NETS | {"engine", "analysis", "io"},
+    "demo": NETS | {"engine", "analysis", "pictures", "io"},
+    "cli": NETS | {"engine", "analysis", "pictures", "training", "io", "demo"},
     "__main__": {"cli"},
-    "widgets": VALUES | {"generators", "engine", "analysis", "io"},
+    "widgets": NETS | {"engine", "analysis", "pictures", "io"},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
-TENSORFLOW_READER = ROOT / "generators/tensorflow/reader.py"
+TENSORFLOW_READER = ROOT / "models/tensorflow/reader.py"
 FOREIGN = {"napari", "qtpy", "PyQt6", "magicgui", "superqt", "vispy", "tensorflow", "pyqtgraph"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from napari_deepz import Flat, Tilted, evaluate, load_model, refocus
 from napari_deepz.analysis.metrics import best_focus_um, half_light_diameter_um
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
 from napari_deepz.training.simulation import SimulatedStack, StackSettings, simulate
 
 pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")

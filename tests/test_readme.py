@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_deepz.generators.library import list_models
 from napari_deepz.io.reading import read_image
+from napari_deepz.models.library import list_models
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 def write_saved_model(folder: Path) -> None:
     """Stand for the authors' model, which may not be passed on."""
-    program = ROOT / "tests/generators/tensorflow_models.py"
+    program = ROOT / "tests/models/tensorflow_models.py"
     made = folder.with_name("saved-models")
     made.mkdir()
     subprocess.run([sys.executable, str(program), str(made)], check=True, capture_output=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import save_model
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import save_model
 from napari_deepz.training.config import read_config
 
 TARGET = Path("runs/start-20x")

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.generators.base import Generator, initialise
-from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.folded_unet import FoldedUNet
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.z_basis import ZBasis
+from napari_deepz.models.library import load_model
+from napari_deepz.networks.base import Generator, initialise
+from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.folded_unet import FoldedUNet
+from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
 from napari_deepz.training.loop import masked_error, predict, validate
 from napari_deepz.training.simulated import stack_settings

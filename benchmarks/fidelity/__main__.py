@@ -11,7 +11,7 @@ from benchmarks.fidelity.methods import Network
 from benchmarks.fidelity.report import report
 from benchmarks.fidelity.results import Networks, Results, measure
 from napari_deepz import load_model
-from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.models import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[2]
 FIRST_MODEL = "widefield-20x-0.75"

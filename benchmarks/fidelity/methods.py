@@ -16,7 +16,7 @@ from skimage.restoration import richardson_lucy
 from benchmarks.fidelity.sets import PIXEL_UM, HeldOut
 from napari_deepz import Flat, refocus
 from napari_deepz.engine.refocus import RefocusWarning
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
 from napari_deepz.training.psf import focal_psf
 
 ITERATIONS = 20

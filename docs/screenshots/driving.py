@@ -17,7 +17,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
-from napari_deepz.widgets.session import Phase
+from napari_deepz.widgets.shared.run_state import Phase
 
 WINDOW_PX = (1280, 800)
 GREY_SPREAD = 4

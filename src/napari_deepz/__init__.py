@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
-    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
+    from napari_deepz.models.library import load_model
     from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
 
 __version__ = version("napari-deepz")
@@ -41,7 +41,7 @@ _HOMES = {
     "EncodedImage": "engine.refocus",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
-    "load_model": "generators.library",
+    "load_model": "models.library",
     "read_image": "io.reading",
     "refocus": "engine.refocus",
 }

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from napari_deepz.analysis.evaluation import Evaluation, evaluate
-from napari_deepz.analysis.figures import plot_overview
 from napari_deepz.analysis.metrics import correlation, rmse
 from napari_deepz.atomic_files import made_folder
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import RefocusedStack, refocus
-from napari_deepz.generators.library import load_model
 from napari_deepz.io.reading import read_image
 from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.io.writing import write_stack
+from napari_deepz.models.library import load_model
+from napari_deepz.pictures.figures import plot_overview
 from napari_deepz.samples import TILTED_BEADS, TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Surface, Tilted
 

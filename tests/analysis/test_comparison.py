@@ -17,7 +17,7 @@ from napari_deepz.analysis.comparison import (
     measured_input_plane,
 )
 from napari_deepz.analysis.evaluation import Scores
-from napari_deepz.jobs import Cancelled
+from napari_deepz.watch import Cancelled
 
 EVERYWHERE_UM = (-math.inf, math.inf)
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from napari_deepz import Flat, evaluate, refocus
-from napari_deepz.analysis.figures import plot_evaluation, plot_overview
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
-from napari_deepz.generators.package import Model
-from napari_deepz.jobs import Cancelled
+from napari_deepz.models.package import Model
+from napari_deepz.pictures.figures import plot_evaluation, plot_overview
+from napari_deepz.watch import Cancelled
 
 
 @pytest.fixture

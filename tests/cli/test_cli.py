@@ -15,8 +15,8 @@ import tifffile
 from PIL import Image
 
 from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_image, refocus
-from napari_deepz.generators.errors import ModelError
 from napari_deepz.io.reading import read_provenance
+from napari_deepz.models.errors import ModelError
 from napari_deepz.samples import TILTED_BEADS
 from napari_deepz.surfaces import save_surface
 from tests.cli.conftest import Run
@@ -253,7 +253,7 @@ def test_what_nobody_expected_is_still_a_sentence(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("napari_deepz.generators.library.load_model", broken)
+    monkeypatch.setattr("napari_deepz.models.library.load_model", broken)
     said = deepz("models", "show", "tiny", cwd=tmp_path, check=False)
     assert said.code == 1
     assert "something unexpected happened (ZeroDivisionError: by zero)" in said.stderr

@@ -17,12 +17,12 @@ from rich.table import Table
 from napari_deepz.cli.console import all_through_console, console, harmless, print_line, print_note
 from napari_deepz.cli.failures import sentence_of
 from napari_deepz.cli.progress import print_entry
-from napari_deepz.generators.library import user_models_folder
-from napari_deepz.jobs import Progress
+from napari_deepz.models.library import user_models_folder
+from napari_deepz.watch import Progress
 from tests.cli.conftest import Run
 from tests.conftest import write_tiny_model
-from tests.generators.file_server import Server
-from tests.generators.test_download import hears_ctrl_c
+from tests.models.file_server import Server
+from tests.models.test_download import hears_ctrl_c
 
 EVIL = "\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
 SHOWN = r"\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
@@ -272,7 +272,7 @@ main()
         ),
         (
             "SIGTERM",
-            "napari_deepz.generators.bioimageio.exporting:_write_package",
+            "napari_deepz.models.bioimageio.exporting:_write_package",
             ("models", "export", "tiny", "out.zip"),
             "bioimageio.spec",
         ),

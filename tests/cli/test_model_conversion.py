@@ -11,8 +11,8 @@ import pytest
 import tifffile
 
 from napari_deepz import Tilted, read_image, refocus
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import TEST_FILE
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import TEST_FILE
 from tests.cli.conftest import Run
 from tests.conftest import shared_file, write_tiny_model
 from tests.engine.test_model_check import disturb

@@ -11,13 +11,13 @@ import pytest
 
 from napari_deepz.cli import main
 from napari_deepz.cli.models import card_fields
-from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.card import model_card
-from napari_deepz.generators.library import load_model, user_models_folder
+from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.models.card import model_card
+from napari_deepz.models.library import load_model, user_models_folder
 from tests.cli.conftest import Run, Said
 from tests.conftest import tiny_spec, write_tiny_model
-from tests.generators.file_server import Server
-from tests.generators.packages import (
+from tests.models.file_server import Server
+from tests.models.packages import (
     DAMAGES,
     HOSTILE,
     Damage,

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
+from napari_deepz.networks.base import Generator
 from tests.conftest import tiny_spec
 
 PIXEL_SIZE_UM = 0.5

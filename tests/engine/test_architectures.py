@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from napari_deepz.engine.refocus import refocus
-from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.z_basis import ZBasis
+from napari_deepz.networks.deepz_unet import DeepZUNet
+from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from napari_deepz.engine.refocus import EncodedImage, refocus
-from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import Model
 from napari_deepz.io.reading import read_image
-from napari_deepz.jobs import Cancelled
+from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model
 from napari_deepz.samples import WORM
 from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.watch import Cancelled
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, Hungry, model_of
 from tests.engine.test_architectures import random_model, spots
 

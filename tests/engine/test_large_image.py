@@ -17,7 +17,7 @@ import json, resource, sys, tempfile
 from pathlib import Path
 import numpy as np, torch
 from napari_deepz.engine.refocus import iter_refocus
-from napari_deepz.generators.library import load_model
+from napari_deepz.models.library import load_model
 from napari_deepz.surfaces import Flat
 
 torch.set_num_threads(1)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_deepz.generators.bioimageio import export_bioimageio
-from napari_deepz.generators.package import load_package
+from napari_deepz.models.bioimageio import export_bioimageio
+from napari_deepz.models.package import load_package
 from tests.conftest import write_tiny_model
 
 PARAMETERS = {
@@ -38,7 +38,7 @@ from napari_deepz.engine.model_check import check_model
 assert check_model(model, "cpu").passed
 """,
     "adding": """
-from napari_deepz.generators.installing import add_model
+from napari_deepz.models.installing import add_model
 add_model(sys.argv[1])
 """,
 }
@@ -70,7 +70,7 @@ def test_adding_an_export_loads_neither(tmp_path: Path):
     package = write_tiny_model(tmp_path / "tiny", parameters=PARAMETERS["encode-once"])
     exported = tmp_path / "exported.zip"
     export_bioimageio(load_package(package), exported)
-    add = f"from napari_deepz.generators.installing import add_model\nadd_model({str(exported)!r})"
+    add = f"from napari_deepz.models.installing import add_model\nadd_model({str(exported)!r})"
     assert loaded(add, str(package)) == "[]"
 
 

@@ -12,9 +12,9 @@ from scipy import ndimage
 from napari_deepz import samples
 from napari_deepz.engine.inputs import check_image
 from napari_deepz.engine.refocus import Budget, EncodedImage, RefocusWarning, iter_refocus, refocus
-from napari_deepz.generators.library import load_model
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.io.reading import read_image
+from napari_deepz.models.library import load_model
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, BoxBlur, model_of
 from tests.engine.pictures import beads, framed, tissue

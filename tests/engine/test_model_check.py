@@ -10,9 +10,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from napari_deepz.engine.model_check import SAME, SIMILAR, check_model
-from napari_deepz.generators.errors import ModelError
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import TEST_FILE, save_model
+from napari_deepz.models.errors import ModelError
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import TEST_FILE, save_model
 from tests.conftest import write_tiny_model
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from napari_deepz.engine.planning import Budget, ResourceError, plan_refocus
-from napari_deepz.generators.encode_once import EncodeOnce
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.models.library import load_model
+from napari_deepz.networks.deepz_unet import DeepZUNet
+from napari_deepz.networks.encode_once import EncodeOnce
 from napari_deepz.surfaces import Flat, FromImage, Tilted
 from napari_deepz.tiling import RAMP_PX, ceil_to_multiple
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of

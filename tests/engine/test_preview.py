@@ -10,8 +10,8 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Previewer, PreviewRequest, Stage
 from napari_deepz.engine.refocus import refocus
-from napari_deepz.jobs import Cancelled
 from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.watch import Cancelled
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 from tests.engine.test_architectures import random_model, spots
 

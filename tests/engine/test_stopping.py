@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
-from napari_deepz.jobs import Cancelled
 from napari_deepz.surfaces import Flat
+from napari_deepz.watch import Cancelled
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (256, 256)).astype(np.uint16)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_deepz.io.reading import read_image, read_provenance
-from napari_deepz.jobs import Cancelled
+from napari_deepz.watch import Cancelled
 from tests.io.stacks import BOTH, STACK, write
 
 

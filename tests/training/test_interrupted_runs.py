@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from napari_deepz.generators.library import load_model
-from napari_deepz.jobs import Cancelled
+from napari_deepz.models.library import load_model
 from napari_deepz.training import loop, state
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.loop import train
+from napari_deepz.watch import Cancelled
 from tests.training.test_training import DEEPZ, blurred_stacks, config, weights
 
 STACKS = blurred_stacks()

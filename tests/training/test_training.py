@@ -14,16 +14,16 @@ import tifffile
 import torch
 
 from napari_deepz.engine.resampling import resample
-from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.library import bundled_models, load_model
-from napari_deepz.generators.package import read_spec
 from napari_deepz.intensity import fit_intensity
-from napari_deepz.jobs import Cancelled
+from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.models.library import bundled_models, load_model
+from napari_deepz.models.package import read_spec
 from napari_deepz.training import run
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
 from napari_deepz.training.loop import learning_rate, masked_error, plane_weights, train
 from napari_deepz.training.run import run_training
+from napari_deepz.watch import Cancelled
 from tests.conftest import tiny_spec
 
 TUTORIAL = Path(__file__).parents[2] / "docs/tutorials/train_your_own.md"

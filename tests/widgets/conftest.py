@@ -13,10 +13,10 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QThreadPool
 
 from napari_deepz.engine.last_encoding import LastEncoding
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import Model
-from napari_deepz.widgets.refocusing import VirtualRefocusing
-from napari_deepz.widgets.session import Phase
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import write_tiny_model
 
 PIXEL_UM = 0.325

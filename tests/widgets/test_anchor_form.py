@@ -13,9 +13,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_deepz.surfaces import AlongPath, FromPoints, Tilted
-from napari_deepz.widgets.layers import View, frame_of
-from napari_deepz.widgets.surfaces.anchor_form import AnchorForm
-from napari_deepz.widgets.surfaces.anchor_surfaces import (
+from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
+from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
     ALONG,
     PLANE,
     SMOOTH,
@@ -24,7 +23,8 @@ from napari_deepz.widgets.surfaces.anchor_surfaces import (
     surface_through,
     what_next,
 )
-from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.shared.layers import View, frame_of
 from tests.widgets.canvas import click, drag
 
 SHAPE = (200, 240)

@@ -13,8 +13,8 @@ from napari.layers import Points, Shapes, Vectors
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_deepz.widgets.layers import View, frame_of
-from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.shared.layers import View, frame_of
 from tests.widgets.canvas import canvas_of, click, drag, pixel_of, press_key
 
 SHAPE = (200, 240)

@@ -24,10 +24,12 @@ from napari_deepz.widgets.comparing.depth_curves import MEASURES
 from napari_deepz.widgets.comparing.dock import StackComparison
 from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.comparing.pair_view import Look
-from napari_deepz.widgets.layers import View, frame_of, input_plane
-from napari_deepz.widgets.results import ResultLayer, record_of
-from napari_deepz.widgets.session import Phase, make_request
-from napari_deepz.widgets.work import PlaneDone
+from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
+from napari_deepz.widgets.refocusing.result_layer import ResultLayer
+from napari_deepz.widgets.refocusing.session import make_request
+from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
+from napari_deepz.widgets.shared.results import record_of
+from napari_deepz.widgets.shared.run_state import Phase
 
 PIXEL_UM = 0.5
 SHAPE = (32, 40)

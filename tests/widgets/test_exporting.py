@@ -14,16 +14,16 @@ from PIL import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 from typer.testing import CliRunner
 
-from napari_deepz.analysis.depth_colours import depth_coded_projection
 from napari_deepz.cli import app
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.pictures.depth_colours import depth_coded_projection
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import load_surface
-from napari_deepz.widgets.exporting import export_work
-from napari_deepz.widgets.exporting.asking import export_request
-from napari_deepz.widgets.exporting.export_work import ExportKind, export_planes
-from napari_deepz.widgets.results import record_of
-from napari_deepz.widgets.surfaces.surface_form import CURVED, LAYER, TILTED
+from napari_deepz.widgets.refocusing.exporting import export_work
+from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
+from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
+from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
+from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 

@@ -13,8 +13,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionSlider
 
 from napari_deepz.surfaces import Curved, Tilted
-from napari_deepz.widgets.session import model_facts
-from napari_deepz.widgets.surfaces.surface_form import (
+from napari_deepz.widgets.refocusing.session import model_facts
+from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     ANCHORS,
     CURVED,
     DOWN,
@@ -35,7 +35,7 @@ def test_an_empty_viewer_says_what_to_do(open_dock):
 
 
 def test_without_a_model_the_dock_says_what_to_do(make_viewer, monkeypatch, pixels):
-    monkeypatch.setattr("napari_deepz.widgets.models.model_form.list_models", dict)
+    monkeypatch.setattr("napari_deepz.widgets.refocusing.models.model_form.list_models", dict)
     viewer = make_viewer()
     viewer.add_image(pixels, units=("um", "um"), axis_labels=("y", "x"), scale=(0.3, 0.3))
     _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", "Virtual refocusing")

@@ -10,10 +10,10 @@ import pytest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_deepz.widgets.comparing.pair_view import Look
-from napari_deepz.widgets.models.model_dialogs import ModelCard, NewModelDialog
-from napari_deepz.widgets.session import Phase
-from napari_deepz.widgets.surfaces.anchors import Tool
-from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.refocusing.models.model_dialogs import ModelCard, NewModelDialog
+from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 

@@ -14,8 +14,8 @@ from qtpy.QtCore import QThreadPool
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Flat
-from napari_deepz.widgets.results import record_of
-from napari_deepz.widgets.session import Phase
+from napari_deepz.widgets.shared.results import record_of
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 TWO_SECONDS_MS = 2000
@@ -201,7 +201,7 @@ def test_too_little_memory_is_an_error(dock, monkeypatch, notified):
     def no_memory(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("napari_deepz.widgets.refocusing.ResultLayer", no_memory)
+    monkeypatch.setattr("napari_deepz.widgets.refocusing.dock.ResultLayer", no_memory)
     dock.panel.refocus.click()
     assert dock.state.phase is Phase.IDLE
     message = "There is no memory for flat, -4 to 4 µm in steps of 1 µm: 9 planes, 0.184 MB."

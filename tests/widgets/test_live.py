@@ -13,10 +13,10 @@ from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Stage
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.layers import View, frame_of, input_plane
-from napari_deepz.widgets.live.live_work import LiveWork
-from napari_deepz.widgets.live.showing import Live
-from napari_deepz.widgets.session import make_request
+from napari_deepz.widgets.refocusing.live.live_task import LiveWork
+from napari_deepz.widgets.refocusing.live.live_view import Live
+from napari_deepz.widgets.refocusing.session import make_request
+from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
 from tests.widgets.conftest import PIXEL_UM
 
 pytestmark = pytest.mark.filterwarnings("ignore::napari_deepz.engine.refocus.RefocusWarning")

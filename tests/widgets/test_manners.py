@@ -18,12 +18,18 @@ from qtpy.QtWidgets import (
     QSlider,
 )
 
-from napari_deepz.widgets.forms import Section
-from napari_deepz.widgets.refocusing import BESIDE, OVER
-from napari_deepz.widgets.session import Phase
-from napari_deepz.widgets.surfaces.anchor_surfaces import ALONG, EXACT_UM, PLANE, SMOOTH
-from napari_deepz.widgets.surfaces.anchors import Tool
-from napari_deepz.widgets.surfaces.surface_form import ANCHORS, CURVED, FLAT, LAYER, TILTED
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG, EXACT_UM, PLANE, SMOOTH
+from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import (
+    ANCHORS,
+    CURVED,
+    FLAT,
+    LAYER,
+    TILTED,
+)
+from napari_deepz.widgets.shared.forms import Section
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import add_image, wait_idle
 
 KINDS = (FLAT, TILTED, CURVED, ANCHORS, LAYER)

@@ -14,13 +14,13 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz import Tilted, refocus
-from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.card import model_card
-from napari_deepz.generators.library import list_models, load_model
-from napari_deepz.generators.tensorflow import conversion
 from napari_deepz.io.reading import read_image
-from napari_deepz.widgets.models.model_dialogs import ModelCard, NewModelDialog
-from napari_deepz.widgets.session import Phase
+from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.models.card import model_card
+from napari_deepz.models.library import list_models, load_model
+from napari_deepz.models.tensorflow import conversion
+from napari_deepz.widgets.refocusing.models.model_dialogs import ModelCard, NewModelDialog
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import shared_file, write_tiny_model
 from tests.widgets.conftest import add_image, run, wait_idle
 
@@ -146,7 +146,7 @@ def test_a_model_opened_during_a_run_has_to_wait(
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
 def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
-    from napari_deepz.generators.bioimageio import export_bioimageio
+    from napari_deepz.models.bioimageio import export_bioimageio
 
     model = load_model("tiny")
     export_bioimageio(model, tmp_path / "shared.zip")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
-from napari_deepz.widgets.results import results_in
-from napari_deepz.widgets.surfaces.surface_form import ANCHORS, LAYER
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, LAYER
+from napari_deepz.widgets.shared.results import results_in
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 UM = ("um", "um")

@@ -13,7 +13,7 @@ from napari.layers import Image, Points
 from napari.utils.transforms import Affine
 
 from napari_deepz.surfaces import SurfaceWarning
-from napari_deepz.widgets.layers import (
+from napari_deepz.widgets.shared.layers import (
     frame_of,
     input_plane,
     likely_pixel_size_um,
@@ -21,7 +21,14 @@ from napari_deepz.widgets.layers import (
     set_pixel_size,
     surface_from_layer,
 )
-from napari_deepz.widgets.placement import Frame, LayerError, View, lay, length_um, shown_index
+from napari_deepz.widgets.shared.placement import (
+    Frame,
+    LayerError,
+    View,
+    lay,
+    length_um,
+    shown_index,
+)
 
 PIXEL_UM = 0.325
 SHAPE = (40, 56)

@@ -16,12 +16,17 @@ from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QLabel, QMessageBox, QTextBrowser, QWidget
 
 from napari_deepz import widgets
-from napari_deepz.generators.package import SPEC_FILE, read_spec
 from napari_deepz.images import ImageFileError
+from napari_deepz.models.package import SPEC_FILE, read_spec
 from napari_deepz.widgets.comparing.flipping import Flip
-from napari_deepz.widgets.layers import names_of
-from napari_deepz.widgets.models.model_dialogs import ModelCard, ask_adding, ask_conversion
-from napari_deepz.widgets.plain_text import (
+from napari_deepz.widgets.readers import get_reader
+from napari_deepz.widgets.refocusing.models.model_dialogs import (
+    ModelCard,
+    ask_adding,
+    ask_conversion,
+)
+from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.plain_text import (
     PlainLabel,
     asked,
     distinct,
@@ -30,7 +35,6 @@ from napari_deepz.widgets.plain_text import (
     tooltip,
     visible,
 )
-from napari_deepz.widgets.readers import get_reader
 from tests.conftest import write_tiny_model
 from tests.widgets.conftest import add_image, run
 

@@ -10,9 +10,9 @@ import pytest
 
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
-from napari_deepz.widgets.refocusing import BESIDE, OVER
-from napari_deepz.widgets.results import record_of
-from napari_deepz.widgets.surfaces.surface_form import CURVED, FLAT, LAYER, TILTED
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, FLAT, LAYER, TILTED
+from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range
 
 

@@ -17,17 +17,18 @@ from typer.testing import CliRunner
 from napari_deepz.cli import app
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
-from napari_deepz.widgets.exporting.copying import CopyButton, copy_command, copy_script
-from napari_deepz.widgets.exporting.repeating import (
+from napari_deepz.widgets.refocusing.exporting.copying import CopyButton, copy_command, copy_script
+from napari_deepz.widgets.refocusing.exporting.repeating import (
     MOST_INLINE_POINTS,
     command_of,
     output_beside,
     quoted,
     script_of,
 )
-from napari_deepz.widgets.results import ResultRecord, record_of
-from napari_deepz.widgets.session import InputPlane, RefocusRequest
-from napari_deepz.widgets.surfaces.surface_form import CURVED, LAYER, TILTED
+from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.results import ResultRecord, record_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 ODD_NAME = 'it\'s a "50 %" $HOME (µm).tif'

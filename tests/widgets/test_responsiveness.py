@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_deepz.widgets.refocusing import VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from tests.widgets.conftest import add_image, run, set_range
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"

@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 
 from napari_deepz.surfaces import Curved, Flat, FromImage, Tilted
-from napari_deepz.widgets.exporting.repeating import repeat_command
-from napari_deepz.widgets.session import (
-    InputPlane,
-    Phase,
-    RunState,
+from napari_deepz.widgets.refocusing.exporting.repeating import repeat_command
+from napari_deepz.widgets.refocusing.session import (
     cautions_for,
     depth_range_um,
     make_request,
@@ -22,6 +19,8 @@ from napari_deepz.widgets.session import (
     result_facts,
     whole_steps,
 )
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.run_state import Phase, RunState
 from tests.conftest import tiny_spec
 
 SHAPE = (1000, 1200)
@@ -158,7 +157,8 @@ def test_the_state_tells_what_happens():
 
 def test_the_session_needs_neither_napari_nor_qt():
     code = (
-        "import sys, napari_deepz.widgets.session, napari_deepz.widgets.work;"
+        "import sys, napari_deepz.widgets.refocusing.session;"
+        "import napari_deepz.widgets.refocusing.refocus_task;"
         "assert not {'napari', 'qtpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -166,7 +166,7 @@ def test_the_session_needs_neither_napari_nor_qt():
 
 def test_a_torch_that_cannot_be_loaded_is_a_sentence(tmp_path):
     (tmp_path / "torch.py").write_text("raise OSError('c10.dll not found')")
-    code = "import napari_deepz.widgets.refocusing"
+    code = "import napari_deepz.widgets.refocusing.dock"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(tmp_path), "PATH": ""},

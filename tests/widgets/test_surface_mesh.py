@@ -9,7 +9,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
-from napari_deepz.widgets.surfaces.surface_mesh import depth_grid
+from napari_deepz.widgets.refocusing.surfaces.surface_mesh import depth_grid
 
 PIXEL_UM = 0.325
 SHAPES = [(1024, 1024), (600, 1024), (97, 64), (30, 20), (5, 1), (1, 1)]

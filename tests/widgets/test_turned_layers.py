@@ -7,12 +7,12 @@ import pytest
 
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.layers import frame_of
-from napari_deepz.widgets.placement import View, length_um
-from napari_deepz.widgets.refocusing import BESIDE, OVER
-from napari_deepz.widgets.results import record_of, results_in
-from napari_deepz.widgets.surfaces.anchors import Anchors, Tool
-from napari_deepz.widgets.surfaces.surface_form import LAYER, TILTED
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import LAYER, TILTED
+from napari_deepz.widgets.shared.layers import frame_of
+from napari_deepz.widgets.shared.placement import View, length_um
+from napari_deepz.widgets.shared.results import record_of, results_in
 from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 from tests.widgets.test_placement import registered

@@ -12,14 +12,14 @@ from qtpy.QtTest import QTest
 
 from napari_deepz.engine.preview import Stage
 from napari_deepz.engine.refocus import refocus
-from napari_deepz.generators import DEFAULT_MODEL
-from napari_deepz.generators.library import bundled_models, load_model
+from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.models.library import bundled_models, load_model
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.refocusing import OVER, VirtualRefocusing
-from napari_deepz.widgets.results import record_of, results_in
-from napari_deepz.widgets.surfaces.anchors import Tool
-from napari_deepz.widgets.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.shared.results import record_of, results_in
 from tests.conftest import write_tiny_model
 from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, wait_idle
@@ -147,7 +147,7 @@ def on_tilted_beads(open_dock, qtbot):
     """The first-run path: one click opens the sample."""
     dock = open_dock()
     dock.model.choice.value = bundled_models()[DEFAULT_MODEL]
-    press(dock.samples[1].native)
+    press(dock.facts.sample_buttons[1].native)
     qtbot.waitUntil(lambda: dock.image.layer is not None, timeout=10_000)
     return dock
 
@@ -211,13 +211,13 @@ def test_one_button_finds_the_surface(on_tilted_beads, qtbot):
 def test_three_clicks_lead_to_a_virtual_stack(open_dock, qtbot):
     dock = open_dock()  # the first click, in the menu of plugins
     dock.surface.step.value = 10
-    press(dock.samples[0].native)
+    press(dock.facts.sample_buttons[0].native)
     qtbot.waitUntil(lambda: dock.image.layer is not None, timeout=10_000)
     qtbot.waitUntil(dock.panel.refocus.isEnabled, timeout=5000)
     press(dock.panel.refocus)
     wait_idle(dock, qtbot)
     assert dock.viewer.layers[-1].data.shape[0] == 3
-    assert not dock.samples[0].native.isVisible()
+    assert not dock.facts.sample_buttons[0].native.isVisible()
 
 
 def test_an_unknown_pixel_size_is_asked_for_and_live_waits(dock, live, rng, qtbot):

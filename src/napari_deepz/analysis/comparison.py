@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.analysis.evaluation import DepthScores, Scores, score
-from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
+from napari_deepz.watch import Cancelled, Progress, StopCondition
 
 _ROUNDING_UM = 1e-3
 _PERCENTILES = (0.1, 99.9)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.refocus import iter_refocus
-from napari_deepz.generators.package import Model
-from napari_deepz.jobs import Progress, StopCondition
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat
+from napari_deepz.watch import Progress, StopCondition
 
 
 @dataclass(frozen=True)

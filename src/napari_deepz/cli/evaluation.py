@@ -19,7 +19,7 @@ from napari_deepz.cli.app import (
 )
 from napari_deepz.cli.console import console, print_note, print_path, warnings_as_notes
 from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
-from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.models import DEFAULT_MODEL
 
 
 @app.command()
@@ -41,10 +41,10 @@ def evaluate(
     """Compare virtual slices with the planes that the microscope really took."""
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
     from napari_deepz.analysis.evaluation import is_table
-    from napari_deepz.analysis.figures import plot_evaluation
-    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import foreign, require_no_input, require_replaceable
+    from napari_deepz.models.library import load_model
+    from napari_deepz.pictures.figures import plot_evaluation
 
     with warnings_as_notes():
         series = read_image(stack)

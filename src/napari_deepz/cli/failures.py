@@ -22,7 +22,7 @@ _NO_MEMORY = (
 
 def was_stopped(error: BaseException) -> bool:
     """Whether an error says that the user ended the work."""
-    from napari_deepz.jobs import Cancelled
+    from napari_deepz.watch import Cancelled
 
     return isinstance(error, Cancelled | KeyboardInterrupt | typer.Abort)
 

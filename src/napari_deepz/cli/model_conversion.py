@@ -28,9 +28,9 @@ def models_convert(
     z_range: ZRange = None,
 ) -> None:
     """Convert a Deep-Z model of TensorFlow, as its authors publish them, to a package."""
-    from napari_deepz.generators.card import model_card
-    from napari_deepz.generators.tensorflow import convert_saved_model, is_saved_model
     from napari_deepz.io.replacing import require_no_input
+    from napari_deepz.models.card import model_card
+    from napari_deepz.models.tensorflow import convert_saved_model, is_saved_model
 
     fields = card_fields(name, objective, pixel_size, z_range)
     folder = saved_model.parent if saved_model.name == "saved_model.pb" else saved_model
@@ -63,9 +63,9 @@ def models_export(
     output: Annotated[Path, typer.Argument(metavar="OUT.zip", help="File to be made.")],
 ) -> None:
     """Export a model as a bioimage.io package, for other programs."""
-    from napari_deepz.generators.bioimageio import export_bioimageio
-    from napari_deepz.generators.library import load_model
     from napari_deepz.io.replacing import require_no_input
+    from napari_deepz.models.bioimageio import export_bioimageio
+    from napari_deepz.models.library import load_model
 
     loaded = load_model(model)
     require_no_input([output], [loaded.source])
@@ -77,7 +77,7 @@ def models_export(
 def models_test(model: ModelArgument, device: Device = None) -> None:
     """Run a model's stored test on this machine, and say how far the output is off."""
     from napari_deepz.engine.model_check import check_model
-    from napari_deepz.generators.library import load_model
+    from napari_deepz.models.library import load_model
 
     loaded = load_model(model)
     check = check_model(loaded, device)

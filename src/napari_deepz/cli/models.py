@@ -14,7 +14,7 @@ from napari_deepz.cli.console import console, print_line, print_note, print_path
 from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
 
 if TYPE_CHECKING:
-    from napari_deepz.generators.card import CardFields
+    from napari_deepz.models.card import CardFields
 
 _FARTHEST_UM = 1000.0
 
@@ -44,7 +44,7 @@ def card_fields(
     ValueError
         If an option makes no sense.
     """
-    from napari_deepz.generators.card import CardFields
+    from napari_deepz.models.card import CardFields
 
     if pixel_size is not None:
         check_pixel_size(pixel_size)
@@ -67,7 +67,7 @@ def _range(text: str) -> tuple[float, float]:
 @models.callback()
 def _models() -> None:
     """Models at hand."""
-    from napari_deepz.generators.kept_downloads import clear_downloads
+    from napari_deepz.models.kept_downloads import clear_downloads
 
     clear_downloads()
 
@@ -75,8 +75,8 @@ def _models() -> None:
 @models.command("list")
 def models_list() -> None:
     """List the models at hand: the bundled ones and those in the user's folder."""
-    from napari_deepz.generators.library import list_models, unusable_models, user_models_folder
-    from napari_deepz.generators.package import read_spec
+    from napari_deepz.models.library import list_models, unusable_models, user_models_folder
+    from napari_deepz.models.package import read_spec
 
     table = Table()
     table.add_column("name", no_wrap=True)
@@ -106,8 +106,8 @@ def models_show(
     model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")],
 ) -> None:
     """Show a model's card, after checking that the model can be used."""
-    from napari_deepz.generators.card import model_card
-    from napari_deepz.generators.library import load_model
+    from napari_deepz.models.card import model_card
+    from napari_deepz.models.library import load_model
 
     loaded = load_model(model)
     count = sum(p.numel() for p in loaded.network.parameters())
@@ -138,10 +138,10 @@ def models_add(
 
     The objective, pixel size and range say what a package from elsewhere does not say itself.
     """
-    from napari_deepz.generators.download import digest_of
-    from napari_deepz.generators.installing import add_model
-    from napari_deepz.generators.kept_downloads import download_of
-    from napari_deepz.generators.library import list_models
+    from napari_deepz.models.download import digest_of
+    from napari_deepz.models.installing import add_model
+    from napari_deepz.models.kept_downloads import download_of
+    from napari_deepz.models.library import list_models
 
     fields = card_fields(name, objective, pixel_size, z_range)
     with (
@@ -163,7 +163,7 @@ def models_remove(
     name: Annotated[str, typer.Argument(help="Name of a model in your folder.")],
 ) -> None:
     """Delete a model from your folder."""
-    from napari_deepz.generators.installing import remove_model
+    from napari_deepz.models.installing import remove_model
 
     print_path(f"Removed {name}:", remove_model(name))
 

@@ -16,7 +16,7 @@ from napari_deepz.cli.console import complaints, console, print_line
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import DepthScores
-    from napari_deepz.jobs import Progress
+    from napari_deepz.watch import Progress
 
 
 def score_table(depths: Sequence[DepthScores], title: str) -> Table:

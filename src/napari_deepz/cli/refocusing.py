@@ -24,7 +24,7 @@ from napari_deepz.cli.app import (
 )
 from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
 from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
-from napari_deepz.generators import DEFAULT_MODEL
+from napari_deepz.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from napari_deepz.surfaces import Surface
@@ -96,10 +96,10 @@ def refocus(
     )
     from napari_deepz.engine.record import describe_run
     from napari_deepz.engine.refocus import iter_refocus
-    from napari_deepz.generators.library import load_model
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import require_no_input, require_replaceable
     from napari_deepz.io.writing import write_stack
+    from napari_deepz.models.library import load_model
 
     require_replaceable(output, "inferred")
     with warnings_as_notes() as first_notes:

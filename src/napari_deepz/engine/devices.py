@@ -8,8 +8,8 @@ from typing import Literal, cast, get_args
 
 import torch
 
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.networks.base import Generator
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 Precision = Literal["float32", "bfloat16"]
 Runtime = Literal["pytorch", "openvino"]

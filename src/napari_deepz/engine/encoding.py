@@ -14,10 +14,10 @@ from napari_deepz.engine.mending import CheckedImage
 from napari_deepz.engine.openvino_runtime import OpenVINOUNet
 from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.tile_compute import TileCompute
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.network import DeepZUNet
-from napari_deepz.generators.package import Model
 from napari_deepz.intensity import Intensity, fit_intensity
+from napari_deepz.models.package import Model
+from napari_deepz.networks.base import Generator
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 _WHOLLY = 0.999
 

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from napari_deepz.engine.inputs import Surfaces
 from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
-from napari_deepz.generators.package import Model
-from napari_deepz.jobs import Progress, StopCondition
+from napari_deepz.models.package import Model
+from napari_deepz.watch import Progress, StopCondition
 
 Key = tuple[object, ...]
 """Tells pixels, model and pixel size apart; hashable."""

@@ -13,9 +13,9 @@ from napari_deepz.engine.devices import (
     is_out_of_memory,
     network_on,
 )
-from napari_deepz.generators.errors import ModelError
-from napari_deepz.generators.package import Model, read_test
-from napari_deepz.generators.stored_test import SIMILAR, run_network
+from napari_deepz.models.errors import ModelError
+from napari_deepz.models.package import Model, read_test
+from napari_deepz.models.proof import SIMILAR, run_network
 
 SAME = 1e-4
 """Deviation in standard deviations below which only float32 rounding differs."""

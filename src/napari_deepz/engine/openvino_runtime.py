@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from napari_deepz.engine.devices import Precision
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.network import DeepZUNet
+from napari_deepz.networks.base import Generator
+from napari_deepz.networks.deepz_unet import DeepZUNet
 
 _EXAMPLE_PX = 64
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from napari_deepz.engine.inputs import SMALLEST_PX, check_shape
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Surface, out_of_range_mask
 from napari_deepz.tiling import RAMP_PX, Tile, ceil_to_multiple, tile_image
 

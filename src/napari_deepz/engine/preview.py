@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_deepz.engine.last_encoding import Key
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.refocus import EncodedImage
-from napari_deepz.generators.package import Model
-from napari_deepz.jobs import StopCondition
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import FromImage, Surface
+from napari_deepz.watch import StopCondition
 
 Rectangle = tuple[slice, slice]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari_deepz.generators.package import Model
+from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Surface
 

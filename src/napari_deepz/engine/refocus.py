@@ -25,11 +25,11 @@ from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
 from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
 from napari_deepz.engine.scratch import free_scratch_bytes
-from napari_deepz.generators.forking import compute_here
-from napari_deepz.generators.package import Model
 from napari_deepz.intensity import Intensity, fit_intensity
-from napari_deepz.jobs import Progress, StopCondition
+from napari_deepz.models.package import Model
+from napari_deepz.networks.forking import compute_here
 from napari_deepz.surfaces import Surface
+from napari_deepz.watch import Progress, StopCondition
 
 __all__ = [
     "Budget",

@@ -21,8 +21,8 @@ from napari_deepz.engine.planning import PlannedPlane, RefocusPlan, ResourceErro
 from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.scratch import MemoryStore, ScratchFile, TileStore
 from napari_deepz.engine.tile_compute import TileCompute
-from napari_deepz.jobs import Cancelled, Progress, StopCondition
 from napari_deepz.surfaces import Surface, out_of_range_mask
+from napari_deepz.watch import Cancelled, Progress, StopCondition
 
 Pixels = NDArray[np.float32]
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_deepz.engine.devices import Precision
-from napari_deepz.generators.base import Generator
 from napari_deepz.intensity import Intensity
-from napari_deepz.jobs import Cancelled, StopCondition
+from napari_deepz.networks.base import Generator
 from napari_deepz.tiling import Tile
+from napari_deepz.watch import Cancelled, StopCondition
 
 
 class _Caller(threading.local):

@@ -53,7 +53,7 @@ def write_stack(
         Ends with .ome.tif, .tif (or .tiff), .ome.zarr or .zarr; where it is a link, the stack goes
         where that leads. A former result of the same kind is replaced.
     planes : iterable of ndarray
-        `count` planes (Y, X); whatever it raises, `jobs.Cancelled` included, is passed on.
+        `count` planes (Y, X); whatever it raises, `watch.Cancelled` included, is passed on.
     count : int
         Number of planes.
     shape : tuple of int

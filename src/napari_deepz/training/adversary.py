@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_deepz.generators.base import initialise
+from napari_deepz.networks.base import initialise
 from napari_deepz.training.config import AdversarialConfig
 
 _BLOCKS = 6

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 
 from napari_deepz.atomic_files import clear_leftovers
-from napari_deepz.generators.base import without_weights
-from napari_deepz.generators.package import SPEC_FILE
+from napari_deepz.models.package import SPEC_FILE
+from napari_deepz.networks.base import without_weights
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.state import CHECKPOINT, LOG, TrainingError
 

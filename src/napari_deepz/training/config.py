@@ -10,8 +10,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_deepz.generators.errors import quoted
-from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.models.errors import quoted
+from napari_deepz.models.spec import ModelSpec
 from napari_deepz.training.phantoms import KINDS, Kind
 
 _MOST_BYTES = 1 << 20

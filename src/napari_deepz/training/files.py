@@ -11,7 +11,6 @@ from typing import cast
 from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.io.replacing import foreign, require_replaceable
 from napari_deepz.io.writing import write_stack
-from napari_deepz.jobs import Cancelled, StopCondition
 from napari_deepz.provenance import Provenance
 from napari_deepz.training.phantoms import KINDS, Kind
 from napari_deepz.training.simulation import (
@@ -20,6 +19,7 @@ from napari_deepz.training.simulation import (
     kinds_in_turn,
     simulate,
 )
+from napari_deepz.watch import Cancelled, StopCondition
 
 _MOST_PLANES = 400
 _TRUTHS = ("kind", "optics", "aberrations_waves", "centres_z_um_y_px_x_px")

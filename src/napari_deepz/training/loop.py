@@ -17,12 +17,11 @@ from napari_deepz import __version__
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.atomic_files import made_folder
 from napari_deepz.engine.devices import choose_device, is_out_of_memory
-from napari_deepz.generators.base import Generator
-from napari_deepz.generators.library import load_model
-from napari_deepz.generators.package import Model, save_model
-from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.intensity import fit_intensity
-from napari_deepz.jobs import Cancelled, Progress, StopCondition
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model, save_model
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.networks.base import Generator
 from napari_deepz.training.adversary import Adversary
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
@@ -35,6 +34,7 @@ from napari_deepz.training.state import (
     save_state,
     write_log,
 )
+from napari_deepz.watch import Cancelled, Progress, StopCondition
 
 VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
 """Shares of the axial range at which a run is validated."""

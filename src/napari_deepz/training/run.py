@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_deepz.generators.spec import ModelSpec
 from napari_deepz.io.reading import read_image
-from napari_deepz.jobs import Cancelled, Progress, StopCondition
+from napari_deepz.models.spec import ModelSpec
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.loop import train
 from napari_deepz.training.simulated import simulated_stacks
 from napari_deepz.training.state import Report
+from napari_deepz.watch import Cancelled, Progress, StopCondition
 
 Counted = Callable[[int, int], None]
 

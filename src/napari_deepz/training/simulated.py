@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_deepz.atomic_files import made_folder, written_beside
-from napari_deepz.generators.spec import ModelSpec
+from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import Optics
 from napari_deepz.training.config import BreadthConfig, DataConfig
 from napari_deepz.training.dataset import FocalStack

@@ -14,10 +14,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_deepz.atomic_files import reason_of, written_beside
-from napari_deepz.generators.base import Generator
-from napari_deepz.jobs import Progress
+from napari_deepz.networks.base import Generator
 from napari_deepz.training.adversary import Adversary
 from napari_deepz.training.config import TrainConfig
+from napari_deepz.watch import Progress
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"

@@ -11,8 +11,8 @@ from typing import Any
 from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import CHANNEL, layer_arguments
-from napari_deepz.widgets.plain_text import harmless, layer_name
+from napari_deepz.widgets.shared.layers import CHANNEL, layer_arguments
+from napari_deepz.widgets.shared.plain_text import harmless, layer_name
 
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | os.PathLike[str]], list[LayerData]]

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_deepz import samples
 from napari_deepz.io.reading import read_image
-from napari_deepz.widgets.layers import layer_arguments
+from napari_deepz.widgets.shared.layers import layer_arguments
 
 LayerData = tuple[Any, dict[str, Any], str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
-from napari_deepz.widgets.plain_text import PlainLabel
-from napari_deepz.widgets.session import Phase, RunState
+from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 _BAR_STEPS = 1000
 

@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.widgets.comparing.pairing import Pairing
 from napari_deepz.widgets.comparing.sections import Sections, Volume
-from napari_deepz.widgets.placement import length_um
-from napari_deepz.widgets.plain_text import PlainLabel
+from napari_deepz.widgets.shared.placement import length_um
+from napari_deepz.widgets.shared.plain_text import PlainLabel
 
 _CUT_EVERY_MS = 60
 

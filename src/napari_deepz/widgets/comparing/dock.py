@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent
 
 from napari_deepz.analysis.evaluation import DepthScores
 from napari_deepz.widgets.comparing.compare_panel import ComparePanel
-from napari_deepz.widgets.comparing.compare_work import (
+from napari_deepz.widgets.comparing.compare_task import (
     Basis,
     DifferenceDone,
     StackRead,
@@ -26,11 +26,11 @@ from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
-from napari_deepz.widgets.forms import Rows, Scrolled, group, single_shot
-from napari_deepz.widgets.plain_text import PlainLabel
-from napari_deepz.widgets.session import Phase, RunState
-from napari_deepz.widgets.work import Advance
-from napari_deepz.widgets.workers import Job, Work, tell
+from napari_deepz.widgets.shared.background import Job, Work, tell
+from napari_deepz.widgets.shared.forms import Rows, Scrolled, group, single_shot
+from napari_deepz.widgets.shared.news import Advance
+from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 _REVIEW_AFTER_MS = 150
 _WATCHED = ("data", "set_data", "translate", "scale", "rotate", "shear", "affine", "units")

@@ -8,7 +8,7 @@ from typing import Any
 from napari import Viewer
 from napari.layers import Image
 
-from napari_deepz.widgets.plain_text import visible
+from napari_deepz.widgets.shared.plain_text import visible
 
 FLIP_KEY = "F"
 

@@ -11,8 +11,8 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.layers import is_step, z_axis_of
-from napari_deepz.widgets.placement import (
+from napari_deepz.widgets.shared.layers import is_step, z_axis_of
+from napari_deepz.widgets.shared.placement import (
     Grid,
     LayerError,
     View,
@@ -20,7 +20,7 @@ from napari_deepz.widgets.placement import (
     placing_of,
     shown_index,
 )
-from napari_deepz.widgets.results import is_inferred
+from napari_deepz.widgets.shared.results import is_inferred
 
 DIFFERENCE = "napari-deepz difference"
 """Where a layer of differences says what it is, in its metadata."""

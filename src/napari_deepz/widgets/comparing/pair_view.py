@@ -10,7 +10,7 @@ from typing import Any
 from napari.layers import Image
 
 from napari_deepz.widgets.comparing.flipping import Flip
-from napari_deepz.widgets.results import place
+from napari_deepz.widgets.shared.results import place
 
 
 class Look(StrEnum):

@@ -19,10 +19,10 @@ from napari_deepz.widgets.comparing.measured import (
     LayerStack,
     measured_stack,
 )
-from napari_deepz.widgets.layers import z_axis_of
-from napari_deepz.widgets.placement import Grid, LayerError, View, placing_of
-from napari_deepz.widgets.plain_text import layer_name
-from napari_deepz.widgets.results import input_z_um, planes_of, record_of
+from napari_deepz.widgets.shared.layers import z_axis_of
+from napari_deepz.widgets.shared.placement import Grid, LayerError, View, placing_of
+from napari_deepz.widgets.shared.plain_text import layer_name
+from napari_deepz.widgets.shared.results import input_z_um, planes_of, record_of
 
 _SQUARE_TOLERANCE = 0.01
 _TURN_TOLERANCE = 0.01

@@ -1,7 +1,0 @@
-"""Models from and for bioimage.io, the model zoo that many bioimage programs share."""
-
-from napari_deepz.generators.bioimageio.description import DESCRIPTION_FILES
-from napari_deepz.generators.bioimageio.exporting import export_bioimageio
-from napari_deepz.generators.bioimageio.importing import import_bioimageio, is_bioimageio
-
-__all__ = ["DESCRIPTION_FILES", "export_bioimageio", "import_bioimageio", "is_bioimageio"]

@@ -1,0 +1,104 @@
+"""What people read about a model: its card, and what they may say about one from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from napari_deepz.models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class CardFields:
+    """What a user knows about a model that comes without a card, or with half of one.
+
+    Attributes
+    ----------
+    name : str or None
+        Under which it is to be kept.
+    objective : str or None
+        Such as "20x/0.75 dry"; the numerical aperture is read off it.
+    pixel_size_um : float or None
+        Of the images that it was trained on.
+    axial_range_um : tuple of float or None
+        Distances that it was trained on.
+    """
+
+    name: str | None = None
+    objective: str | None = None
+    pixel_size_um: float | None = None
+    axial_range_um: tuple[float, float] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Fields of a `ModelSpec` that have been said."""
+        said: dict[str, Any] = {
+            key: value for key, value in vars(self).items() if value is not None
+        }
+        if self.objective is not None and (na := numerical_aperture(self.objective)) is not None:
+            said["na"] = na
+        return said
+
+
+def numerical_aperture(objective: str) -> float | None:
+    """Read the numerical aperture off an objective's name, such as "20x/0.75 dry"."""
+    found = re.search(r"/\s*([01](?:[.,]\d+)?)(?![.,]?\d)", objective)
+    return float(found[1].replace(",", ".")) if found else None
+
+
+def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Say what a model is and what it was made for, as labels and texts.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        What is known about it.
+
+    Returns
+    -------
+    list of (str, str)
+        In the order in which people want to know; unknown things are named as such.
+    """
+    low_um, high_um = spec.axial_range_um
+    rows = [
+        ("Model", f"{spec.name}, version {spec.version}"),
+        ("", spec.description),
+        ("Objective", spec.objective),
+        ("NA", _number(spec.na)),
+        ("Pixel size", _number(spec.pixel_size_um, " µm")),
+        ("Range", f"{low_um:g} to {high_um:g} µm from the image's plane"),
+        ("Emission", _number(spec.emission_wavelength_um, " µm")),
+        ("From", spec.modality_in),
+        ("To", spec.modality_out),
+        ("Sample", spec.sample or "not said"),
+        ("Network", _network(spec)),
+        ("Intensities", spec.normalisation),
+        *(
+            (f"Training: {key.replace('_', ' ')}", _text(value))
+            for key, value in spec.training.items()
+        ),
+        ("Licence", spec.licence),
+        ("Cite", spec.citation),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    return "not said" if value is None else f"{value:g}{unit}"
+
+
+def _network(spec: ModelSpec) -> str:
+    sizes = ", ".join(f"{key} {value}" for key, value in spec.parameters.items())
+    return f"{spec.architecture} ({sizes})" if sizes else spec.architecture
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{str(key).replace('_', ' ')} "
+            + (f"({_text(part)})" if isinstance(part, dict) else _text(part))
+            for key, part in value.items()
+        )
+    if isinstance(value, list):
+        return "; ".join(map(_text, value)) or "none"
+    return "not said" if value is None else str(value)

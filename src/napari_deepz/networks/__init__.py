@@ -1,0 +1,1 @@
+"""The neural networks that refocus, and what is asked of each."""

@@ -1,0 +1,132 @@
+"""What the comparison does in the worker thread."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_deepz.analysis.comparison import difference, intensity_range, iter_comparison
+from napari_deepz.models.errors import ModelError
+from napari_deepz.models.package import read_spec
+from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.widgets.comparing.pairing import Pairing
+from napari_deepz.widgets.shared.news import Send, Teller
+
+_PERCENTILE = 99.9
+
+
+@dataclass(frozen=True, eq=False)
+class StackRead:
+    """News of the measured stack, which was not in memory before.
+
+    Attributes
+    ----------
+    planes : ndarray
+        (Z, Y, X).
+    """
+
+    planes: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """News of what the scores refer to.
+
+    Attributes
+    ----------
+    data_range : float
+        Intensity range of the measured stack, for PSNR and SSIM.
+    axial_range_um : tuple of float or None
+        For which depths the model was trained; None where the model is not there any more.
+    """
+
+    data_range: float
+    axial_range_um: tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class DifferenceDone:
+    """News of the difference of two stacks.
+
+    Attributes
+    ----------
+    planes : ndarray
+        (k, Y, X) float32, measured minus virtual.
+    limit : float
+        Nearly all differences lie between it and its negative.
+    """
+
+    planes: NDArray[np.float32]
+    limit: float
+
+
+def compare(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
+    """Score every pair of planes: sends `StackRead` if need be, `Basis`, then `DepthScores`.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    ValueError
+        If the planes cannot be compared; one sentence.
+    """
+    measured = _in_memory(pairing, send, should_stop)
+    planes = [pair.measured for pair in pairing.pairs]
+    data_range = intensity_range(measured, planes, should_stop=should_stop)
+    try:
+        axial_range_um = read_spec(pairing.model).axial_range_um
+    except ModelError:
+        axial_range_um = None
+    send(Basis(data_range, axial_range_um))
+    for scores in iter_comparison(
+        pairing.virtual,
+        measured,
+        pairing.read_input(),
+        pairing.pairs,
+        data_range=data_range,
+        axial_range_um=axial_range_um or (-math.inf, math.inf),
+        should_stop=should_stop,
+        on_progress=Teller(send),
+    ):
+        send(scores)
+
+
+def subtract(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
+    """Subtract the virtual planes from the measured ones: sends a `DifferenceDone`.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    """
+    planes = difference(
+        pairing.virtual,
+        pairing.measured,
+        pairing.pairs,
+        should_stop=should_stop,
+        on_progress=Teller(send),
+    )
+    sizes = np.abs(planes[np.isfinite(planes)])
+    limit = float(np.percentile(sizes, _PERCENTILE)) if sizes.size else 0.0
+    send(DifferenceDone(planes, limit or 1.0))
+
+
+def _in_memory(pairing: Pairing, send: Send, should_stop: StopCondition) -> NDArray[Any]:
+    there = pairing.measured.in_memory
+    if there is not None:
+        return there
+    tell, progress = Teller(send), Progress(len(pairing.measured))
+    planes = []
+    for index in range(len(pairing.measured)):
+        if should_stop():
+            raise Cancelled
+        planes.append(pairing.measured[index])
+        progress.advance()
+        tell(progress)
+    stack = np.stack(planes)
+    send(StackRead(stack))
+    return stack

@@ -1,0 +1,261 @@
+"""What is written of a result, in the worker thread and without a window in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_deepz.atomic_files import written_beside
+from napari_deepz.io.writing import write_stack
+from napari_deepz.pictures.depth_colours import write_depth_coded_projection
+from napari_deepz.pictures.focus_sweep import (
+    sweep_frames,
+    sweep_order,
+    sweep_palette,
+    sweep_speed,
+)
+from napari_deepz.pictures.movie import write_movie
+from napari_deepz.provenance import Provenance
+from napari_deepz.surfaces import FromImage, Surface, load_surface, save_surface
+from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.widgets.shared.news import Send, Teller
+
+_DEPTHS_NOTE = (
+    "The pixels are depths in µm of the surface that the image was refocused onto, not intensities."
+)
+
+
+class ExportKind(StrEnum):
+    """What can be saved of a result."""
+
+    STACK = "the virtual planes"
+    PROJECTION = "a depth-coded projection"
+    SWEEP = "a focus sweep"
+    SURFACE = "the surface"
+    DPM = "the depths of the surface"
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRequest:
+    """A result to be written to a file.
+
+    Attributes
+    ----------
+    path : Path
+        The file; its ending decides the format.
+    kind : ExportKind
+        What is written.
+    planes : ndarray
+        (n, Y, X) float32.
+    z_um : tuple of float
+        Depth of every plane relative to the input image, evenly spaced; empty where not flat.
+    pixel_size_um : float
+        Of the planes.
+    name : str
+        Of the image in the file.
+    provenance : Provenance
+        Saved with it.
+    surface : Surface
+        On which the planes lie.
+    surface_file : Path or None
+        Where to save the surface beside the planes.
+    limits : tuple of float
+        Intensities shown black and at full brightness in pictures and movies.
+    colours : ndarray
+        (focus_sweep.SHADES, 3), red, green and blue from 0 to 1, for what lies between.
+    """
+
+    path: Path
+    kind: ExportKind
+    planes: NDArray[Any]
+    z_um: tuple[float, ...]
+    pixel_size_um: float
+    name: str
+    provenance: Provenance
+    surface: Surface
+    surface_file: Path | None
+    limits: tuple[float, float]
+    colours: NDArray[np.floating]
+
+
+def written_files(request: ExportRequest) -> tuple[Path, ...]:
+    """All files that `export_planes` writes for a request, that of its path first."""
+    path = request.path
+    if request.kind is ExportKind.SURFACE:
+        return (*surface_files(request, path), _record_beside(path))
+    if request.kind is ExportKind.STACK and request.surface_file is not None:
+        return (path, *surface_files(request, request.surface_file))
+    return (path,)
+
+
+def surface_files(request: ExportRequest, path: Path) -> tuple[Path, ...]:
+    """All files that `write_surface` writes."""
+    return (path, _depths_beside(path)) if _lacks_file(request.surface) else (path,)
+
+
+def export_planes(request: ExportRequest, send: Send, should_stop: StopCondition) -> None:
+    """Write what is wanted of a result: sends `Advance`.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop; nothing is left of the file then.
+    ValueError, OSError
+        If the file cannot be written; one sentence.
+    """
+    tell = Teller(send)
+
+    def watched(items: Any, total: int) -> Iterator[NDArray[Any]]:
+        progress = Progress(total)
+        for item in items:
+            if should_stop():
+                raise Cancelled
+            yield item
+            progress.advance()
+            tell(progress)
+
+    if request.kind is ExportKind.STACK:
+        _write_planes(request, watched(request.planes, len(request.planes)))
+    elif request.kind is ExportKind.PROJECTION:
+        _write_projection(request, watched(request.planes, len(request.planes)))
+    elif request.kind is ExportKind.SWEEP:
+        total = len(sweep_order(len(request.planes)))
+        _write_sweep(request, watched(_frames(request), total), total)
+    elif request.kind is ExportKind.SURFACE:
+        _write_surface_and_record(request)
+    else:
+        _write_depths(request, request.path)
+
+
+def _write_planes(request: ExportRequest, planes: Iterator[NDArray[Any]]) -> None:
+    z_um = request.z_um
+    write_stack(
+        request.path,
+        planes,
+        count=len(request.planes),
+        shape=request.planes.shape[1:],
+        pixel_size_um=request.pixel_size_um,
+        z_step_um=round(z_um[1] - z_um[0], 9) if len(z_um) > 1 else None,
+        z_start_um=z_um[0] if z_um else None,
+        name=request.name,
+        provenance=request.provenance,
+    )
+    if request.surface_file is not None:
+        write_surface(request, request.surface_file)
+
+
+def _write_projection(request: ExportRequest, planes: Iterator[NDArray[Any]]) -> None:
+    write_depth_coded_projection(
+        request.path,
+        planes,
+        request.z_um,
+        pixel_size_um=request.pixel_size_um,
+        caption="\n".join(
+            (f"{request.name}, brightest along z", _warning(request), request.surface.describe())
+        ),
+        provenance=request.provenance,
+        limits=request.limits,
+    )
+
+
+def _frames(request: ExportRequest) -> Iterator[NDArray[np.uint8]]:
+    model = request.provenance.model_name
+    return sweep_frames(
+        request.planes,
+        request.z_um,
+        pixel_size_um=request.pixel_size_um,
+        limits=request.limits,
+        note=f"inferred ({model})" if model else "inferred",
+    )
+
+
+def _write_sweep(request: ExportRequest, frames: Iterator[NDArray[Any]], count: int) -> None:
+    write_movie(
+        request.path,
+        frames,
+        palette=sweep_palette(request.colours),
+        frames_per_s=sweep_speed(count),
+        title=f"{request.name}: {_warning(request)}; {request.surface.describe()}",
+        provenance=request.provenance,
+    )
+
+
+def _warning(request: ExportRequest) -> str:
+    record = request.provenance
+    by = " ".join(filter(None, ("by", record.model_name or "a network", record.model_version)))
+    return f"INFERRED {by} from one image, not measured"
+
+
+def _write_surface_and_record(request: ExportRequest) -> None:
+    """The file of a surface has no room for its provenance, which gets one of its own."""
+    surface = _kept_in_file(request, request.path)
+    with written_beside(_record_beside(request.path)) as record_file:
+        record_file.write_text(request.provenance.to_json() + "\n", encoding="utf-8")
+        save_surface(surface, request.path)
+
+
+def write_surface(request: ExportRequest, path: Path) -> None:
+    """Save the surface of a result as JSON; depths that are in no file yet go to a DPM beside it.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written; one sentence.
+    """
+    save_surface(_kept_in_file(request, path), path)
+
+
+def holds_surface(request: ExportRequest, path: Path) -> bool:
+    """Whether a file holds the surface of a result already."""
+    try:
+        there = load_surface(path)
+    except (OSError, ValueError):
+        return False
+    surface = request.surface
+    if isinstance(surface, FromImage) and isinstance(there, FromImage):
+        return np.array_equal(there.depths_um, surface.depths_um)
+    return there == surface
+
+
+def _kept_in_file(request: ExportRequest, path: Path) -> Surface:
+    """The surface of a result, its depths in a file if they are those of an image."""
+    if not _lacks_file(request.surface):
+        return request.surface
+    depths = _depths_beside(path)
+    _write_depths(request, depths)
+    return FromImage(depths)
+
+
+def _lacks_file(surface: Surface) -> bool:
+    return isinstance(surface, FromImage) and surface.source is None
+
+
+def _depths_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.dpm.tif")
+
+
+def _record_beside(path: Path) -> Path:
+    return path.with_suffix(".provenance.json")
+
+
+def _write_depths(request: ExportRequest, path: Path) -> None:
+    """Save the depths of a surface, in µm for each pixel, as an image that is read as a surface."""
+    shape = request.planes.shape[1:]
+    notes = (*request.provenance.notes, _DEPTHS_NOTE)
+    write_stack(
+        path,
+        [request.surface.dpm(shape, request.pixel_size_um)],
+        count=1,
+        shape=shape,
+        pixel_size_um=request.pixel_size_um,
+        z_step_um=None,
+        z_start_um=None,
+        name=f"{request.name}, depth in µm",
+        provenance=request.provenance.model_copy(update={"notes": notes}),
+    )

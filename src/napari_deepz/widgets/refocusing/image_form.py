@@ -1,0 +1,157 @@
+"""The form in which the user chooses the measured image, and says its pixel size if it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
+from napari.layers import Image, Layer
+from psygnal import Signal
+
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.shared.forms import Rows
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.layers import (
+    frame_of,
+    input_plane,
+    is_plausible,
+    likely_pixel_size_um,
+    names_of,
+    set_pixel_size,
+    surface_from_layer,
+)
+from napari_deepz.widgets.shared.placement import Frame, View
+from napari_deepz.widgets.shared.plain_text import show_error
+from napari_deepz.widgets.shared.results import is_inferred
+
+
+class ImageForm:
+    """A menu of the image layers, and a pixel size for those that have none.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers are offered.
+
+    Attributes
+    ----------
+    changed : Signal
+        Emitted when another image is chosen, or another pixel size entered.
+    widget : Rows
+        What to put into a window.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self.choice = ComboBox(
+            label="Image",
+            choices=lambda _: names_of(viewer.layers, _can_be_refocused),
+            nullable=True,
+            tooltip="The measured image. Of a stack or movie the plane that is shown is taken.",
+        )
+        self.pixel_size = FloatSpinBox(
+            label="Pixel size (µm)",
+            min=PLAUSIBLE_PIXELS_UM[0],
+            max=PLAUSIBLE_PIXELS_UM[1],
+            step=0.005,
+            tooltip="Width of a pixel in the sample, in µm: camera pixel divided by magnification.",
+        )
+        self.pixel_size.native.setDecimals(4)
+        self.write = PushButton(
+            text="Write to layer", tooltip="Give the image layer this pixel size now."
+        )
+        self.widget = Rows(self.choice, self.pixel_size, self.write)
+        self._ask_pixel_size(False)
+        self._typed_for: Image | None = None
+        self.choice.changed.connect(lambda _: self.changed.emit())
+        self.pixel_size.changed.connect(self._on_typed)
+        self.write.changed.connect(self._on_write)
+
+    @property
+    def layer(self) -> Image | None:
+        """The chosen layer."""
+        return self.choice.value
+
+    def reset_choices(self) -> None:
+        """Look again which layers there are; a new one is chosen where there was none."""
+        before = self.layer
+        with self.choice.changed.blocked():  # A menu loses a layer that is renamed for a moment.
+            self.choice.reset_choices()
+            if before is not None and before in self.choice.choices:
+                self.choice.value = before
+            elif before is None and len(self.choice.choices) > 1:
+                self.choice.value = self.choice.choices[1]
+        if self.layer is not before:
+            self.choice.changed.emit(self.layer)
+
+    def suggest_pixel_size(self, model_um: float | None) -> None:
+        """Fill in what the layer's scale suggests, or else the model's pixel size.
+
+        What the user has typed for this layer stays.
+        """
+        if self.layer is not None and self.layer is not self._typed_for:
+            guess_um = likely_pixel_size_um(self.layer) or model_um
+            if guess_um is not None and is_plausible(guess_um):
+                with self.pixel_size.changed.blocked():
+                    self.pixel_size.value = guess_um
+
+    def _on_typed(self, _: float) -> None:
+        self._typed_for = self.layer
+        self.changed.emit()
+
+    def _on_write(self, _: Any) -> None:
+        try:
+            self.write_pixel_size()
+        except ValueError as error:
+            show_error(str(error))
+
+    def write_pixel_size(self) -> None:
+        """Write the entered pixel size into a layer that has none.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot be refocused; one sentence.
+        """
+        if self.layer is not None and self.plane().pixel_size_um is None:
+            set_pixel_size(self.layer, self.pixel_size.value)
+            self._viewer.reset_view()
+            self.changed.emit()
+
+    def plane(self) -> InputPlane:
+        """Take the plane that is shown, and ask for a pixel size where it has none.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot be refocused; one sentence.
+        """
+        plane = input_plane(self.choice.value, View.of(self._viewer))
+        self._ask_pixel_size(plane.pixel_size_um is None)
+        return plane
+
+    def _ask_pixel_size(self, wanted: bool) -> None:
+        for row in (self.pixel_size, self.write):
+            self.widget.show_row(row, wanted)
+
+    def frame(self) -> Frame:
+        """Find where that plane lies; its pixel size must be known."""
+        return frame_of(self.choice.value, View.of(self._viewer))
+
+    def surface_from(self, layer: Layer) -> Surface:
+        """Make a surface for that plane from another layer.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be one; one sentence.
+        """
+        frame = self.frame() if self.plane().pixel_size_um is not None else None
+        return surface_from_layer(layer, View.of(self._viewer), frame)
+
+
+def _can_be_refocused(layer: Layer) -> bool:
+    return isinstance(layer, Image) and not is_inferred(layer)

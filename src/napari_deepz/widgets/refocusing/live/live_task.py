@@ -1,0 +1,125 @@
+"""What happens in the worker thread while Live is on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.plane_cache import PlaneCache
+from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rectangle
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model
+from napari_deepz.surfaces import Surface
+from napari_deepz.watch import StopCondition
+from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.news import Send
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """News of a preview.
+
+    Attributes
+    ----------
+    generation : int
+        That of the request.
+    surface : Surface
+        What it shows.
+    preview : Preview
+        The pixels.
+    seconds : float
+        From the beginning of the work to the preview.
+    """
+
+    generation: int
+    surface: Surface
+    preview: Preview
+    seconds: float
+
+
+class LiveWork:
+    """Makes previews, and remembers what the next one needs as well.
+
+    It is used by one thread at a time.
+
+    Parameters
+    ----------
+    encoding : LastEncoding
+        Shared with the runs of the dock.
+    planes : PlaneCache
+        Likewise.
+    """
+
+    def __init__(self, encoding: LastEncoding, planes: PlaneCache) -> None:
+        self._encoding = encoding
+        self._previewer = Previewer(planes)
+        self._model: tuple[Path, Model] | None = None
+        self._lazy: tuple[InputPlane, NDArray[Any]] | None = None
+
+    def forget(self) -> None:
+        """Read model and image again the next time."""
+        self._model = self._lazy = None
+
+    def preview(
+        self,
+        request: RefocusRequest,
+        generation: int,
+        view: Rectangle,
+        is_stale: Callable[[], bool],
+        send: Send,
+        should_stop: StopCondition,
+    ) -> None:
+        """Send what can be shown of a surface as `Shown`, ever better.
+
+        Parameters
+        ----------
+        request : RefocusRequest
+            A surface of one plane.
+        generation : int
+            Comes back with every preview.
+        view : tuple of slice
+            Rows and columns that the user sees.
+        is_stale : callable
+            As for `Previewer.iter_preview`.
+        send, should_stop : callable
+            From the job.
+
+        Raises
+        ------
+        Cancelled
+            When asked to stop, or stale.
+        ValueError
+            If the image, the model or the machine does not suffice; one sentence.
+        """
+        started_s = time.monotonic()
+        model = self._loaded(request.model)
+        key, encoded = self._encoding.encode(
+            self._pixels(request.plane), model, request.pixel_size_um
+        )
+        wanted = PreviewRequest(
+            encoded, key, model, request.surface, request.plane.shape, request.pixel_size_um, view
+        )
+        for preview in self._previewer.iter_preview(
+            wanted, is_stale=is_stale, should_stop=should_stop
+        ):
+            send(Shown(generation, request.surface, preview, time.monotonic() - started_s))
+
+    def _loaded(self, package: Path) -> Model:
+        if self._model is None or self._model[0] != package:
+            self._model = package, load_model(package)
+        return self._model[1]
+
+    def _pixels(self, plane: InputPlane) -> NDArray[Any]:
+        """Pixels of the plane; those that are loaded from a file are read once."""
+        if self._lazy is not None and self._lazy[0].reads_the_same(plane):
+            return self._lazy[1]
+        pixels = plane.read()
+        self._lazy = None if plane.origin is None else (plane, pixels)
+        return pixels

@@ -1,0 +1,179 @@
+"""The image layer that a run fills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from numpy.typing import NDArray
+
+from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
+from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.shared.placement import Frame, length_um
+from napari_deepz.widgets.shared.plain_text import layer_name
+from napari_deepz.widgets.shared.results import CONFIDENCE, RESULT, ResultRecord
+
+_ONE_PLANE_STEP_UM = 1.0
+
+
+class ResultLayer:
+    """A layer of virtual planes that grows while a run goes on.
+
+    Flat ranges become a stack with z, in ascending order; other surfaces one plane without z.
+    The layer is added at once, black: napari takes some tenths of a second for that, which the
+    user feels less right after a click than in the middle of a run.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Gets the layer.
+    source : Image
+        The layer that is refocused; contrast and colours are taken from it.
+    frame : Frame
+        Where its plane lies.
+    request : RefocusRequest
+        The run.
+    beside : bool
+        Place the layer to the right of the image instead of over it.
+
+    Attributes
+    ----------
+    canvas : ndarray
+        (n, Y, X) float32, the pixels of the layer in the order of the run; whoever fills a plane
+        calls `take` then, in the main thread.
+    """
+
+    def __init__(
+        self, viewer: Any, source: Image, frame: Frame, request: RefocusRequest, *, beside: bool
+    ) -> None:
+        self._viewer = viewer
+        self._frame = frame
+        self._request = request
+        depths_um = request.surface.uniform_z_um or ()
+        self._depths_um = tuple(sorted(depths_um))
+        self._descending = depths_um[:1] > depths_um[-1:]
+        self._rows_done: list[int] = []
+        self._followed: float | None = None
+        self._lowest, self._highest = math.inf, -math.inf
+        provenance = Provenance(kind="inferred", input_name=request.plane.name)
+        beside_um = frame.beside_um(request.plane.shape)
+        self._record = ResultRecord(
+            request, self._depths_um, frame.origin_um[1], provenance, beside_um
+        )
+        # Memory that was never written costs nothing, and reads as zeros: black.
+        self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
+        self.canvas = self._volume[::-1] if self._descending else self._volume
+        data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
+        self.layer: Image = viewer.add_image(
+            data,
+            name=f"{layer_name(request.plane.name)} (virtual)",
+            colormap=source.colormap.name,
+            contrast_limits=tuple(source.contrast_limits),
+            metadata={RESULT: self._record},
+            **placing,
+        )
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the user has deleted the layer."""
+        return self.layer not in self._viewer.layers
+
+    def describe(self, provenance: Provenance) -> None:
+        """Remember how the planes are made."""
+        self._record = replace(self._record, provenance=provenance)
+
+    def take(self, done: PlaneDone) -> None:
+        """Count a plane of the canvas as finished; it shows after `refresh`."""
+        row = len(self._volume) - 1 - done.index if self._descending else done.index
+        self._rows_done.append(row)
+        self._lowest = min(self._lowest, done.lowest)
+        self._highest = max(self._highest, done.highest)
+        self._note(done.notes)
+
+    def refresh(self) -> None:
+        """Show what was written; the z slider follows the newest plane unless the user moves it."""
+        if not self.is_lost and not self._follow():
+            self.layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def _follow(self) -> bool:
+        """Move the z slider to the newest plane, which draws it too, and say whether it moved."""
+        dims = self._viewer.dims
+        axis = dims.ndim - self.layer.ndim + self._frame.z_axis
+        if len(self._volume) < 2 or not self._rows_done or axis not in dims.not_displayed:
+            return False
+        before = dims.point[axis]
+        if self._followed is not None and not math.isclose(before, self._followed):
+            return False
+        newest_um = self._frame.z_um + self._depths_um[self._rows_done[-1]]
+        unit_um = length_um(dims.units[axis]) if dims.units else None
+        dims.set_point(axis, newest_um / (unit_um or 1.0))
+        self._followed = dims.point[axis]
+        return not math.isclose(before, self._followed)
+
+    def finish(self) -> int:
+        """Complete the record of a run, keep only the planes that it has finished, count them."""
+        count, total = len(self._rows_done), len(self._volume)
+        if self.is_lost:
+            return 0
+        if count == 0:
+            self._viewer.layers.remove(self.layer)
+            return 0
+        self._follow()
+        if count < total:
+            self._crop(count)
+        self.layer.metadata[RESULT] = self._record
+        low, high = self.layer.contrast_limits
+        self.layer.contrast_limits_range = (min(low, self._lowest), max(high, self._highest))
+        self.layer.refresh()
+        return count
+
+    def _crop(self, count: int) -> None:
+        total, first = len(self._volume), min(self._rows_done)
+        rows = slice(first, first + count)
+        self._volume, self._depths_um = self._volume[rows], self._depths_um[rows]
+        self._note([f"Ended early, after {count} of {total} planes."])
+        depths_um = (self._depths_um[0], self._depths_um[-1])
+        provenance = self._record.provenance.model_copy(update={"axial_range_um": depths_um})
+        self._record = replace(self._record, z_um=self._depths_um, provenance=provenance)
+        self.layer.data, placing = self._placed(self._volume)
+        self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
+        name = layer_name(self._request.plane.name)
+        self.layer.name = f"{name} (virtual, {count} of {total} planes)"
+
+    def _note(self, notes: Iterable[str]) -> None:
+        known = self._record.provenance.notes
+        merged = tuple(dict.fromkeys((*known, *notes)))
+        if merged != known:
+            provenance = self._record.provenance.model_copy(update={"notes": merged})
+            self._record = replace(self._record, provenance=provenance)
+
+    def _placed(
+        self, planes: NDArray[np.float32], *, right_um: float = 0.0
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        depths_um = self._depths_um
+        if not depths_um:
+            return planes[0], self._frame.flat(right_um=right_um)
+        step_um = depths_um[1] - depths_um[0] if len(depths_um) > 1 else _ONE_PLANE_STEP_UM
+        return self._frame.stack(planes, depths_um[0], step_um, right_um=right_um)
+
+
+def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) -> None:
+    """Show how surely the focus is known in each place of an image, in a layer that is hidden."""
+    layer = next((layer for layer in viewer.layers if layer.metadata.get(CONFIDENCE)), None)
+    if layer is not None:
+        viewer.layers.remove(layer)
+    viewer.add_image(
+        confidence,
+        name="Confidence of the focus (0 to 1)",
+        colormap="magma",
+        contrast_limits=(0, 1),
+        opacity=0.6,
+        visible=False,
+        metadata={CONFIDENCE: True},
+        **frame.flat(),
+    )

@@ -1,0 +1,95 @@
+"""Buttons and progress bar of a dock's one job."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.run_state import Phase, RunState
+
+_BAR_STEPS = 1000
+
+
+class RunPanel(QWidget):  # type: ignore[misc]
+    """Shows a `RunState`, and offers what can be done in it.
+
+    Parameters
+    ----------
+    state : RunState
+        What is shown.
+    copy : QWidget
+        The button that copies a result, beside the one that exports it.
+    """
+
+    refocus_clicked = Signal()
+    cancel_clicked = Signal()
+    export_clicked = Signal()
+    restore_clicked = Signal()
+
+    def __init__(self, state: RunState, copy: QWidget) -> None:
+        super().__init__()
+        self._state = state
+        self.copy = copy
+        self._can_refocus = False
+        self._can_export = False
+        self.refocus = _button("&Refocus", "Compute the virtual planes; they appear one by one.")
+        self.cancel = _button("Cancel", "Stop; the planes that are ready are kept.")
+        self.export = _button(
+            "Export…", "Save the virtual planes, a depth-coded picture, a movie or the surface."
+        )
+        self.restore = _button("Restore defaults", "Set everything in this dock back.")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.message = PlainLabel()
+        self.bar.setToolTip("How much of the work is done.")
+        layout = QVBoxLayout(self)
+        _add_row(layout, (self.refocus, 2), (self.cancel, 1))
+        layout.addWidget(self.bar)
+        layout.addWidget(self.message)
+        _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
+        self.refocus.clicked.connect(self.refocus_clicked)
+        self.cancel.clicked.connect(self.cancel_clicked)
+        self.export.clicked.connect(self.export_clicked)
+        self.restore.clicked.connect(self.restore_clicked)
+        state.events.connect(self._show)
+        self._show()
+
+    def allow(self, *, refocus: bool, export: bool) -> None:
+        """Say what would make sense if nothing were running."""
+        self._can_refocus, self._can_export = refocus, export
+        self._show()
+
+    def _show(self) -> None:
+        state = self._state
+        idle = state.phase is Phase.IDLE
+        self.refocus.setEnabled(idle and self._can_refocus)
+        self.export.setEnabled(idle and self._can_export)
+        self.copy.setEnabled(self._can_export)
+        self.restore.setEnabled(idle)
+        self.cancel.setEnabled(state.phase is Phase.RUNNING)
+        self.cancel.setText("Cancelling…" if state.phase is Phase.CANCELLING else "Cancel")
+        self._show_fraction(state.fraction)
+        self.message.setText(state.message)
+
+    def _show_fraction(self, fraction: float | None) -> None:
+        # A progress bar paints itself at once, and the whole window with it; without updates it
+        # waits for the next round of the event loop.
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setRange(0, 0 if fraction is None else _BAR_STEPS)
+        self.bar.setValue(round((fraction or 0.0) * _BAR_STEPS))
+        self.bar.setUpdatesEnabled(True)
+
+
+def _button(text: str, tooltip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    return button
+
+
+def _add_row(layout: QVBoxLayout, *stretched: tuple[QWidget, int]) -> None:
+    row = QHBoxLayout()
+    # Before it is filled: PySide6 must see who owns the widgets, or it deletes them a second time.
+    layout.addLayout(row)
+    for widget, stretch in stretched:
+        row.addWidget(widget, stretch)

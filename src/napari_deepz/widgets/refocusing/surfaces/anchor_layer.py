@@ -1,0 +1,76 @@
+"""The points layer that shows anchors: what is read from it and written into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Points
+
+from napari_deepz.widgets.refocusing.surfaces.anchor_ground import Ground
+from napari_deepz.widgets.refocusing.surfaces.anchor_history import Rows
+from napari_deepz.widgets.shared.placement import lay
+
+NAME = "Anchors"
+Z = "z_um"
+"""The feature in which each anchor keeps its depth."""
+
+# Markers of limited size get a border that hides most of their face: it has the same colour.
+_MARKER_LIMITS_PX = (10, 20)
+_TEXT_SIZE = 10
+
+
+def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
+    """Add the layer, without anchors, to a viewer."""
+    units = viewer.layers.units
+    layer = viewer.add_points(
+        np.empty((0, 2)),
+        ndim=2,
+        name=NAME,
+        features={Z: np.empty(0)},
+        feature_defaults={Z: 0.0},
+        face_color=Z,
+        face_colormap="turbo",
+        face_contrast_limits=ground.range_um,
+        border_color=Z,
+        border_colormap="turbo",
+        border_contrast_limits=ground.range_um,
+        canvas_size_limits=_MARKER_LIMITS_PX,
+        text={
+            "string": f"  {{{Z}:+z.1f}} µm",
+            "size": _TEXT_SIZE,
+            "color": "white",
+            "anchor": "lower_left",
+        },
+        visible=visible,
+        **ground.placing(),
+    )
+    dress(layer, ground)
+    if viewer.layers.units[-2:] != units[-2:]:
+        viewer.reset_view()
+    return layer
+
+
+def dress(layer: Points, ground: Ground) -> None:
+    """Put the layer over an image, in the size and the colours that go with it."""
+    lay(layer, ground.placing())
+    layer.face_contrast_limits = layer.border_contrast_limits = ground.range_um
+    layer.size = layer.current_size = ground.marker_um
+
+
+def read(layer: Points) -> Rows:
+    """(N, 3) y, x and z in µm; z is NaN where the layer does not say it."""
+    features = layer.features
+    z_um = features[Z].to_numpy(float) if Z in features else np.full(len(layer.data), np.nan)
+    return np.column_stack([np.asarray(layer.data, np.float64), z_um])
+
+
+def write(layer: Points, rows: Rows) -> None:
+    """Show other anchors; what is selected stays so."""
+    layer.selected_data = {at for at in layer.selected_data if at < len(rows)}
+    layer.data = rows[:, :2].copy()
+    features = layer.features.copy()
+    features[Z] = rows[:, 2]
+    layer.features = features
+    if layer.face_color_mode != "colormap":
+        layer.face_color = layer.border_color = Z

@@ -1,0 +1,97 @@
+"""What happens in the worker thread when the surface is to be found."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_deepz.analysis.autofocus import Form, confidence_map, few_anchors, find_surface
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.models.library import load_model
+from napari_deepz.surfaces import Flat
+from napari_deepz.watch import StopCondition
+from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.shared.news import Send, Teller
+
+STEP_UM = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceFound:
+    """A surface on which the image is sharp.
+
+    Attributes
+    ----------
+    rows_um : ndarray
+        (N, 3) y, x and z in µm of a few anchors on it.
+    confidence : ndarray
+        (Y, X) float32 from 0 to 1.
+    text : str
+        What was found, a sentence.
+    """
+
+    rows_um: NDArray[np.float64]
+    confidence: NDArray[np.float32]
+    text: str
+
+
+def find_focus(
+    request: RefocusRequest,
+    form: Form,
+    encoding: LastEncoding,
+    send: Send,
+    should_stop: StopCondition,
+) -> None:
+    """Make a virtual stack and find the surface on which it is sharpest: sends `SurfaceFound`.
+
+    Parameters
+    ----------
+    request : RefocusRequest
+        The image, and a flat range of evenly spaced planes.
+    form : {"plane", "smooth"}
+        What the surface may be.
+    encoding : LastEncoding
+        Where the encoded image is kept.
+    send, should_stop : callable
+        From the job; `Advance` is sent as well.
+
+    Raises
+    ------
+    Cancelled
+        When asked to stop.
+    ValueError
+        If too little of the image comes into focus; one sentence.
+    """
+    model = load_model(request.model)
+    planes = encoding.iter_refocus(
+        request.plane.read(),
+        request.surface,
+        model,
+        pixel_size_um=request.pixel_size_um,
+        should_stop=should_stop,
+        on_progress=Teller(send),
+    )
+    with closing(planes):
+        stack = np.stack([plane.data for plane in planes])
+    depths_um = request.surface.uniform_z_um or ()
+    pixel_um, shape = request.pixel_size_um, request.plane.shape
+    found = find_surface(stack, depths_um, pixel_um, form=form)
+    where = "1 place" if found.rejected == 1 else f"{found.rejected} places"
+    send(
+        SurfaceFound(
+            few_anchors(found, shape, pixel_um),
+            confidence_map(found.focus, shape),
+            f"Found: {found.surface.describe()}, {found.spread_um:.2g} µm rms from what is "
+            f"sharpest; {where} left out.",
+        )
+    )
+
+
+def range_to_search(axial_range_um: tuple[float, float]) -> Flat:
+    """The planes among which the sharpest is looked for: all that the model knows."""
+    low_um, high_um = axial_range_um
+    steps = max(2, round((high_um - low_um) / STEP_UM))
+    return Flat(low_um, high_um, (high_um - low_um) / steps)

@@ -1,0 +1,298 @@
+"""The form in which the user says onto which surface to refocus."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
+from napari.layers import Image, Layer, Points
+from psygnal import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
+from napari_deepz.widgets.refocusing.image_form import ImageForm
+from napari_deepz.widgets.refocusing.session import whole_steps
+from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
+from napari_deepz.widgets.shared.forms import Rows
+from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.placement import LayerError
+from napari_deepz.widgets.shared.sliders import SliderBox
+
+FLAT, TILTED, CURVED = "Flat range", "Tilted plane", "Curved surface"
+ANCHORS, LAYER = "Through anchors", "From a layer"
+UP, DOWN = "Towards +z", "Towards −z"
+
+_FURTHEST_UM = 10_000.0
+_LARGEST_RADIUS_UM = 10_000_000.0
+_USUAL_RADII_UM = (20.0, 20_000.0)
+_USUAL_TILTS = (-30.0, 30.0)
+_USUAL_DEPTHS_UM = (-10.0, 10.0)
+_DEFAULT_STEP_UM = 0.5
+_DEFAULT_RADIUS_UM = 500.0
+
+
+class SurfaceForm:
+    """One page of settings for each kind of surface, of which one is shown.
+
+    Parameters
+    ----------
+    layers : callable
+        The layers of the viewer, asked for whenever the menu of layers is filled.
+    anchors : AnchorForm
+        The page for surfaces through anchors.
+
+    Attributes
+    ----------
+    changed : Signal
+        Emitted when a setting changes.
+    widget : QWidget
+        What to put into a window.
+    """
+
+    changed = Signal()
+
+    def __init__(self, layers: Callable[[], Any], anchors: AnchorForm) -> None:
+        self.anchors = anchors
+        self.kind = ComboBox(
+            label="Surface",
+            choices=[FLAT, TILTED, CURVED, ANCHORS, LAYER],
+            tooltip="Where the image shall be in focus, relative to its own plane (z = 0).",
+        )
+        self.start = _um("From", "Depth of the first plane in µm; the image itself is at 0.")
+        self.stop = _um("To", "Depth of the last plane in µm.")
+        self.step = _um("Step", "Distance from plane to plane in µm.", lowest=0.01)
+        self.focus = _depth(
+            "Focus",
+            "Depth in µm of the plane that is shown, and of the anchors that are being set.",
+        )
+        self.tilt_x = _tilt("Tilt along x", "In degrees; positive: z grows towards the right.")
+        self.tilt_y = _tilt("Tilt along y", "In degrees; positive: z grows towards the bottom.")
+        self.tilt_offset = _depth("Depth at centre", "Depth at the centre of the image in µm.")
+        self.form = ComboBox(
+            label="Form",
+            choices=["cylinder", "sphere", "paraboloid"],
+            tooltip="How the surface bends.",
+        )
+        self.radius = SliderBox(
+            "Radius (µm)",
+            "Radius of curvature in µm; positive: z grows away from the centre.",
+            limits=(-_LARGEST_RADIUS_UM, _LARGEST_RADIUS_UM),
+            span=_USUAL_RADII_UM,
+            logarithmic=True,
+        )
+        self.bend = ComboBox(
+            label="Bends",
+            choices=[UP, DOWN],
+            tooltip="Where the surface goes away from its vertex: the sign of the radius.",
+        )
+        self.centred = CheckBox(
+            text="Centre of the image", value=True, tooltip="Put the vertex there."
+        )
+        self.centre_x = _um("Vertex x", "In µm from the left edge of the image.", lowest=0)
+        self.centre_y = _um("Vertex y", "In µm from the top edge of the image.", lowest=0)
+        self.vertex = _depth("Depth at vertex", "Depth of the vertex in µm.")
+        self.axis = SliderBox(
+            "Axis (°)",
+            "Direction of the cylinder's axis in degrees: 0 along x, 90 along y.",
+            limits=(-180.0, 180.0),
+            span=(-90.0, 90.0),
+        )
+        self.layer = ComboBox(
+            label="Layer",
+            choices=lambda _: names_of(layers(), _can_be_surface),
+            nullable=True,
+            tooltip="An image of depths in µm, as large as the image to refocus, or a points layer "
+            "with three or more points (z, y, x) on the surface.",
+        )
+        pages = {
+            FLAT: (self.start, self.stop, self.step),
+            TILTED: (self.tilt_x, self.tilt_y, self.tilt_offset),
+            CURVED: (
+                self.form,
+                self.radius,
+                self.bend,
+                self.vertex,
+                self.axis,
+                self.centred,
+                self.centre_x,
+                self.centre_y,
+            ),
+            LAYER: (self.layer,),
+        }
+        self._curved = Rows(*pages[CURVED])
+        self._pages: dict[str, QWidget] = {
+            FLAT: Rows(*pages[FLAT]),
+            TILTED: Rows(*pages[TILTED]),
+            CURVED: self._curved,
+            ANCHORS: anchors.widget,
+            LAYER: Rows(*pages[LAYER]),
+        }
+        self._focus_row = Rows(self.focus)
+        self.widget = QWidget()
+        layout = QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.kind.native, *self._pages.values(), self._focus_row):
+            layout.addWidget(part)
+        self._range_um = _USUAL_DEPTHS_UM
+        self._quiet = False
+        self.radius.changed.connect(self._follow_radius)
+        self.bend.changed.connect(self._turn_radius)
+        for setting in (self.kind, self.start, self.stop):
+            setting.changed.connect(self._limit_focus)
+        settings = [setting for page in pages.values() for setting in page]
+        for setting in (self.kind, self.focus, *settings):
+            if setting is not self.bend:
+                setting.changed.connect(self._on_change)
+        anchors.changed.connect(self._on_change)
+        self._show_what_matters()
+
+    def restore(self, spec: ModelSpec | None) -> None:
+        """Set everything back, the flat range and the sliders to the whole range of a model."""
+        low_um, high_um = self._range_um = spec.axial_range_um if spec else _USUAL_DEPTHS_UM
+        defaults = {
+            self.kind: FLAT,
+            self.start: low_um,
+            self.stop: high_um,
+            self.step: _DEFAULT_STEP_UM,
+            self.tilt_x: 0.0,
+            self.tilt_y: 0.0,
+            self.tilt_offset: 0.0,
+            self.form: "cylinder",
+            self.radius: _DEFAULT_RADIUS_UM,
+            self.centred: True,
+            self.centre_x: 0.0,
+            self.centre_y: 0.0,
+            self.vertex: 0.0,
+            self.axis: 0.0,
+            self.layer: None,
+        }
+        self._quiet = True
+        for widget, value in defaults.items():
+            widget.value = value
+        for depth in (self.tilt_offset, self.vertex):
+            depth.span = (low_um, high_um)
+        self._limit_focus()
+        self.focus.value = min(max(0.0, low_um), high_um)
+        self.anchors.restore()
+        self._quiet = False
+        self._on_change()
+
+    def reset_choices(self) -> None:
+        """Look again which layers there are."""
+        self.layer.reset_choices()
+
+    def surface(self, image: ImageForm) -> Surface:
+        """Make the surface that the form describes.
+
+        Parameters
+        ----------
+        image : ImageForm
+            Tells the image for which it is made.
+
+        Raises
+        ------
+        ValueError
+            If a setting does not make sense; one sentence.
+        """
+        kind = self.kind.value
+        if kind == FLAT:
+            step_um = self.step.value if self.stop.value >= self.start.value else -self.step.value
+            return whole_steps(Flat(self.start.value, self.stop.value, step_um))
+        if kind == TILTED:
+            return Tilted(self.tilt_x.value, self.tilt_y.value, self.tilt_offset.value)
+        if kind == CURVED:
+            centre = (self.centre_y.value, self.centre_x.value)
+            return Curved(
+                form=self.form.value,
+                radius_um=self.radius.value,
+                centre_um=None if self.centred.value else centre,
+                offset_um=self.vertex.value,
+                axis_deg=self.axis.value,
+            )
+        if kind == ANCHORS:
+            plane = image.plane()
+            pixel_size_um = plane.pixel_size_um or image.pixel_size.value
+            return self.anchors.surface(plane.shape, pixel_size_um)
+        if self.layer.value is None:
+            raise LayerError(
+                "Choose a layer for the surface: an image of depths in µm, or points with z."
+            )
+        return image.surface_from(self.layer.value)
+
+    def move(self, dz_um: float) -> bool:
+        """Move the surface along z, as far as the form allows.
+
+        Parameters
+        ----------
+        dz_um : float
+            By how much, in µm.
+
+        Returns
+        -------
+        bool
+            Whether the present kind of surface has a depth that can be moved.
+        """
+        if self.kind.value == ANCHORS:
+            self.anchors.anchors.shift_z(dz_um)
+            return True
+        depth = {TILTED: self.tilt_offset, CURVED: self.vertex}.get(self.kind.value)
+        if depth is None:
+            return False
+        low_um, high_um = depth.limits
+        depth.value = min(max(depth.value + dz_um, low_um), high_um)
+        return True
+
+    def _follow_radius(self, radius_um: float) -> None:
+        if radius_um:
+            with self.bend.changed.blocked():
+                self.bend.value = UP if radius_um > 0 else DOWN
+
+    def _turn_radius(self, bend: str) -> None:
+        self.radius.value = math.copysign(self.radius.value, 1.0 if bend == UP else -1.0)
+
+    def _limit_focus(self) -> None:
+        if self.kind.value == FLAT:
+            low_um, high_um = sorted((self.start.value, self.stop.value))
+        else:
+            low_um, high_um = self._range_um
+        self.focus.limits = self.focus.span = (low_um, high_um)
+
+    def _on_change(self) -> None:
+        if not self._quiet:
+            self._show_what_matters()
+            self.changed.emit()
+
+    def _show_what_matters(self) -> None:
+        for kind, page in self._pages.items():
+            page.setVisible(kind == self.kind.value)
+        self._focus_row.setVisible(self.kind.value in (FLAT, ANCHORS))
+        self._curved.show_row(self.axis, self.form.value == "cylinder")
+        for coordinate in (self.centre_x, self.centre_y):
+            self._curved.show_row(coordinate, not self.centred.value)
+
+
+def _can_be_surface(layer: Layer) -> bool:
+    return isinstance(layer, Image | Points)
+
+
+def _um(label: str, tooltip: str, *, lowest: float = -_FURTHEST_UM) -> FloatSpinBox:
+    return FloatSpinBox(
+        label=f"{label} (µm)",
+        tooltip=tooltip,
+        min=lowest,
+        max=_FURTHEST_UM,
+        step=0.5,
+        value=max(0, lowest),
+    )
+
+
+def _depth(label: str, tooltip: str) -> SliderBox:
+    limits = (-_FURTHEST_UM, _FURTHEST_UM)
+    return SliderBox(f"{label} (µm)", tooltip, limits=limits, span=_USUAL_DEPTHS_UM)
+
+
+def _tilt(label: str, tooltip: str) -> SliderBox:
+    return SliderBox(f"{label} (°)", tooltip, limits=(-80.0, 80.0), span=_USUAL_TILTS)

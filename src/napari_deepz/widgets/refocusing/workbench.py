@@ -1,0 +1,290 @@
+"""What shows the surface while it is being set: the live picture, the mesh, the anchors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import CheckBox
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.plane_cache import PlaneCache
+from napari_deepz.surfaces import Flat, Surface
+from napari_deepz.widgets.refocusing.image_form import ImageForm
+from napari_deepz.widgets.refocusing.live.live_task import Shown
+from napari_deepz.widgets.refocusing.live.live_view import Live
+from napari_deepz.widgets.refocusing.models.model_form import ModelForm
+from napari_deepz.widgets.refocusing.session import make_request
+from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
+from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
+from napari_deepz.widgets.refocusing.wanted import wanted_surface
+from napari_deepz.widgets.shared.forms import Rows, side_by_side
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.placement import Frame, View, shown_index
+from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.results import results_in, shown_depth_um
+
+_MB = 1e6
+_MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+class Workbench(QObject):  # type: ignore[misc]
+    """Follows the forms of the dock, without a run.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Gets the layers.
+    image, model, surface
+        The forms.
+    anchors : Anchors
+        Those of the surface form.
+    encoding : LastEncoding
+        Shared with the runs of the dock.
+    planes : PlaneCache
+        Likewise.
+    parent : QObject
+        With whose destruction the work ends.
+
+    Attributes
+    ----------
+    widget : QWidget
+        The switches, to put into a window.
+    image_changed : Signal
+        The chosen image has got other pixels or another place, or another plane of it is shown.
+    awake : bool
+        Whether anything is shown at all; not for a dock that is closed.
+    """
+
+    image_changed = Signal()
+
+    def __init__(
+        self,
+        viewer: Any,
+        image: ImageForm,
+        model: ModelForm,
+        surface: SurfaceForm,
+        anchors: Anchors,
+        encoding: LastEncoding,
+        planes: PlaneCache,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._image, self._model, self._surface, self._anchors = image, model, surface, anchors
+        self._planes = planes
+        self._tool = Tool.NONE
+        self.beside = self.awake = True
+        self._watched: Image | None = None
+        self._index: tuple[int, ...] = ()
+        self._is_following = False
+        # Scale, position and unit of a layer change one after the other: waits for all of them.
+        self._image_timer = QTimer(self, singleShot=True, interval=0)
+        self._image_timer.timeout.connect(self.image_changed)
+        self.live = Live(viewer, encoding, planes, self)
+        self.mesh = SurfaceView(viewer)
+        self.live_switch = CheckBox(
+            text="L&ive",
+            tooltip="Show the surface (of a flat range: the plane at Focus) refocused while you "
+            "change it.",
+        )
+        self.mesh_switch = CheckBox(
+            text="Show the surface",
+            tooltip="As a sheet coloured by depth in µm: over the image, and in 3D where it lies; "
+            "there Shift + drag moves it.",
+        )
+        self.message = PlainLabel()
+        self.message.setVisible(False)
+        self.widget = QWidget()
+        layout = QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Rows(side_by_side(self.live_switch, self.mesh_switch)))
+        layout.addWidget(self.message)
+        for switch in (self.live_switch, self.mesh_switch):
+            switch.changed.connect(self.follow)
+        self.live.shown.connect(self._on_shown)
+        self.live.failed.connect(self._on_failed)
+        self.mesh.dragged.connect(self._on_dragged)
+        anchors.tool_changed.connect(self._on_tool)
+        model.changed.connect(self.live.forget)
+        self.mesh.removed.connect(self._on_mesh_removed)
+        viewer.layers.events.removed.connect(self._on_removed)
+        viewer.dims.events.point.connect(self._on_dims)
+
+    def follow(self, _: Any = None) -> None:
+        """Show what the forms say now."""
+        if not self.awake:
+            return
+        if self._is_following:
+            self._on_image()
+            return
+        self._is_following = True
+        try:
+            self._follow()
+        finally:
+            self._is_following = False
+
+    def _follow(self) -> None:
+        self._watch(self._image.layer)
+        uses_anchors = self._surface.kind.value == ANCHORS
+        if self._anchors.visible != uses_anchors:
+            self._anchors.visible = uses_anchors
+        self._anchors.depth_um = self._surface.focus.value
+        if not (uses_anchors or self.live_switch.value or self.mesh_switch.value):
+            self.rest()
+            return
+        layer, spec, package = self._image.layer, self._model.spec, self._model.package
+        if layer is None or spec is None or package is None:
+            self.rest(f"Live waits for {'an image' if layer is None else 'a model'}.")
+            return
+        try:
+            plane, frame = self._image.plane(), self._image.frame()
+            surface = self._shown_surface()
+            request = make_request(plane, surface, package, typed_pixel_size_um=frame.pixel_size_um)
+            self._show_mesh(surface, plane, frame, spec.axial_range_um)
+        except ValueError as error:
+            self.rest(f"Live: {error}")
+            return
+        if self.live_switch.value:
+            self.live.show(request, layer, frame, beside=self.beside)
+        else:
+            self._stop_live()
+        if uses_anchors:
+            self._anchors.show_at(
+                frame,
+                plane.shape,
+                range_um=spec.axial_range_um,
+                shift_um=frame.beside_um(plane.shape) if self._is_beside else 0.0,
+            )
+
+    def rest(self, why: str = "") -> None:
+        """Show nothing, and say why to a user who has switched Live on."""
+        self._stop_live()
+        self.mesh.hide()
+        if why and self.live_switch.value:
+            self._say(why)
+
+    def close(self) -> None:
+        """Show nothing any more, until `awake` is set again."""
+        self.awake = False
+        self._anchors.tool = Tool.NONE
+        self._watch(None)
+        self.rest()
+
+    def place(self, *, beside: bool) -> None:
+        """Put the live picture and the anchors to the right of the image, or over it."""
+        self.beside = beside
+        self.live.place(beside=beside)
+        self.follow()
+
+    @property
+    def _is_beside(self) -> bool:
+        """Whether a virtual image lies to the right of the measured one."""
+        return self.beside and (self.live.target is not None or bool(results_in(self._viewer)))
+
+    def _shown_surface(self) -> Surface:
+        """The wanted surface; one plane of a flat range, and where anchors are being picked."""
+        kind = self._surface.kind.value
+        picks = kind == ANCHORS and self._anchors.tool in (Tool.PICK, Tool.DRAW)
+        if kind == FLAT or picks:
+            return Flat(self._surface.focus.value)
+        try:
+            return wanted_surface(self._surface, self._image)[0]
+        except ValueError:
+            if kind == ANCHORS:
+                return Flat(self._surface.focus.value)
+            raise
+
+    def _show_mesh(
+        self, surface: Surface, plane: InputPlane, frame: Frame, range_um: tuple[float, float]
+    ) -> None:
+        if self.mesh_switch.value:
+            focus_um = self._surface.focus.value
+            self.mesh.show(surface, plane.shape, frame, range_um, focus_um=focus_um)
+        else:
+            self.mesh.hide()
+
+    def _stop_live(self) -> None:
+        self.live.stop()
+        self.message.setVisible(False)
+
+    def _on_shown(self, shown: Shown) -> None:
+        depths_um = shown.surface.uniform_z_um
+        where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
+        text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
+        if count := len(self._planes):
+            used_mb, limit_mb = self._planes.used_bytes / _MB, self._planes.limit_bytes / _MB
+            kept = "1 plane" if count == 1 else f"{count} planes"
+            text += f"; {kept} kept, {used_mb:.1f} of {limit_mb:.0f} MB"
+        self._say(f"{text}.")
+
+    def _on_failed(self, error: Exception) -> None:
+        self._say(f"Live: {error}")
+
+    def _say(self, text: str) -> None:
+        self.message.setText(text)
+        self.message.setVisible(True)
+
+    def _on_tool(self) -> None:
+        """Show the focus while anchors are picked, and the surface through them otherwise."""
+        if not self.awake:
+            return
+        if self._surface.kind.value == ANCHORS and self._anchors.tool != self._tool:
+            self._tool = self._anchors.tool
+            self.follow()
+
+    def _on_dragged(self, dz_um: float) -> None:
+        if self._surface.kind.value == FLAT:
+            low_um, high_um = self._surface.focus.limits
+            focus_um = self._surface.focus.value + dz_um
+            self._surface.focus.value = min(max(focus_um, low_um), high_um)
+        else:
+            self._surface.move(dz_um)
+
+    def _on_mesh_removed(self) -> None:
+        if self.awake:
+            self.mesh_switch.value = False
+
+    def _on_removed(self, _: Any) -> None:
+        target = self.live.target
+        if self.awake and target is not None and not target.is_there:
+            self.live_switch.value = False
+
+    def _watch(self, layer: Image | None) -> None:
+        """Notice when a layer, and no other, gets other pixels or another place."""
+        if layer is not None:
+            self._index = shown_index(layer, View.of(self._viewer))
+        if layer is self._watched:
+            return
+        for watched in (self._watched, layer):
+            if watched is None:
+                continue
+            events = watched.events
+            for event in (getattr(events, name) for name in _MOVES):
+                if watched is layer:
+                    event.connect(self._on_image)
+                else:
+                    event.disconnect(self._on_image)
+        self._watched = layer
+
+    def _on_image(self, _: Any = None) -> None:
+        self._image_timer.start()
+
+    def _on_dims(self, _: Any) -> None:
+        """Show another plane of the image, or take the depth of the virtual plane as the focus."""
+        if not self.awake:
+            return
+        layer = self._watched
+        if layer is not None and layer not in self._viewer.layers:
+            return  # It is being deleted: the menu of images will tell.
+        if layer is not None and shown_index(layer, View.of(self._viewer)) != self._index:
+            self._on_image()
+            return
+        results = [layer for layer in results_in(self._viewer) if layer.visible]
+        shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
+        low_um, high_um = self._surface.focus.limits
+        if shown_um is not None and low_um <= shown_um <= high_um:
+            self._surface.focus.value = shown_um

@@ -1,0 +1,49 @@
+"""The 2D image that a dock works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class InputPlane:
+    """The 2D image that is to be refocused.
+
+    Attributes
+    ----------
+    name : str
+        As the user knows it.
+    shape : tuple of int
+        (Y, X) in pixels.
+    pixel_size_um : float or None
+        None where the image does not say.
+    read : callable
+        Loads the pixels, (Y, X); may take long.
+    source : tuple of str or None
+        Arguments with which the command line finds it: a file and, if there is more in it, options.
+    origin : tuple or None
+        The array that pixels are read from and where in it, if it is not in memory: reading it
+        again takes long, and gives the same.
+    doubtful_pixel_um, doubtful_z_step_um : float or None
+        Pixel size and distance of planes that the image claims, and no microscope has.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    pixel_size_um: float | None
+    read: Callable[[], NDArray[Any]]
+    source: tuple[str, ...] | None = None
+    origin: tuple[Any, tuple[int, ...]] | None = None
+    doubtful_pixel_um: float | None = None
+    doubtful_z_step_um: float | None = None
+
+    def reads_the_same(self, other: InputPlane) -> bool:
+        """Whether another plane comes from the same place of the same array, not in memory."""
+        if self.origin is None or other.origin is None:
+            return False
+        (own, at), (others, others_at) = self.origin, other.origin
+        return own is others and at == others_at

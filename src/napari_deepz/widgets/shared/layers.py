@@ -1,0 +1,290 @@
+"""The only translation between napari's layers and this package's images and surfaces."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer, Points
+from numpy.typing import NDArray
+
+from napari_deepz.images import ImageSeries
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
+from napari_deepz.surfaces import FromImage, FromPoints, Surface, SurfaceWarning
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.placement import (
+    MICROMETRE,
+    Frame,
+    LayerError,
+    Length,
+    View,
+    length_um,
+    placing_of,
+    shown_index,
+    square_grid_of,
+)
+from napari_deepz.widgets.shared.plain_text import distinct
+
+_TURN_TOLERANCE = 0.01
+_NAMES_OF_Z = ("z", "depth", "plane")
+_OPTIONS = {"t": "--time", "z": "--plane", "c": "--channel"}
+
+READER = "napari-deepz"
+"""Name under which napari knows the reader that labels the axes of files."""
+
+CHANNEL = "channel"
+"""Where a layer's metadata say which channel of its file it is."""
+
+
+def pixel_size_um(layer: Layer) -> float | None:
+    """Read a layer's pixel size in µm; None where it has none that a microscope can have.
+
+    Raises
+    ------
+    LayerError
+        If its pixels are not square, or its planes are mixed with other axes.
+    """
+    size_um = _said_pixel_size_um(layer)
+    return size_um if size_um is not None and is_plausible(size_um) else None
+
+
+def _said_pixel_size_um(layer: Layer) -> float | None:
+    """The pixel size of a layer whose units are lengths, whatever it is."""
+    size_um = square_grid_of(layer).pixel_size_um[0]
+    return size_um if None not in map(length_um, layer.units[-2:]) else None
+
+
+def _said_z_step_um(layer: Layer) -> float | None:
+    """The distance of a layer's planes where it has a unit, whatever it is."""
+    axis = z_axis_of(layer)
+    unit_um = length_um(layer.units[axis]) if axis is not None else None
+    if axis is None or unit_um is None:
+        return None
+    return abs(placing_of(layer).steps[axis]) * unit_um
+
+
+def is_plausible(pixel_size_um: float) -> bool:
+    """Whether a microscope can have such pixels in the sample."""
+    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
+    return smallest_um <= pixel_size_um <= largest_um
+
+
+def is_step(z_step_um: float) -> bool:
+    """Whether a microscope can take planes at such a distance."""
+    smallest_um, largest_um = PLAUSIBLE_Z_STEPS_UM
+    return smallest_um <= abs(z_step_um) <= largest_um
+
+
+def likely_pixel_size_um(layer: Layer) -> float | None:
+    """Guess the pixel size of a layer: a scale other than 1 without a unit was surely in µm."""
+    try:
+        sizes_um = square_grid_of(layer).pixel_size_um
+    except LayerError:
+        return None
+    known_um = [
+        size_um
+        for size_um, unit in zip(sizes_um, layer.units[-2:], strict=True)
+        if length_um(unit) is not None
+    ]
+    size_um = (known_um or sizes_um)[-1]
+    return size_um if (known_um or size_um != 1) and is_plausible(size_um) else None
+
+
+def set_pixel_size(layer: Layer, pixel_size_um: float) -> None:
+    """Write a pixel size into a layer that has none; it stays where it is in pixels."""
+    said = np.array(placing_of(layer).grid.pixel_size_um)
+    said /= [length_um(unit) or 1.0 for unit in layer.units[-2:]]
+    ratio = pixel_size_um / said
+    if np.any(moved := layer.affine.translate[-2:]):
+        affine = np.array(layer.affine)
+        affine[-3:-1, -1] = moved * ratio
+        layer.affine = affine
+    layer.translate = (*layer.translate[:-2], *(np.asarray(layer.translate[-2:]) * ratio))
+    layer.scale = (*layer.scale[:-2], *(np.asarray(layer.scale[-2:]) * ratio))
+    layer.units = (*layer.units[:-2], "um", "um")
+
+
+def input_plane(layer: Image, view: View) -> InputPlane:
+    """Take the plane of an image layer that the viewer shows, without loading its pixels.
+
+    Raises
+    ------
+    LayerError
+        If it is a colour image or its pixels are not square.
+    """
+    if layer.rgb:
+        raise LayerError(
+            f"'{layer.name}' is a colour image; split its channels (right-click the layer) and "
+            "choose one of them."
+        )
+    data = layer.data[0] if layer.multiscale else layer.data
+    if 0 in data.shape:
+        raise LayerError(f"'{layer.name}' is empty: there is nothing to refocus in it.")
+    index = shown_index(layer, view)
+    said_um, z_step_um = _said_pixel_size_um(layer), _said_z_step_um(layer)
+    return InputPlane(
+        name=layer.name,
+        shape=(int(data.shape[-2]), int(data.shape[-1])),
+        pixel_size_um=pixel_size_um(layer),
+        doubtful_pixel_um=None if said_um is None or is_plausible(said_um) else said_um,
+        doubtful_z_step_um=None if z_step_um is None or is_step(z_step_um) else z_step_um,
+        read=partial(_read, data, index),
+        source=_source(layer, index),
+        origin=None if isinstance(data, np.ndarray) else (data, index),
+    )
+
+
+def _source(layer: Image, index: tuple[int, ...]) -> tuple[str, ...] | None:
+    """Arguments with which the command line finds this plane; None where that is not certain."""
+    source = layer.source
+    if source.path is None or (index and source.reader_plugin != READER):
+        return None
+    chosen = [
+        f"{_OPTIONS[label]}={at}"
+        for label, at in zip(layer.axis_labels[:-2], index, strict=True)
+        if label in _OPTIONS
+    ]
+    if CHANNEL in layer.metadata:
+        chosen.append(f"{_OPTIONS['c']}={layer.metadata[CHANNEL]}")
+    return (str(source.path), *chosen)
+
+
+def _read(data: Any, index: tuple[int, ...]) -> NDArray[Any]:
+    return np.array(data[index])
+
+
+def frame_of(layer: Layer, view: View) -> Frame:
+    """Find where the shown plane of a layer lies; the layer must have a pixel size in µm.
+
+    Raises
+    ------
+    LayerError
+        If that is not known, or its transform is one that results cannot follow.
+    """
+    size_um = pixel_size_um(layer)
+    if size_um is None:
+        raise LayerError(f"The pixel size of '{layer.name}' is not known; enter it.")
+    placing, z_axis = placing_of(layer), z_axis_of(layer)
+    leading, z_um, z_length = [], 0.0, MICROMETRE
+    for axis, step in enumerate(shown_index(layer, view)):
+        at = placing.starts[axis] + step * placing.steps[axis]
+        unit = layer.units[axis]
+        if axis == z_axis:
+            if (unit_um := length_um(unit)) is not None:
+                z_length = Length(unit, unit_um)
+            z_um = at * z_length.um
+        else:
+            leading.append((layer.axis_labels[axis], unit, placing.steps[axis], at))
+    y_length, x_length = (Length(unit, length_um(unit) or 1.0) for unit in layer.units[-2:])
+    return Frame(
+        size_um,
+        placing.grid.origin_um,
+        z_um,
+        tuple(leading),
+        z_axis or 0,
+        placing.grid.turn,
+        (z_length, y_length, x_length),
+    )
+
+
+def z_axis_of(layer: Layer) -> int | None:
+    """Axis of depth: the one called z, or the third from the end where axes have no names."""
+    labels = [label.lower() for label in layer.axis_labels[:-2]]
+    for axis, label in enumerate(labels):
+        if label in _NAMES_OF_Z:
+            return axis
+    unnamed = bool(labels) and labels[-1] == "-3"
+    return len(labels) - 1 if unnamed else None
+
+
+def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface:
+    """Make a surface from an image layer of depths in µm, or through the points of a layer.
+
+    Depths of an image are relative to the input plane; points lie where they are in the world, in
+    µm unless their layer has another length as its unit. `frame` is where the input plane lies,
+    None while its pixel size is not known.
+
+    Raises
+    ------
+    LayerError
+        If the layer cannot be such a surface.
+    ValueError
+        As `FromImage` and `FromPoints`.
+    """
+    if isinstance(layer, Image):
+        depths = input_plane(layer, view)
+        if frame is not None and depths.pixel_size_um is not None:
+            _note_another_place(layer, frame)
+        return FromImage(depths.read())
+    if not isinstance(layer, Points):
+        raise LayerError(f"'{layer.name}' is neither an image of depths nor points.")
+    if frame is None:
+        raise LayerError(
+            f"The points of '{layer.name}' can only be placed on an image with a pixel size; enter "
+            "it and press Write to layer."
+        )
+    if layer.ndim < 3:
+        raise LayerError(
+            f"The points of '{layer.name}' have no depth; add them while the viewer shows a stack, "
+            "or make a points layer with three dimensions (z, y, x)."
+        )
+    if len(layer.data) < 3:
+        raise LayerError(
+            f"'{layer.name}' has {len(layer.data)} point(s); place at least three on the surface."
+        )
+    world = np.array([layer.data_to_world(position)[-3:] for position in layer.data])
+    world_um = world * [length_um(unit) or 1.0 for unit in layer.units[-3:]]
+    on_image_um = frame.on_image_um(world_um[:, 1:])
+    return FromPoints(np.column_stack([on_image_um, world_um[:, 0] - frame.z_um]))
+
+
+def _note_another_place(layer: Layer, frame: Frame) -> None:
+    """Warn where an image of depths is seen elsewhere than the image, or turned against it."""
+    grid = placing_of(layer).grid
+    away_um = np.subtract(grid.origin_um, frame.origin_um)
+    turned = np.abs(np.subtract(grid.turn, frame.turn)).max() > _TURN_TOLERANCE
+    if turned or np.abs(away_um).max() > frame.pixel_size_um / 2:
+        warnings.warn(
+            f"The depths of '{layer.name}' do not lie over the image; they are taken pixel by "
+            "pixel all the same.",
+            SurfaceWarning,
+            stacklevel=3,
+        )
+
+
+def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str, Any]:
+    """Scale, units, axis labels and position of a layer that shows an image series.
+
+    Axes of unknown size keep napari's unit, the pixel. What the series says of its position counts,
+    `z_start_um` where it says nothing.
+    """
+    y_um, x_um = series.origin_um or (0.0, 0.0)
+    start_um = z_start_um if series.z_start_um is None else series.z_start_um
+    positions = {"Z": start_um, "Y": y_um, "X": x_um}
+    sizes: dict[str, tuple[float | None, str]] = {
+        "T": (series.t_step_s, "s"),
+        "C": (None, ""),
+        "Z": (series.z_step_um, "um"),
+        "Y": (series.pixel_size_um, "um"),
+        "X": (series.pixel_size_um, "um"),
+    }
+    known = [sizes[axis] for axis in series.axes]
+    return {
+        "name": series.name,
+        "axis_labels": tuple(series.axes.lower()),
+        "scale": tuple(1.0 if size is None else size for size, _ in known),
+        "units": tuple("pixel" if size is None else unit for size, unit in known),
+        "translate": tuple(
+            positions.get(axis, 0.0) if sizes[axis][0] is not None else 0.0 for axis in series.axes
+        ),
+    }
+
+
+def names_of(layers: Sequence[Layer], wanted: Callable[[Layer], bool]) -> list[tuple[str, Layer]]:
+    """Choices of a menu of layers: visible before hidden ones, the topmost first."""
+    found = [layer for layer in reversed(layers) if wanted(layer)]
+    in_order = sorted(found, key=lambda layer: not layer.visible)
+    return [*distinct((layer.name, layer) for layer in in_order)]

@@ -1,0 +1,102 @@
+"""The image layer that a run fills, and what it remembers about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Layer
+from numpy.typing import NDArray
+
+from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.shared.layers import z_axis_of
+from napari_deepz.widgets.shared.placement import View, length_um, placing_of, shown_index
+
+RESULT = "napari-deepz"
+"""In the metadata of a layer that a run has filled."""
+LIVE = "napari-deepz live"
+"""In the metadata of the layer that Live shows."""
+CONFIDENCE = "napari-deepz confidence"
+"""In the metadata of the layer that shows how surely a surface was found."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResultRecord:
+    """What a result remembers, in its layer's metadata under "napari-deepz".
+
+    Attributes
+    ----------
+    request : RefocusRequest
+        How it was made.
+    z_um : tuple of float
+        Depth of every plane relative to the input image, ascending; empty where the one plane is
+        not flat.
+    origin_x_um : float
+        Where the input image begins.
+    provenance : Provenance
+        Saved with the pixels on export.
+    beside_um : float
+        How far to the right of the input image it lies where it is shown beside it.
+    """
+
+    request: RefocusRequest
+    z_um: tuple[float, ...]
+    origin_x_um: float
+    provenance: Provenance
+    beside_um: float = 0.0
+
+    def x_um(self, *, beside: bool) -> float:
+        """Where the result begins: beside the input image or over it."""
+        return self.origin_x_um + (self.beside_um if beside else 0.0)
+
+
+def record_of(layer: Layer) -> ResultRecord | None:
+    """What a result remembers; None for a layer that this package did not make."""
+    record = layer.metadata.get(RESULT)
+    return record if isinstance(record, ResultRecord) else None
+
+
+def is_inferred(layer: Layer) -> bool:
+    """Whether this package made a layer's pixels."""
+    return record_of(layer) is not None or bool({LIVE, CONFIDENCE} & layer.metadata.keys())
+
+
+def planes_of(layer: Image) -> NDArray[np.float32]:
+    """Pixels of a result as (n, Y, X)."""
+    planes: NDArray[np.float32] = layer.data.reshape(-1, *layer.data.shape[-2:])
+    return planes
+
+
+def shown_depth_um(layer: Image, view: View) -> float | None:
+    """Depth of the plane of a result that the viewer shows; None where it has but one."""
+    record = record_of(layer)
+    axis = z_axis_of(layer)
+    if record is None or axis is None or len(record.z_um) < 2:
+        return None
+    if layer.data.shape[axis] != len(record.z_um):  # Its pixels were replaced.
+        return None
+    return record.z_um[shown_index(layer, view)[axis]]
+
+
+def input_z_um(layer: Image, record: ResultRecord) -> float | None:
+    """Where in the world the input plane of a stack of flat planes lies; None for other results."""
+    axis = z_axis_of(layer)
+    if axis is None or not record.z_um:
+        return None
+    unit_um = length_um(layer.units[axis]) or 1.0
+    return placing_of(layer).starts[axis] * unit_um - record.z_um[0]
+
+
+def place(layer: Image, *, beside: bool) -> None:
+    """Put a result to the right of the image that it was made from, or over it."""
+    record = record_of(layer)
+    if record is not None:
+        x = record.x_um(beside=beside) / (length_um(layer.units[-1]) or 1.0)
+        layer.translate = (*layer.translate[:-1], x)
+
+
+def results_in(viewer: Any) -> list[Image]:
+    """All results that a viewer has, the oldest first."""
+    return [layer for layer in viewer.layers if record_of(layer) is not None]
