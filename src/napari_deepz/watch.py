@@ -60,3 +60,36 @@ class Progress:
             return text
         minutes, seconds = divmod(round(remaining), 60)
         return f"{text}, {minutes} min {seconds} s left" if minutes else f"{text}, {seconds} s left"
+
+
+def _never() -> bool:
+    return False
+
+
+def _untold(_: Progress) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whoever waits for long work: says when it is to stop, and hears how far it is.
+
+    Parameters
+    ----------
+    should_stop : callable, optional
+        Asked again and again, in the thread that works; true to stop.
+    on_progress : callable, optional
+        Told the progress after each step, in the thread that works.
+    """
+
+    should_stop: StopCondition = _never
+    on_progress: Callable[[Progress], None] = _untold
+
+    def check(self) -> None:
+        """Raise `Cancelled` where the work is to stop."""
+        if self.should_stop():
+            raise Cancelled("The work was cancelled.")
+
+
+UNWATCHED = Watch()
+"""Nobody waits."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from napari_deepz.models.card import CardFields, model_card, numerical_aperture
+from napari_deepz.models.card import CardFields, model_card
 from napari_deepz.models.library import load_model
+from napari_deepz.sampling import parse_objective
 from tests.conftest import tiny_spec
 
 
@@ -25,7 +26,7 @@ from tests.conftest import tiny_spec
     ],
 )
 def test_the_aperture_is_read_off_the_objective(objective: str, na: float | None):
-    assert numerical_aperture(objective) == na
+    assert parse_objective(objective)[0] == na
     assert CardFields(objective=objective).given().get("na") == na
 
 

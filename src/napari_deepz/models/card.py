@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from napari_deepz.models.spec import ModelSpec
+from napari_deepz.sampling import parse_objective
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,9 @@ class CardFields:
         said: dict[str, Any] = {
             key: value for key, value in vars(self).items() if value is not None
         }
-        if self.objective is not None and (na := numerical_aperture(self.objective)) is not None:
+        if self.objective is not None and (na := parse_objective(self.objective)[0]) is not None:
             said["na"] = na
         return said
-
-
-def numerical_aperture(objective: str) -> float | None:
-    """Read the numerical aperture off an objective's name, such as "20x/0.75 dry"."""
-    found = re.search(r"/\s*([01](?:[.,]\d+)?)(?![.,]?\d)", objective)
-    return float(found[1].replace(",", ".")) if found else None
 
 
 def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
