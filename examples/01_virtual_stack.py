@@ -27,7 +27,7 @@ print(f"{len(virtual.data)} virtual slices, {depths.describe()}, computed on: {v
 record = describe_run(
     model,
     [depths],
-    pixel_size_um=measured.pixel_size_um,
+    sampling=dz.Sampling(pixel_size_um=measured.pixel_size_um),
     device=virtual.device,
     notes=virtual.notes,
     input_name=f"{WORM.name}, plane {middle}",

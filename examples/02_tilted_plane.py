@@ -37,7 +37,11 @@ print(f"Correlation with the truth: {refocused:.3f} refocused, {unrefocused:.3f}
 path = folder / "beads_in_focus.ome.tif"
 size = {"count": 1, "shape": image.shape, "pixel_size_um": pixel_size_um}
 record = describe_run(
-    model, [tilt], pixel_size_um=pixel_size_um, device=result.device, notes=result.notes
+    model,
+    [tilt],
+    sampling=dz.Sampling(pixel_size_um=pixel_size_um),
+    device=result.device,
+    notes=result.notes,
 )
 depth = {"z_step_um": None, "z_start_um": None}
 write_stack(path, result.data, **size, **depth, name="beads in focus", provenance=record)

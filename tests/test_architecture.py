@@ -14,7 +14,7 @@ import napari_deepz
 ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
     *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "watch"),
-    *("names", "sampling", "samples", "stored_pixels"),
+    *("names", "sampling", "samples", "settings", "stored_pixels"),
 }
 NETS = VALUES | {"networks", "models"}
 ALLOWED = {

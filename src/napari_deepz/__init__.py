@@ -15,21 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
+    from napari_deepz.engine.compute import Compute
+    from napari_deepz.engine.lens import Lens
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
+    from napari_deepz.sampling import Sampling
     from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
+    from napari_deepz.watch import Watch
 
 __version__ = version("napari-deepz")
 
 __all__ = [
     "AlongPath",
+    "Compute",
     "Curved",
     "EncodedImage",
     "Flat",
     "FromImage",
     "FromPoints",
+    "Lens",
+    "Sampling",
     "Tilted",
+    "Watch",
     "evaluate",
     "iter_refocus",
     "load_model",
@@ -38,6 +46,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Compute": "engine.compute",
+    "Lens": "engine.lens",
+    "Sampling": "sampling",
+    "Watch": "watch",
     "EncodedImage": "engine.refocus",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",

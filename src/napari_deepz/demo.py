@@ -19,6 +19,8 @@ from scipy.ndimage import map_coordinates
 from napari_deepz.analysis.evaluation import Evaluation, evaluate
 from napari_deepz.analysis.metrics import correlation, rmse
 from napari_deepz.atomic_files import made_folder
+from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.record import describe_run
 from napari_deepz.engine.refocus import RefocusedStack, refocus
 from napari_deepz.io.reading import read_image
@@ -27,6 +29,7 @@ from napari_deepz.io.writing import write_stack
 from napari_deepz.models.library import load_model
 from napari_deepz.pictures.figures import plot_overview
 from napari_deepz.samples import TILTED_BEADS, TILTED_BEADS_TILT_X_DEG
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Surface, Tilted
 
 STACK_FILE = "stack.ome.tif"
@@ -95,9 +98,10 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     flat = Flat(-reach_um, reach_um, sample.z_step_um)
     tilted = Tilted(TILTED_BEADS_TILT_X_DEG, 0.0)
     model = load_model()
+    lens = Lens(model, Compute(device=device or "auto"))
 
     def run(surface: Surface) -> RefocusedStack:
-        return refocus(image, surface, model, pixel_size_um=sample.pixel_size_um, device=device)
+        return refocus(image, surface, lens, pixel_size_um=sample.pixel_size_um)
 
     run(Flat(0.0))  # The first run of a process also loads the libraries.
     started = time.perf_counter()
@@ -119,7 +123,7 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
             provenance=describe_run(
                 model,
                 [surface],
-                pixel_size_um=sample.pixel_size_um,
+                sampling=Sampling(pixel_size_um=sample.pixel_size_um),
                 device=result.device,
                 notes=result.notes,
                 input_name=f"{TILTED_BEADS.name}, plane {middle} (simulated)",
@@ -144,10 +148,9 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
         evaluation=evaluate(
             stack,
             middle,
-            model,
+            lens,
             pixel_size_um=sample.pixel_size_um,
             z_step_um=sample.z_step_um,
-            device=device,
         ),
         seconds_per_slice=seconds / len(virtual.data),
         slices=len(virtual.data),

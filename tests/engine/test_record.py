@@ -1,4 +1,5 @@
 from napari_deepz.engine.record import describe_run
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import AddDistance, model_of
 
@@ -6,7 +7,11 @@ MODEL = model_of(AddDistance())
 
 
 def record(surfaces, **more):
-    settings = {"pixel_size_um": 0.5, "device": "CPU, 1 thread", "notes": ["Mind this."]}
+    settings = {
+        "sampling": Sampling(pixel_size_um=0.5),
+        "device": "CPU, 1 thread",
+        "notes": ["Mind this."],
+    }
     return describe_run(MODEL, surfaces, **settings | more)
 
 
@@ -16,7 +21,7 @@ def test_a_run_is_recorded_with_what_repeats_it():
     assert (made.model_name, made.model_version, made.model_sha256) == ("known", "1.2", "0" * 64)
     assert (made.input_name, made.command) == ("worm.tif", "napari-deepz x")
     assert made.axial_range_um == (-4, 7)
-    assert made.pixel_size_um == 0.5
+    assert made.sampling == Sampling(pixel_size_um=0.5)
     assert made.device == "CPU, 1 thread"
     assert made.notes == ("Mind this.",)
     assert [Flat(**surface) for surface in made.surfaces] == [Flat(-4, 4, 2), Flat(7)]

@@ -93,9 +93,9 @@ def test_whole_steps(given, stop_um):
 
 def test_a_request_takes_the_images_own_pixel_size():
     request = make_request(plane(), Flat(1), Path("m"), typed_pixel_size_um=9)
-    assert (request.pixel_size_um, request.notes) == (0.325, ())
+    assert (request.sampling.pixel_size_um, request.notes) == (0.325, ())
     request = make_request(plane(None), Flat(1), Path("m"), typed_pixel_size_um=9, notes=("a",))
-    assert request.pixel_size_um == 9
+    assert request.sampling.pixel_size_um == 9
     assert request.notes[0] == "a"
     assert "9 µm was entered by hand" in request.notes[1]
 

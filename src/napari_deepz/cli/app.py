@@ -12,6 +12,7 @@ from napari_deepz.cli.console import print_line
 
 if TYPE_CHECKING:
     from napari_deepz.images import ImageSeries
+    from napari_deepz.sampling import Sampling
 
 app = typer.Typer(
     help="Refocus fluorescence images after the fact with Deep-Z.",
@@ -103,13 +104,15 @@ def check_pixel_size(given: float) -> float:
     return given
 
 
-def choose_pixel_size(series: ImageSeries, given: float | None) -> float | None:
+def choose_sampling(series: ImageSeries, pixel_size: float | None) -> Sampling | None:
     """Take the option before the file; ask where what the file says cannot be believed."""
-    if given is not None:
-        return check_pixel_size(given)
+    from napari_deepz.sampling import as_sampling
+
+    if pixel_size is not None:
+        return as_sampling(None, check_pixel_size(pixel_size))
     if series.pixel_size_problem is not None:
         raise ValueError(
             f"{series.pixel_size_problem}: give the width of a pixel in µm with --pixel-size, or "
             "correct the image."
         )
-    return series.pixel_size_um
+    return as_sampling(None, series.pixel_size_um)

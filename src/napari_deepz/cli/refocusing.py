@@ -20,10 +20,10 @@ from napari_deepz.cli.app import (
     app,
     check_folder,
     choose_index,
-    choose_pixel_size,
+    choose_sampling,
 )
 from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
-from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
+from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -88,12 +88,8 @@ def refocus(
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
 ) -> None:
     """Refocus one image onto a flat range, a tilted plane or any surface."""
-    from napari_deepz.engine.devices import (
-        check_precision,
-        check_runtime,
-        choose_device,
-        describe_device,
-    )
+    from napari_deepz.engine.compute import Compute
+    from napari_deepz.engine.lens import Lens
     from napari_deepz.engine.record import describe_run
     from napari_deepz.engine.refocus import iter_refocus
     from napari_deepz.io.reading import read_image
@@ -112,29 +108,13 @@ def refocus(
     }
     loaded = load_model(model)
     require_no_input([output], [image, *_files_of(surface, wanted), loaded.source])
-    pixel_size_um = choose_pixel_size(series, pixel_size)
+    sampling = choose_sampling(series, pixel_size)
     pixels = series.plane(**where)
-    chosen = choose_device(device)
-    digits = check_precision(precision)
-    through = check_runtime(runtime, loaded.network, chosen)
-    where_run = describe_device(chosen, digits, through)
-    print_line(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
-    with (
-        stop_on_interrupt() as should_stop,
-        warnings_as_notes() as notes,
-        progress_bar() as on_progress,
-    ):
-        planes = iter_refocus(
-            pixels,
-            wanted,
-            loaded,
-            pixel_size_um=pixel_size_um,
-            device=chosen,
-            precision=digits,
-            runtime=through,
-            should_stop=should_stop,
-            on_progress=on_progress,
-        )
+    compute = Compute(device=device or "auto", precision=precision, runtime=runtime)
+    lens = Lens(loaded, compute)
+    print_line(f"{loaded.spec.name} on {lens.name}: {wanted.describe()}")
+    with watched() as watch:
+        planes = iter_refocus(pixels, wanted, lens, sampling=sampling, watch=watch)
         z_um = wanted.uniform_z_um
         if z_um is not None and len(z_um) > 1 and _even_step(z_um) is None:
             print_note("The planes are not evenly spaced, so the file holds no z step.")
@@ -144,16 +124,16 @@ def refocus(
                 (plane.data for plane in refocused),
                 count=len(wanted),
                 shape=pixels.shape,
-                pixel_size_um=pixel_size_um,
+                pixel_size_um=sampling.pixel_size_um if sampling else None,
                 z_step_um=_even_step(z_um),
                 z_start_um=z_um[0] if z_um else None,
                 name=f"{series.name} (virtual)",
                 provenance=describe_run(
                     loaded,
                     [wanted],
-                    pixel_size_um=pixel_size_um,
-                    device=where_run,
-                    notes=[*first_notes, *notes],
+                    sampling=sampling,
+                    device=lens.name,
+                    notes=first_notes,
                     input_name=image.name,
                     command=shlex.join(["napari-deepz", *sys.argv[1:]]),
                 ),

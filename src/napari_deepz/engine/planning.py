@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_deepz.engine.inputs import SMALLEST_PX, check_shape
 from napari_deepz.models.package import Model
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Surface, out_of_range_mask
 from napari_deepz.tiling import RAMP_PX, Tile, ceil_to_multiple, tile_image
 
@@ -26,6 +27,7 @@ _MOST_CODE_BYTES = 13 * _GIB // 4
 _SMALLEST_DEFAULT_TILE_PX = 256
 _SMALLEST_TILE_PX = 64
 _MOST_RESAMPLED_PIXELS = 1 << 28
+_NA_TOLERANCE = 0.1
 
 
 class ResourceError(ValueError):
@@ -50,13 +52,17 @@ class Budget:
     memory_bytes: int = _GIB
     scratch_bytes: int = 32 * _GIB
 
-    def with_free_memory(self, free_bytes: int) -> Budget:
-        """Raise the codes' limit to a quarter of the machine's free memory, to 3.25 GiB at most.
+    @classmethod
+    def of(cls, memory_gb: float | None, free_bytes: int) -> Budget:
+        """Take what the user allows, or for the codes a quarter of the memory that is free.
 
-        That is enough for the bundled generator's codes of 4096 x 4096 pixels.
+        For the codes at most 3.25 GiB then, which is enough for the bundled generator's of
+        4096 x 4096 pixels.
         """
-        code_bytes = min(free_bytes // 4, _MOST_CODE_BYTES)
-        return replace(self, code_bytes=max(self.code_bytes, code_bytes))
+        if memory_gb is not None:
+            allowed = int(memory_gb * 1e9)
+            return cls(code_bytes=allowed, memory_bytes=allowed)
+        return cls(code_bytes=max(cls.code_bytes, min(free_bytes // 4, _MOST_CODE_BYTES)))
 
     def with_free_scratch(self, free_bytes: int) -> Budget:
         """Lower the scratch file's limit to what is free on the disk."""
@@ -142,7 +148,7 @@ def plan_refocus(
     surfaces: Sequence[Surface],
     model: Model,
     *,
-    pixel_size_um: float | None = None,
+    sampling: Sampling | None = None,
     tile_px: int | None = None,
     budget: Budget | None = None,
 ) -> RefocusPlan:
@@ -156,8 +162,8 @@ def plan_refocus(
         In the order in which their planes shall come out.
     model : Model
         The generator and what it was trained on.
-    pixel_size_um : float, optional
-        Of the image; the model's is assumed where it is None.
+    sampling : Sampling, optional
+        Of the image; the model's pixel size is assumed where it is None.
     tile_px : int, optional
         Largest side of a tile without its halo; chosen from the generator's halo where None.
     budget : Budget, optional
@@ -177,9 +183,11 @@ def plan_refocus(
     """
     shape = check_shape(image_shape)
     budget = budget or Budget()
-    pixel_um = _pixel_size_um(pixel_size_um, model)
+    pixel_um = _pixel_size_um(sampling, model)
     working_shape = _working_shape(shape, pixel_um, model)
-    notes = _pixel_notes(shape, working_shape, pixel_size_um, model)
+    notes = _pixel_notes(shape, working_shape, sampling, model)
+    notes += _optics_notes(sampling, model)
+    notes += [note for surface in surfaces for note in surface.notes]
     notes += [
         note for surface in surfaces for note in _range_notes(surface, shape, pixel_um, model)
     ]
@@ -198,16 +206,15 @@ def plan_refocus(
     )
 
 
-def _pixel_size_um(given_um: float | None, model: Model) -> float:
-    pixel_um = model.spec.pixel_size_um if given_um is None else float(given_um)
-    if pixel_um is None:
+def _pixel_size_um(sampling: Sampling | None, model: Model) -> float:
+    if sampling is not None:
+        return sampling.pixel_size_um
+    if model.spec.pixel_size_um is None:
         raise ValueError(
             f"Neither the image nor the model '{model.spec.name}' says its pixel size; say how "
             "many µm a pixel of the image is wide."
         )
-    if not (math.isfinite(pixel_um) and pixel_um > 0):
-        raise ValueError(f"The pixel size must be a positive number of µm, not {pixel_um:g}.")
-    return pixel_um
+    return model.spec.pixel_size_um
 
 
 def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tuple[int, int]:
@@ -228,7 +235,7 @@ def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tup
 def _pixel_notes(
     shape: tuple[int, int],
     working_shape: tuple[int, int],
-    pixel_size_um: float | None,
+    sampling: Sampling | None,
     model: Model,
 ) -> list[str]:
     name, model_um = model.spec.name, model.spec.pixel_size_um
@@ -238,19 +245,33 @@ def _pixel_notes(
             "not resampled; trust the result only where image and model come from the same "
             f"microscope ({model.spec.objective})."
         ]
-    if pixel_size_um is None:
+    if sampling is None:
         return [
             f"The image's pixel size is not known, so that of the model '{name}', {model_um:g} µm, "
             "was assumed."
         ]
     if working_shape == shape:
         return []
+    before, after = (f"{height} × {width}" for height, width in (shape, working_shape))
     return [
-        f"The image has {pixel_size_um:g} µm pixels and the model '{name}' works at {model_um:g} "
-        f"µm, so the image was resampled from {shape[0]} × {shape[1]} to {working_shape[0]} × "
-        f"{working_shape[1]} pixels and every plane back; the model knows the objective "
-        f"{model.spec.objective} only, do not trust it with another."
+        f"The image has {sampling.pixel_size_um:g} µm pixels and the model '{name}' works at "
+        f"{model_um:g} µm, so the image was resampled from {before} to {after} pixels and every "
+        f"plane back; the model knows the objective {model.spec.objective} only, do not trust it "
+        "with another."
     ]
+
+
+def _optics_notes(sampling: Sampling | None, model: Model) -> list[str]:
+    if sampling is None:
+        return []
+    notes, na = list(sampling.notes), model.spec.na
+    if sampling.na and na and abs(sampling.na / na - 1) > _NA_TOLERANCE:
+        notes.append(
+            f"The image was taken at NA {sampling.na:g} and the model '{model.spec.name}' was made "
+            f"for {na:g} ({model.spec.objective}), where focus is lost over other distances; do "
+            "not trust the result."
+        )
+    return notes
 
 
 def _range_notes(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Surface
 
 
@@ -13,7 +14,7 @@ def describe_run(
     model: Model,
     surfaces: Sequence[Surface],
     *,
-    pixel_size_um: float | None,
+    sampling: Sampling | None,
     device: str,
     notes: Sequence[str],
     input_name: str | None = None,
@@ -27,7 +28,7 @@ def describe_run(
         The generator.
     surfaces : sequence of Surface
         What was refocused onto.
-    pixel_size_um : float or None
+    sampling : Sampling or None
         Of the image, as given to the run.
     device : str
         As the planes say.
@@ -54,7 +55,7 @@ def describe_run(
         model_sha256=model.sha256,
         surfaces=[surface.model_dump(mode="json") for surface in surfaces],
         axial_range_um=(min(depths_um), max(depths_um)) if flat and depths_um else None,
-        pixel_size_um=pixel_size_um,
+        sampling=sampling,
         device=device,
         command=command,
         notes=tuple(notes),

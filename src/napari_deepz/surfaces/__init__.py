@@ -9,7 +9,7 @@ plane k of a stack with the z step dz onto ``Flat(dz)`` therefore aims at plane 
 the image are in µm from the centre of the first pixel, y down the rows and x along them.
 """
 
-from napari_deepz.surfaces.base import Surface, SurfaceWarning, out_of_range_mask
+from napari_deepz.surfaces.base import Surface, out_of_range_mask
 from napari_deepz.surfaces.files import load_surface, save_surface
 from napari_deepz.surfaces.image import FromImage
 from napari_deepz.surfaces.path import AlongPath
@@ -23,7 +23,6 @@ __all__ = [
     "FromImage",
     "FromPoints",
     "Surface",
-    "SurfaceWarning",
     "Tilted",
     "load_surface",
     "out_of_range_mask",

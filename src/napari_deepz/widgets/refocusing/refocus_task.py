@@ -12,9 +12,9 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.record import describe_run
 from napari_deepz.models.library import load_model
-from napari_deepz.watch import StopCondition
+from napari_deepz.watch import Watch
 from napari_deepz.widgets.refocusing.session import RefocusRequest
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.widgets.shared.news import Send
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def refocus_planes(
     encoding: LastEncoding,
     known: PlaneCache,
     send: Send,
-    should_stop: StopCondition,
+    watch: Watch,
 ) -> None:
     """Carry out a run: sends its `Provenance`, a `PlaneDone` for every plane, and `Advance`.
 
@@ -60,8 +60,8 @@ def refocus_planes(
         Where the encoded image is kept for the next run.
     known : PlaneCache
         Gets the flat planes of models that take long for each.
-    send, should_stop : callable
-        From the job.
+    send, watch : Watch
+     Says when to stop.
 
     Raises
     ------
@@ -71,15 +71,14 @@ def refocus_planes(
         If the image, the model or the machine does not suffice; one sentence.
     """
     model, pixels = load_model(request.model), request.plane.read()
-    key, _ = encoding.encode(pixels, model, request.pixel_size_um)
+    key, _ = encoding.encode(pixels, model, request.sampling)
     takes_long = model.network.code_channels == 1
     planes = encoding.iter_refocus(
         pixels,
         request.surface,
         model,
-        pixel_size_um=request.pixel_size_um,
-        should_stop=should_stop,
-        on_progress=Teller(send),
+        sampling=request.sampling,
+        watch=watch,
     )
     with closing(planes):
         for plane in planes:
@@ -88,7 +87,7 @@ def refocus_planes(
                 record = describe_run(
                     model,
                     [request.surface],
-                    pixel_size_um=request.pixel_size_um,
+                    sampling=request.sampling,
                     device=plane.device,
                     notes=request.notes,
                     input_name=request.plane.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, FromImage, Surface
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.widgets.shared.input_plane import InputPlane
@@ -29,7 +30,7 @@ class RefocusRequest:
         Onto what.
     model : Path
         The model package.
-    pixel_size_um : float
+    sampling : Sampling
         Of the image: its own, or what the user said.
     notes : tuple of str
         What the user must know about the settings, a sentence each.
@@ -38,7 +39,7 @@ class RefocusRequest:
     plane: InputPlane
     surface: Surface
     model: Path
-    pixel_size_um: float
+    sampling: Sampling
     notes: tuple[str, ...]
 
 
@@ -81,7 +82,7 @@ def make_request(
             )
         notes += (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm was entered by hand.",)
     depth_range_um(surface, plane.shape, pixel_size_um)
-    return RefocusRequest(plane, surface, model, pixel_size_um, notes)
+    return RefocusRequest(plane, surface, model, Sampling(pixel_size_um=pixel_size_um), notes)
 
 
 def _about_pixel_size(plane: InputPlane) -> str:

@@ -180,7 +180,7 @@ def export_request(
         kind=kind,
         planes=planes_of(layer),
         z_um=record.z_um,
-        pixel_size_um=record.request.pixel_size_um,
+        pixel_size_um=record.request.sampling.pixel_size_um,
         name=layer.name,
         provenance=record.provenance.model_copy(update={"command": command}),
         surface=surface,

@@ -92,7 +92,7 @@ def command_of(
         surface=shown_surface(record),
         surface_file=surface_file,
         model=_model_argument(record.request.model),
-        pixel_size_um=record.request.pixel_size_um,
+        pixel_size_um=record.request.sampling.pixel_size_um,
     )
 
 
@@ -164,7 +164,7 @@ from napari_deepz.io.writing import write_stack
 {loading}
 image = dz.read_image({image!r})
 pixels = image.plane({indices})
-pixel_size_um = {_digits(record.request.pixel_size_um)}
+pixel_size_um = {_digits(record.request.sampling.pixel_size_um)}
 surface = {made}
 model = dz.load_model({_model_argument(record.request.model)!r})
 
@@ -182,7 +182,7 @@ write_stack(
     provenance=describe_run(
         model,
         [surface],
-        pixel_size_um=pixel_size_um,
+        sampling=dz.Sampling(pixel_size_um=pixel_size_um),
         device=virtual.device,
         notes=virtual.notes,
         input_name={name!r},
