@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_image, refocus
+from napari_deepz.engine.compute import Compute
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.models.errors import ModelError
 from napari_deepz.samples import TILTED_BEADS
