@@ -24,12 +24,13 @@ ALLOWED = {
     "engine": NETS,
     "io": VALUES,
     "analysis": NETS | {"engine"},
+    "recipes": NETS | {"engine", "io"},
     "pictures": VALUES | {"analysis", "io"},
     "training": NETS | {"engine", "analysis", "io"},
-    "demo": NETS | {"engine", "analysis", "pictures", "io"},
-    "cli": NETS | {"engine", "analysis", "pictures", "training", "io", "demo"},
+    "demo": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
+    "cli": NETS | {"engine", "analysis", "pictures", "recipes", "training", "io", "demo"},
     "__main__": {"cli"},
-    "widgets": NETS | {"engine", "analysis", "pictures", "io"},
+    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TENSORFLOW_READER = ROOT / "models/tensorflow/reader.py"

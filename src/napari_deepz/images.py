@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,13 @@ class ImageFileError(ValueError):
 
 class ImageReadWarning(UserWarning):
     """What the user must know about an image that was read: what was left out, or not believed."""
+
+
+def digest_of(pixels: NDArray[Any]) -> str:
+    """SHA-256 that tells an image from any other: its shape, its type and its pixels."""
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.str} ".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 class PixelArray(Protocol):

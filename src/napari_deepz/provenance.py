@@ -52,6 +52,8 @@ class Provenance(BaseModel):
         Lowest and highest axial distance in the stack, in µm.
     sampling : Sampling or None, optional
         Of the input.
+    recipe : dict or None, optional
+        What else of the recipe it takes to make the stack again: source, model and computation.
     device : str or None, optional
         What the computation ran on.
     command : str or None, optional
@@ -73,6 +75,7 @@ class Provenance(BaseModel):
     surfaces: list[_Surface] | None = None
     axial_range_um: tuple[float, float] | None = None
     sampling: Sampling | None = None
+    recipe: dict[str, Any] | None = None
     device: _Text | None = None
     command: _Text | None = None
     notes: tuple[_Text, ...] = ()

@@ -9,9 +9,12 @@ import typer
 
 from napari_deepz.atomic_files import made_folder
 from napari_deepz.cli.app import (
+    NA,
     Device,
+    Immersion,
     ModelName,
     PixelSize,
+    Wavelength,
     app,
     check_folder,
     choose_index,
@@ -31,6 +34,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder for table and plot; beside the stack's name here.")
     ] = None,
     pixel_size: PixelSize = None,
+    na: NA = None,
+    immersion: Immersion = None,
+    wavelength: Wavelength = None,
     z_step: Annotated[
         float | None, typer.Option(help="z step in µm, if the file lacks it.")
     ] = None,
@@ -61,7 +67,7 @@ def evaluate(
         raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
-    sampling = choose_sampling(series, pixel_size)
+    sampling = choose_sampling(series, pixel_size, na, immersion, wavelength)
     where = {
         "t": choose_index(series, "T", time, "--time"),
         "c": choose_index(series, "C", channel, "--channel"),

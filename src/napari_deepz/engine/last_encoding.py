@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Generator
 
@@ -13,6 +12,7 @@ from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.inputs import Surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
+from napari_deepz.images import digest_of
 from napari_deepz.models.package import Model
 from napari_deepz.sampling import Sampling
 from napari_deepz.watch import UNWATCHED, Watch
@@ -53,6 +53,8 @@ class LastEncoding:
         model: Model,
         sampling: Sampling | None,
         compute: Compute | None = None,
+        *,
+        digest: str | None = None,
     ) -> tuple[Key, EncodedImage]:
         """Give the encoded image, a new one unless it is the last one.
 
@@ -60,6 +62,8 @@ class LastEncoding:
         ----------
         image, model, sampling, compute
             As for `EncodedImage`.
+        digest : str, optional
+            `images.digest_of` the image, for who knows it already.
 
         Returns
         -------
@@ -74,9 +78,8 @@ class LastEncoding:
             As `EncodedImage`.
         """
         pixels = np.asarray(image)
-        digest = hashlib.blake2b(pixels.tobytes()).digest()
         through = (model.spec.model_dump_json(), model.sha256, compute)
-        key = (digest, pixels.shape, pixels.dtype.str, sampling, *through)
+        key = (digest or digest_of(pixels), sampling, *through)
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
                 return self._kept

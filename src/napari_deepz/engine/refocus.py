@@ -118,6 +118,11 @@ class EncodedImage:
         """Whether a further surface takes milliseconds: all that it shares with others is kept."""
         return self._encoding.is_complete or self._encoding.image.constant is not None
 
+    @property
+    def device(self) -> str:
+        """What computes, for people."""
+        return self._encoding.lens.name
+
     @cached_property
     def _intensity(self) -> Intensity:
         """Normalisation of the image on its own pixel grid, for its parts."""

@@ -10,7 +10,13 @@ the image are in µm from the centre of the first pixel, y down the rows and x a
 """
 
 from napari_deepz.surfaces.base import Surface, out_of_range_mask
-from napari_deepz.surfaces.files import load_surface, save_surface
+from napari_deepz.surfaces.files import (
+    found_from,
+    load_surface,
+    parse_surface,
+    save_depths,
+    save_surface,
+)
 from napari_deepz.surfaces.image import FromImage
 from napari_deepz.surfaces.path import AlongPath
 from napari_deepz.surfaces.points import FromPoints
@@ -24,7 +30,10 @@ __all__ = [
     "FromPoints",
     "Surface",
     "Tilted",
+    "found_from",
     "load_surface",
     "out_of_range_mask",
+    "parse_surface",
+    "save_depths",
     "save_surface",
 ]

@@ -170,7 +170,7 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
         shown_grid=shown,
         pixel_size_um=record.request.sampling.pixel_size_um,
         read_input=record.request.plane.read,
-        model=record.request.model,
+        model=record.request.package,
         provenance=record.provenance,
         measured=stack,
         pairs=pairs,

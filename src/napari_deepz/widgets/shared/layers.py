@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_deepz.images import ImageSeries
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
+from napari_deepz.recipes.recipe import Source
 from napari_deepz.surfaces import FromImage, FromPoints, Surface
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import (
@@ -29,7 +31,7 @@ from napari_deepz.widgets.shared.plain_text import distinct
 
 _TURN_TOLERANCE = 0.01
 _NAMES_OF_Z = ("z", "depth", "plane")
-_OPTIONS = {"t": "--time", "z": "--plane", "c": "--channel"}
+_INDICES = ("t", "c", "z")
 
 READER = "napari-deepz"
 """Name under which napari knows the reader that labels the axes of files."""
@@ -136,19 +138,19 @@ def input_plane(layer: Image, view: View) -> InputPlane:
     )
 
 
-def _source(layer: Image, index: tuple[int, ...]) -> tuple[str, ...] | None:
-    """Arguments with which the command line finds this plane; None where that is not certain."""
+def _source(layer: Image, index: tuple[int, ...]) -> Source:
+    """Where a recipe finds this plane; in no file where that is not certain."""
     source = layer.source
     if source.path is None or (index and source.reader_plugin != READER):
-        return None
-    chosen = [
-        f"{_OPTIONS[label]}={at}"
+        return Source(name=layer.name)
+    chosen = {
+        label: at
         for label, at in zip(layer.axis_labels[:-2], index, strict=True)
-        if label in _OPTIONS
-    ]
+        if label in _INDICES
+    }
     if CHANNEL in layer.metadata:
-        chosen.append(f"{_OPTIONS['c']}={layer.metadata[CHANNEL]}")
-    return (str(source.path), *chosen)
+        chosen["c"] = layer.metadata[CHANNEL]
+    return Source(path=str(Path(source.path).absolute()), name=layer.name, **chosen)
 
 
 def _read(data: Any, index: tuple[int, ...]) -> NDArray[Any]:

@@ -99,7 +99,7 @@ class LiveWork:
                If the image, the model or the machine does not suffice; one sentence.
         """
         started_s = time.monotonic()
-        model = self._loaded(request.model)
+        model = self._loaded(request.package)
         key, encoded = self._encoding.encode(self._pixels(request.plane), model, request.sampling)
         wanted = PreviewRequest(
             encoded,

@@ -65,7 +65,7 @@ def find_focus(
     ValueError
         If too little of the image comes into focus; one sentence.
     """
-    model = load_model(request.model)
+    model = load_model(request.package)
     planes = encoding.iter_refocus(
         request.plane.read(),
         request.surface,
