@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_deepz.engine.planning import notes_on
+from napari_deepz.engine.cautions import notes_on
 from napari_deepz.models.library import name_of
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
