@@ -52,11 +52,14 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
             (plane.data for plane in cooking),
             count=cooking.count,
             shape=cooking.shape,
-            pixel_size_um=None if sampling is None else sampling.pixel_size_um,
+            pixel_size_um=sampling.pixel_size_um if sampling else None,
             z_step_um=step_um,
             z_start_um=z_um[0] if z_um else None,
             name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
-            provenance=cooking.record(),
+            provenance=cooking.record,
+            na=sampling.na if sampling else None,
+            immersion_index=sampling.immersion_index if sampling else None,
+            wavelengths_um=(sampling.wavelength_um,) if sampling else (),
         )
         return target
 
