@@ -13,7 +13,8 @@ from napari.components import ViewerModel
 from napari.plugins._npe2 import get_widget_contribution
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManager
-from qtpy.QtCore import QThreadPool
+from qtpy.QtCore import QEvent, QThreadPool
+from qtpy.QtWidgets import QApplication
 
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.models.library import load_model
@@ -55,22 +56,28 @@ def make_viewer(request: pytest.FixtureRequest) -> Callable[[], Any]:
 
 
 @pytest.fixture
-def add_dock(qtbot: Any) -> Callable[[Any, str], Any]:
+def add_dock(qapp: QApplication) -> Iterator[Callable[[Any, str], Any]]:
     """Open one of our docks as napari does: in its window, or as a widget that follows its model.
 
     Only a window can show a dock, close it, or hand it keys.
     """
+    alone: list[Any] = []
 
     def add(viewer: Any, name: str) -> Any:
         if hasattr(viewer, "window"):
             return viewer.window.add_plugin_dock_widget("napari-deepz", name)[1]
         widget = get_widget_contribution("napari-deepz", name)[0](viewer)
-        qtbot.addWidget(widget)
+        alone.append(widget)
         for event in ("inserted", "removed", "reordered", "renamed"):
             getattr(viewer.layers.events, event).connect(widget.reset_choices)
         return widget
 
-    return add
+    yield add
+    # Not by qtbot, which closes what it has been given before the work in it is waited for.
+    for widget in alone:
+        widget.close()
+        widget.deleteLater()
+    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 @pytest.fixture
