@@ -35,7 +35,7 @@ def image(size_px: int) -> np.ndarray:
 def published() -> DeepZUNet:
     """The published network with random weights."""
     torch.manual_seed(0)
-    return DeepZUNet().eval()
+    return DeepZUNet().eval().to(memory_format=torch.channels_last)
 
 
 def pytorch(network: DeepZUNet, image: np.ndarray, precision: str) -> Slice:

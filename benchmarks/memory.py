@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_deepz import Flat, iter_refocus, load_model
+from napari_deepz import Compute, Flat, iter_refocus, load_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
 
 ENOUGH_PX = 8192
@@ -40,7 +40,11 @@ def main() -> None:
     for _ in range(1 + max(2, ENOUGH_PX // size_px)):
         start_s = time.perf_counter()
         planes = iter_refocus(
-            image, surface, model, pixel_size_um=model.spec.pixel_size_um, device="cpu"
+            image,
+            surface,
+            model,
+            pixel_size_um=model.spec.pixel_size_um,
+            compute=Compute(device="cpu"),
         )
         for _plane in planes:
             pass

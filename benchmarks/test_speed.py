@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import conftest as runtimes
 from benchmarks.conftest import ROUNDS
-from napari_deepz import EncodedImage, Flat, Tilted, load_model, refocus
+from napari_deepz import Compute, EncodedImage, Flat, Tilted, load_model, refocus
 from napari_deepz.engine.allocation import reused_memory
 from napari_deepz.models.package import Model
 from napari_deepz.networks.deepz_unet import DeepZUNet
@@ -64,7 +64,11 @@ def test_fast(benchmark, fast: Model, image: np.ndarray, size_px, what, precisio
 
     def run(digits: str = precision) -> np.ndarray:
         return refocus(
-            image, surface, fast, pixel_size_um=fast.spec.pixel_size_um, precision=digits
+            image,
+            surface,
+            fast,
+            pixel_size_um=fast.spec.pixel_size_um,
+            compute=Compute(precision=digits),
         ).data
 
     benchmark.pedantic(run, rounds=2 * ROUNDS[size_px] + 1, warmup_rounds=2)

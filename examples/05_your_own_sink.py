@@ -35,7 +35,7 @@ def run(stop_after=None):
         seen.append(plane.index)
         return plane.data
 
-    settings = {"pixel_size_um": pixel_um, "should_stop": lambda: len(seen) == stop_after}
+    settings = {"pixel_size_um": pixel_um, "watch": dz.Watch(lambda: len(seen) == stop_after)}
     with suppress(Cancelled), closing(dz.iter_refocus(image, depths, model, **settings)) as planes:
         write_stack(path, map(sink, planes), **layout)
     print(f"{len(seen)} of {len(depths)} planes came; is there a file? {path.exists()}")

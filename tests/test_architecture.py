@@ -14,7 +14,7 @@ import napari_deepz
 ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
     *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "watch"),
-    *("names", "sampling", "samples", "stored_pixels"),
+    *("names", "sampling", "samples", "settings", "stored_pixels"),
 }
 NETS = VALUES | {"networks", "models"}
 ALLOWED = {
@@ -24,12 +24,13 @@ ALLOWED = {
     "engine": NETS,
     "io": VALUES,
     "analysis": NETS | {"engine"},
+    "recipes": NETS | {"engine", "io"},
     "pictures": VALUES | {"analysis", "io"},
     "training": NETS | {"engine", "analysis", "io"},
-    "demo": NETS | {"engine", "analysis", "pictures", "io"},
-    "cli": NETS | {"engine", "analysis", "pictures", "training", "io", "demo"},
+    "demo": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
+    "cli": NETS | {"engine", "analysis", "pictures", "recipes", "training", "io", "demo"},
     "__main__": {"cli"},
-    "widgets": NETS | {"engine", "analysis", "pictures", "io"},
+    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TENSORFLOW_READER = ROOT / "models/tensorflow/reader.py"

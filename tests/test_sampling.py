@@ -41,13 +41,22 @@ def test_units_of_unknown_optics_are_unknown(missing):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"pixel_size_um": 0}, "The pixel size must be a positive number of µm, not 0."),
-        ({"pixel_size_um": math.nan}, "The pixel size must be a positive number of µm, not nan."),
-        ({}, "A sampling needs a pixel size in µm."),
-        ({"pixel_size_um": 1, "na": 63}, "numerical aperture must be between 0 and 1.7, not 63."),
-        ({"pixel_size_um": 1, "wavelength_um": 520}, "between 0.2 and 2 µm, not 520."),
+        (
+            {"pixel_size_um": 0},
+            "'pixel_size_um' of a sampling is 0; input should be greater",
+        ),
+        (
+            {"pixel_size_um": math.nan},
+            "is nan; input should be a finite number",
+        ),
+        ({}, "'pixel_size_um' of a sampling is missing; add it."),
+        ({"pixel_size_um": 1, "na": 63}, "'na' of a sampling is 63; input should be less than 1.7"),
+        (
+            {"pixel_size_um": 1, "wavelength_um": 520},
+            "is 520; input should be less",
+        ),
         ({"pixel_size_um": 1, "na": 1.4, "immersion_index": 1.0}, "1.4 is not possible in an imm"),
-        ({"pixel_size_um": 1, "n": 1.4}, "A sampling has no 'n'"),
+        ({"pixel_size_um": 1, "n": 1.4}, "A sampling has no setting 'n'"),
     ],
 )
 def test_what_no_microscope_has(settings, sentence):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -15,7 +14,6 @@ from skimage.restoration import richardson_lucy
 
 from benchmarks.fidelity.sets import PIXEL_UM, HeldOut
 from napari_deepz import Flat, refocus
-from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.models.package import Model
 from napari_deepz.training.psf import focal_psf
 
@@ -50,10 +48,8 @@ class Network:
 
     def planes(self, stack: HeldOut, z_um: Sequence[float]) -> np.ndarray:
         """Refocus the input."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RefocusWarning)  # Out of range on purpose.
-            flat = [Flat(float(z)) for z in z_um]
-            return refocus(stack.image, flat, self.model, pixel_size_um=PIXEL_UM).data
+        flat = [Flat(float(z)) for z in z_um]
+        return refocus(stack.image, flat, self.model, pixel_size_um=PIXEL_UM).data
 
 
 class RichardsonLucy:

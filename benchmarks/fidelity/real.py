@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from benchmarks.fidelity.measures import WINDOW_UM, bead_sizes_um
 from benchmarks.fidelity.methods import Network, Unrefocused
 from napari_deepz import Flat, evaluate, read_image, refocus
 from napari_deepz.analysis.bead_size import fit_spot
-from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.images import ImageSeries
 
 BEAD = "bead_na085.ome.tif"
@@ -141,9 +139,7 @@ def real_bead_sizes(folder: Path, networks: list[Network]) -> dict[str, np.ndarr
         runs.append((f"{networks[0].name}, z reversed", networks[0], -1))
         for name, network, sign in runs:
             surfaces = [Flat(float(sign * (z - z_um[plane]))) for z in z_um]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RefocusWarning)  # Other pixels, as is said.
-                virtual = refocus(stack[plane], surfaces, network.model, pixel_size_um=pixel_um)
+            virtual = refocus(stack[plane], surfaces, network.model, pixel_size_um=pixel_um)
             found = bead_sizes_um(virtual.data, at, z_um, pixel_um)[0]
             sizes[f"{name}, input at {_signed(input_um)}"] = found
     return sizes

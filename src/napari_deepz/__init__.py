@@ -15,35 +15,58 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
+    from napari_deepz.engine.compute import Compute
+    from napari_deepz.engine.lens import Lens
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
+    from napari_deepz.recipes.cooking import cook
+    from napari_deepz.recipes.recipe import Recipe, Source
+    from napari_deepz.recipes.saving import save
+    from napari_deepz.sampling import Sampling
     from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
+    from napari_deepz.watch import Watch
 
 __version__ = version("napari-deepz")
 
 __all__ = [
     "AlongPath",
+    "Compute",
     "Curved",
     "EncodedImage",
     "Flat",
     "FromImage",
     "FromPoints",
+    "Lens",
+    "Recipe",
+    "Sampling",
+    "Source",
     "Tilted",
+    "Watch",
+    "cook",
     "evaluate",
     "iter_refocus",
     "load_model",
     "read_image",
     "refocus",
+    "save",
 ]
 
 _HOMES = {
+    "Compute": "engine.compute",
+    "Lens": "engine.lens",
+    "Recipe": "recipes.recipe",
+    "Sampling": "sampling",
+    "Source": "recipes.recipe",
+    "Watch": "watch",
+    "cook": "recipes.cooking",
     "EncodedImage": "engine.refocus",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",
     "read_image": "io.reading",
     "refocus": "engine.refocus",
+    "save": "recipes.saving",
 }
 
 

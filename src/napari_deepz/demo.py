@@ -19,13 +19,15 @@ from scipy.ndimage import map_coordinates
 from napari_deepz.analysis.evaluation import Evaluation, evaluate
 from napari_deepz.analysis.metrics import correlation, rmse
 from napari_deepz.atomic_files import made_folder
-from napari_deepz.engine.record import describe_run
-from napari_deepz.engine.refocus import RefocusedStack, refocus
+from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.io.reading import read_image
 from napari_deepz.io.replacing import require_replaceable
-from napari_deepz.io.writing import write_stack
 from napari_deepz.models.library import load_model
 from napari_deepz.pictures.figures import plot_overview
+from napari_deepz.recipes.cooking import Cooking
+from napari_deepz.recipes.recipe import Recipe, Source
+from napari_deepz.recipes.saving import save
 from napari_deepz.samples import TILTED_BEADS, TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Surface, Tilted
 
@@ -43,7 +45,7 @@ class DemoResult:
     evaluation : Evaluation
         Virtual slices against the sample's own planes.
     seconds_per_slice : float
-        Of the flat range, encoding included.
+        Of the flat range: read, encoded, refocused and written.
     slices : int
         Number of slices in the flat range.
     tilted_rmse, tilted_correlation : tuple of float
@@ -95,46 +97,32 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     flat = Flat(-reach_um, reach_um, sample.z_step_um)
     tilted = Tilted(TILTED_BEADS_TILT_X_DEG, 0.0)
     model = load_model()
+    compute, kept = Compute(device=device or "auto"), LastEncoding()
 
-    def run(surface: Surface) -> RefocusedStack:
-        return refocus(image, surface, model, pixel_size_um=sample.pixel_size_um, device=device)
-
-    run(Flat(0.0))  # The first run of a process also loads the libraries.
-    started = time.perf_counter()
-    virtual = run(flat)
-    seconds = time.perf_counter() - started
-    straightened = run(tilted)
-    truth = _cut(stack, middle + tilted.dpm(image.shape, sample.pixel_size_um) / sample.z_step_um)
-
-    def write(path: Path, result: RefocusedStack, surface: Surface, z_start: float | None) -> None:
-        write_stack(
-            path,
-            result.data,
-            count=len(result.data),
-            shape=image.shape,
-            pixel_size_um=sample.pixel_size_um,
-            z_step_um=sample.z_step_um if z_start is not None else None,
-            z_start_um=z_start,
-            name=f"{sample.name} (virtual)",
-            provenance=describe_run(
-                model,
-                [surface],
-                pixel_size_um=sample.pixel_size_um,
-                device=result.device,
-                notes=result.notes,
-                input_name=f"{TILTED_BEADS.name}, plane {middle} (simulated)",
-                command="napari-deepz demo",
+    def run(surface: Surface) -> Cooking:
+        recipe = Recipe(
+            source=Source(
+                path=str(TILTED_BEADS), z=middle, name=f"{TILTED_BEADS.name} (simulated)"
             ),
+            surfaces=surface,
+            compute=compute,
         )
+        return Cooking(recipe, model=model, encoding=kept)
 
-    write(files[0], virtual, flat, -reach_um)
-    write(files[1], straightened, tilted, None)
+    for _ in run(Flat(0.0)):
+        pass  # The first run of a process also loads the libraries.
+    started = time.perf_counter()
+    save(run(flat), files[0])
+    seconds = time.perf_counter() - started
+    save(run(tilted), files[1])
+    virtual, straightened = (read_image(file).stack() for file in files[:2])
+    truth = _cut(stack, middle + tilted.dpm(image.shape, sample.pixel_size_um) / sample.z_step_um)
     plot_overview(
         image,
-        virtual.data,
+        virtual,
         stack,
         list(flat.uniform_z_um),
-        straightened.data[0],
+        straightened[0],
         truth,
         pixel_size_um=sample.pixel_size_um,
         title=f"Simulated bead field, tilted; model {model.spec.name}",
@@ -147,13 +135,13 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
             model,
             pixel_size_um=sample.pixel_size_um,
             z_step_um=sample.z_step_um,
-            device=device,
+            compute=compute,
         ),
-        seconds_per_slice=seconds / len(virtual.data),
-        slices=len(virtual.data),
-        tilted_rmse=(rmse(straightened.data[0], truth), rmse(image, truth)),
+        seconds_per_slice=seconds / len(virtual),
+        slices=len(virtual),
+        tilted_rmse=(rmse(straightened[0], truth), rmse(image, truth)),
         tilted_correlation=(
-            correlation(straightened.data[0], truth),
+            correlation(straightened[0], truth),
             correlation(image, truth),
         ),
         files=files,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_deepz.sampling import Sampling
 
 AXIS_ORDER = "TCZYX"
 
@@ -20,6 +23,13 @@ class ImageFileError(ValueError):
 
 class ImageReadWarning(UserWarning):
     """What the user must know about an image that was read: what was left out, or not believed."""
+
+
+def digest_of(pixels: NDArray[Any]) -> str:
+    """SHA-256 that tells an image from any other: its shape, its type and its pixels."""
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.str} ".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 class PixelArray(Protocol):
@@ -70,12 +80,18 @@ class ImageSeries:
     missing : ndarray of bool or None, optional
         With the axes of `data` but Y and X: planes that were never taken. They are zero in `data`,
         and `plane` and `stack` do not give them out.
+    na, immersion_index : float or None, optional
+        Numerical aperture of the objective and refractive index of its immersion, see `Sampling`;
+        None when unknown.
+    wavelengths_um : tuple of float or None, optional
+        Emission wavelength of every channel in µm, None where it is not known; empty when none is.
 
     Raises
     ------
     ValueError
-        If the axes or channel names do not fit the data, a size is not positive, a position not
-        finite, or the pixels are not real numbers.
+        If the axes, channel names or wavelengths do not fit the data, a size is not positive, a
+        position not finite, the optics are none that a microscope can have, or the pixels are not
+        real numbers.
     """
 
     data: PixelArray
@@ -89,6 +105,9 @@ class ImageSeries:
     channel_names: tuple[str, ...] = ()
     pixel_size_problem: str | None = None
     missing: NDArray[np.bool_] | None = None
+    na: float | None = None
+    immersion_index: float | None = None
+    wavelengths_um: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         in_order = "".join(axis for axis in AXIS_ORDER if axis in self.axes)
@@ -129,15 +148,34 @@ class ImageSeries:
                     f"A position of '{self.name}' is {position_um} µm: it must be a finite number, "
                     "or None when it is not known."
                 )
-        if self.channel_names and len(self.channel_names) != self.size("C"):
+        if self.wavelengths_um and len(self.wavelengths_um) != self.size("C"):
             raise ValueError(
-                f"'{self.name}' has {self.size('C')} channels, but {len(self.channel_names)} names "
-                "of channels were given."
+                f"'{self.name}' has {self.size('C')} channels, but {len(self.wavelengths_um)} "
+                "emission wavelengths."
             )
+        require_optics(self.na, self.immersion_index, self.wavelengths_um)
 
     def size(self, axis: str) -> int:
         """Length of one axis of "TCZYX"; 1 for an axis that is absent."""
         return self.data.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def sampling(self, c: int = 0) -> Sampling | None:
+        """Pixels and optics of one channel; None where the pixel size is unknown.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel.
+        """
+        self._require_index("C", c)
+        if self.pixel_size_um is None:
+            return None
+        return Sampling(
+            pixel_size_um=self.pixel_size_um,
+            na=self.na,
+            immersion_index=self.immersion_index,
+            wavelength_um=self.wavelengths_um[c] if self.wavelengths_um else None,
+        )
 
     def plane(self, *, t: int = 0, c: int = 0, z: int = 0) -> np.ndarray[Any, np.dtype[Any]]:
         """Load one plane.
@@ -183,12 +221,7 @@ class ImageSeries:
 
     def _load(self, wanted: dict[str, int]) -> np.ndarray[Any, np.dtype[Any]]:
         for axis, index in wanted.items():
-            length = self.size(axis)
-            if not 0 <= index < length:
-                raise ValueError(
-                    f"'{self.name}' has no {_AXIS_NAMES[axis]} {index}: they are numbered from 0 "
-                    f"to {length - 1}."
-                )
+            self._require_index(axis, index)
         key = tuple(wanted.get(axis, slice(None)) for axis in self.axes)
         if self.missing is not None and (absent := int(np.sum(self.missing[key[:-2]]))):
             raise ValueError(
@@ -197,6 +230,40 @@ class ImageSeries:
             )
         native = self.data.dtype.newbyteorder("=")
         return np.require(np.asarray(self.data[key]), native, ["C", "W"])
+
+    def _require_index(self, axis: str, index: int) -> None:
+        length = self.size(axis)
+        if not 0 <= index < length:
+            raise ValueError(
+                f"'{self.name}' has no {_AXIS_NAMES[axis]} {index}: they are numbered from 0 to "
+                f"{length - 1}."
+            )
+
+
+def require_optics(
+    na: float | None, immersion_index: float | None, wavelengths_um: tuple[float | None, ...]
+) -> None:
+    """Refuse optics that no microscope has.
+
+    Parameters
+    ----------
+    na, immersion_index : float or None
+        Of the objective, see `Sampling`.
+    wavelengths_um : tuple of float or None
+        Emission wavelength of every channel in µm; may be empty.
+
+    Raises
+    ------
+    ValueError
+        With the sentence of `Sampling`.
+    """
+    for wavelength_um in wavelengths_um or (None,):
+        Sampling(
+            pixel_size_um=1,
+            na=na,
+            immersion_index=immersion_index,
+            wavelength_um=wavelength_um,
+        )
 
 
 def in_axis_order(data: Any, axes: str, name: str) -> tuple[Any, str]:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from napari_deepz.sampling import Sampling
 
 RECORD_KEY = "napari-deepz/provenance"
 """Under which the record lies in a picture's text and in the annotations of an OME-TIFF."""
@@ -48,8 +50,10 @@ class Provenance(BaseModel):
         The surfaces refocused onto, in the form in which they are saved as JSON.
     axial_range_um : tuple of float or None, optional
         Lowest and highest axial distance in the stack, in µm.
-    pixel_size_um : float or None, optional
-        Pixel size of the input in µm.
+    sampling : Sampling or None, optional
+        Of the input.
+    recipe : dict or None, optional
+        What else of the recipe it takes to make the stack again: source, model and computation.
     device : str or None, optional
         What the computation ran on.
     command : str or None, optional
@@ -70,10 +74,19 @@ class Provenance(BaseModel):
     model_sha256: _Text | None = None
     surfaces: list[_Surface] | None = None
     axial_range_um: tuple[float, float] | None = None
-    pixel_size_um: float | None = None
+    sampling: Sampling | None = None
+    recipe: dict[str, Any] | None = None
     device: _Text | None = None
     command: _Text | None = None
     notes: tuple[_Text, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_0_1(cls, given: Any) -> Any:
+        """Records once said the pixel size alone."""
+        if isinstance(given, dict) and given.get("pixel_size_um") and not given.get("sampling"):
+            return given | {"sampling": {"pixel_size_um": given["pixel_size_um"]}}
+        return given
 
     def to_json(self) -> str:
         """One line of ASCII JSON, safe inside XML and any text encoding."""

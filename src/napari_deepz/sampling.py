@@ -6,7 +6,9 @@ import math
 import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
+
+from napari_deepz.settings import Settings
 
 IMMERSION_INDICES = {"air": 1.0, "water": 1.33, "silicone": 1.406, "glycerol": 1.47, "oil": 1.515}
 """Refractive indices of what objectives are made for."""
@@ -17,11 +19,14 @@ OBJECTIVES = (
 )
 """Those that people are offered, as `parse_objective` reads them."""
 
+# Pixels in λ/NA: from super-resolved reconstructions to cameras that miss half of the detail.
+_FINEST, _COARSEST = 0.03, 1.2
+
 _MEDIA = {"dry": "air", "w": "water", "sil": "silicone", "gly": "glycerol", "glyc": "glycerol"}
 _NUMERICAL_APERTURE = re.compile(r"/\s*([01](?:[.,]\d+)?)(?![.,]?\d)")
 
 
-class Sampling(BaseModel):
+class Sampling(Settings):
     """Pixels and optics of an image; all but the pixel size may be unknown.
 
     Parameters
@@ -41,7 +46,7 @@ class Sampling(BaseModel):
         If a value cannot be that of a microscope; one sentence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    called = "a sampling"
 
     pixel_size_um: float = Field(gt=0)
     na: float | None = Field(None, gt=0, lt=1.7)
@@ -49,10 +54,7 @@ class Sampling(BaseModel):
     wavelength_um: float | None = Field(None, ge=0.2, le=2)
 
     def __init__(self, /, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise ValueError(_sentence(error)) from None
+        super().__init__(**settings)
         if self.na and self.immersion_index and self.na >= self.immersion_index:
             raise ValueError(
                 f"A numerical aperture of {self.na:g} is not possible in an immersion of index "
@@ -81,6 +83,18 @@ class Sampling(BaseModel):
             return None
         n = self.immersion_index
         return self.wavelength_um / (n - math.sqrt(n**2 - self.na**2))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what does not go together, a sentence each."""
+        unit_um = self.lateral_unit_um
+        if unit_um is None or _FINEST <= self.pixel_size_um / unit_um <= _COARSEST:
+            return ()
+        return (
+            f"Pixels of {self.pixel_size_um:g} µm do not go with NA {self.na:g} at "
+            f"{self.wavelength_um:g} µm, which shows details of {unit_um / 2:.2g} µm: check pixel "
+            "size, objective and wavelength.",
+        )
 
     def describe(self) -> str:
         """Say what is known, such as '0.325 µm pixels, NA 0.75, immersion 1, emission 0.52 µm'."""
@@ -129,23 +143,3 @@ def parse_objective(text: str) -> tuple[float | None, float | None]:
         if medium in IMMERSION_INDICES:
             return na, IMMERSION_INDICES[medium]
     return na, None
-
-
-_CALLED = {
-    "pixel_size_um": "The pixel size must be a positive number of µm",
-    "na": "The numerical aperture must be between 0 and 1.7",
-    "immersion_index": "The index of the immersion must be between 1 (air) and 1.8",
-    "wavelength_um": "The emission wavelength must be between 0.2 and 2 µm",
-}
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    setting = str(first["loc"][0]) if first["loc"] else ""
-    if setting not in _CALLED:
-        return f"A sampling has no '{setting}': it has {', '.join(_CALLED)}."
-    if first["type"] == "missing":
-        return "A sampling needs a pixel size in µm."
-    given = first["input"]
-    shown = f"{given:g}" if isinstance(given, int | float) else f"'{given!s:.40}'"
-    return f"{_CALLED[setting]}, not {shown}."

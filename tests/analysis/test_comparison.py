@@ -17,7 +17,7 @@ from napari_deepz.analysis.comparison import (
     measured_input_plane,
 )
 from napari_deepz.analysis.evaluation import Scores
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 
 EVERYWHERE_UM = (-math.inf, math.inf)
 
@@ -214,7 +214,7 @@ def test_progress_is_told_and_the_work_is_lazy(stack):
         pairs,
         data_range=1000,
         axial_range_um=EVERYWHERE_UM,
-        on_progress=lambda progress: told.append((progress.done, progress.total)),
+        watch=Watch(on_progress=lambda progress: told.append((progress.done, progress.total))),
     )
     assert told == []
     next(scores)
@@ -238,16 +238,16 @@ def test_everything_can_be_stopped(stack):
         pairs,
         data_range=1000,
         axial_range_um=EVERYWHERE_UM,
-        should_stop=after_three,
+        watch=Watch(after_three),
     )
     got = []
     with pytest.raises(Cancelled):
         got.extend(iter(lambda: next(scores).z_um, None))
     assert len(asked) == 4
     with pytest.raises(Cancelled):
-        difference(stack, stack, pairs, should_stop=lambda: True)
+        difference(stack, stack, pairs, watch=Watch(lambda: True))
     with pytest.raises(Cancelled):
-        intensity_range(stack, [0], should_stop=lambda: True)
+        intensity_range(stack, [0], watch=Watch(lambda: True))
 
 
 def test_other_sizes_are_refused(stack):

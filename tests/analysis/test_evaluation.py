@@ -13,7 +13,7 @@ from napari_deepz import Flat, evaluate, refocus
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
 from napari_deepz.models.package import Model
 from napari_deepz.pictures.figures import plot_evaluation, plot_overview
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generato
 
 def test_evaluation_can_be_stopped(stack: np.ndarray, tiny_model: Model):
     with pytest.raises(Cancelled):
-        evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=1, should_stop=lambda: True)
+        evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=1, watch=Watch(lambda: True))
 
 
 def test_broken_pixels(stack: np.ndarray, tiny_model: Model):

@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_image, refocus
+from napari_deepz.engine.compute import Compute
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.models.errors import ModelError
 from napari_deepz.samples import TILTED_BEADS
@@ -85,7 +86,11 @@ def test_how_it_is_computed_can_be_chosen_and_is_recorded(
     where = ("--z", "2", "--model", package)
     deepz("refocus", image, "out.tif", *where, *options, cwd=tmp_path)
     expected = refocus(
-        read_image(image).plane(), Flat(2), load_model(package), pixel_size_um=0.325, **settings
+        read_image(image).plane(),
+        Flat(2),
+        load_model(package),
+        pixel_size_um=0.325,
+        compute=Compute(**settings),
     )
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out.tif"), expected.data[0])
     record = read_provenance(tmp_path / "out.tif")

@@ -38,7 +38,7 @@ def spots(shape):
 
 def error_of_tiling(model, image, tile_px):
     surfaces = [Flat(3.2), Tilted(0.8, -0.4)]
-    settings = {"pixel_size_um": PIXEL_SIZE_UM, "device": "cpu"}
+    settings = {"pixel_size_um": PIXEL_SIZE_UM}
     whole = refocus(image, surfaces, model, **settings).data
     tiled = refocus(image, surfaces, model, tile_px=tile_px, **settings).data
     return np.abs(tiled - whole).max() / np.ptp(whole)

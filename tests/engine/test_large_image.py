@@ -26,7 +26,7 @@ image = rng.integers(100, 4000, (8192, 8192), dtype=np.uint16)
 model = load_model(Path(sys.argv[1]))
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-planes = iter_refocus(image, Flat(-4, 4, 2), model, pixel_size_um=0.325, device="cpu")
+planes = iter_refocus(image, Flat(-4, 4, 2), model, pixel_size_um=0.325)
 seen = [(plane.z_um, plane.data.shape, bool(np.isfinite(plane.data).all())) for plane in planes]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 print(json.dumps({"planes": seen, "bytes": peak - before}))

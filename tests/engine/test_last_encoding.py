@@ -9,12 +9,14 @@ import pytest
 
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.refocus import refocus
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 
 def planes(last: LastEncoding, image: np.ndarray, surface, model, pixel_size_um=PIXEL_SIZE_UM):
-    found = last.iter_refocus(image, surface, model, pixel_size_um=pixel_size_um)
+    sampling = Sampling(pixel_size_um=pixel_size_um)
+    found = last.iter_refocus(image, surface, model, sampling=sampling)
     return np.stack([plane.data for plane in found])
 
 
@@ -42,7 +44,6 @@ def test_an_image_changed_in_place_is_encoded_again(rng, network):
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.filterwarnings("ignore::napari_deepz.engine.refocus.RefocusWarning")
 @pytest.mark.parametrize("change", ["pixel size", "weights", "card", "type"])
 def test_whatever_else_changes_is_noticed(rng, network, change):
     last, image, model = LastEncoding(), rng.integers(0, 9, (48, 64)), model_of(network)

@@ -29,9 +29,10 @@ END = "print(sorted({'torch._dynamo', 'triton'} & sys.modules.keys()))"
 WORK = {
     "load_model": "",
     "refocus": """
-for settings in ({}, {"precision": "bfloat16"}, {"pixel_size_um": 0.5}, {"tile_px": 48}):
+fewer = dz.Compute(precision="bfloat16")
+for settings in ({}, {"compute": fewer}, {"pixel_size_um": 0.5}, {"tile_px": 48}):
     settings = {"pixel_size_um": 0.325} | settings
-    dz.refocus(image, [dz.Flat(-2, 2, 2), dz.Tilted(1, 1)], model, device="cpu", **settings)
+    dz.refocus(image, [dz.Flat(-2, 2, 2), dz.Tilted(1, 1)], model, **settings)
 """,
     "stored test": """
 from napari_deepz.engine.model_check import check_model
@@ -43,7 +44,8 @@ add_model(sys.argv[1])
 """,
 }
 OPENVINO = """
-dz.refocus(image, dz.Flat(1), model, runtime="openvino", device="cpu", pixel_size_um=0.325)
+compute = dz.Compute(runtime="openvino", device="cpu")
+dz.refocus(image, dz.Flat(1), model, compute=compute, pixel_size_um=0.325)
 """
 
 

@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.devices import Precision
 from napari_deepz.engine.refocus import EncodedImage, refocus
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM
@@ -15,12 +17,15 @@ from tests.engine.test_architectures import random_model, spots
 SURFACES = [Flat(-3, 3, 3), Tilted(2, 1)]
 
 
-def difference(image: np.ndarray, **settings) -> float:
+def difference(
+    image: np.ndarray, *, precision: Precision = "float32", tile_px: int | None = None
+) -> float:
     """Largest difference from PyTorch in float32, as a share of the range."""
     model = random_model("paper")
     expected = refocus(image, SURFACES, model, pixel_size_um=PIXEL_SIZE_UM)
+    compute = Compute(runtime="openvino", precision=precision)
     found = refocus(
-        image, SURFACES, model, pixel_size_um=PIXEL_SIZE_UM, runtime="openvino", **settings
+        image, SURFACES, model, pixel_size_um=PIXEL_SIZE_UM, compute=compute, tile_px=tile_px
     )
     assert found.device.startswith(f"{expected.device}, OpenVINO")
     return float(np.abs(found.data - expected.data).max() / np.ptp(expected.data))
@@ -45,18 +50,25 @@ def test_tiles_of_several_sizes_are_computed():
     ("architecture", "settings", "sentence"),
     [
         ("z basis", {"runtime": "openvino"}, "for models of the published U-Net only"),
-        ("paper", {"runtime": "tensorrt"}, "'tensorrt' is not known; use 'pytorch' or 'openvino'"),
+        (
+            "paper",
+            {"runtime": "tensorrt"},
+            "is 'tensorrt'; input should be 'pytorch' or",
+        ),
     ],
 )
 def test_what_it_cannot_do_is_refused_in_a_sentence(architecture, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        EncodedImage(spots((64, 64)), random_model(architecture), **settings)
+        EncodedImage(spots((64, 64)), random_model(architecture), compute=Compute(**settings))
 
 
 def test_where_it_is_not_installed_a_sentence_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     image = EncodedImage(
-        spots((64, 64)), random_model("paper"), pixel_size_um=PIXEL_SIZE_UM, runtime="openvino"
+        spots((64, 64)),
+        random_model("paper"),
+        pixel_size_um=PIXEL_SIZE_UM,
+        compute=Compute(runtime="openvino"),
     )
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'napari-deepz\[openvino\]'"):
         image.refocus(Flat(1))

@@ -10,8 +10,9 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Previewer, PreviewRequest, Stage
 from napari_deepz.engine.refocus import refocus
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import UNWATCHED, Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 from tests.engine.test_architectures import random_model, spots
 
@@ -24,6 +25,9 @@ def image(rng) -> np.ndarray:
     return rng.uniform(0, 1, SHAPE).astype(np.float32)
 
 
+SAMPLING = Sampling(pixel_size_um=PIXEL_SIZE_UM)
+
+
 class Setting:
     """An image, a model and what a user wants of them."""
 
@@ -31,13 +35,11 @@ class Setting:
         self.image, self.model = image, model
         self.planes = PlaneCache()
         self.previewer = Previewer(self.planes)
-        self.key, self.encoded = LastEncoding().encode(image, model, PIXEL_SIZE_UM)
+        self.key, self.encoded = LastEncoding().encode(image, model, SAMPLING)
 
-    def show(self, surface, *, is_stale=lambda: False, should_stop=lambda: False):
-        request = PreviewRequest(
-            self.encoded, self.key, self.model, surface, SHAPE, PIXEL_SIZE_UM, VIEW
-        )
-        return self.previewer.iter_preview(request, is_stale=is_stale, should_stop=should_stop)
+    def show(self, surface, *, is_stale=lambda: False, watch=UNWATCHED):
+        request = PreviewRequest(self.encoded, self.key, self.model, surface, SHAPE, SAMPLING, VIEW)
+        return self.previewer.iter_preview(request, is_stale=is_stale, watch=watch)
 
     def truth(self, surface):
         return refocus(self.image, surface, self.model, pixel_size_um=PIXEL_SIZE_UM).data[0]
@@ -96,12 +98,12 @@ def test_what_takes_long_is_given_up_when_stale(image, monkeypatch):
 def test_a_stop_is_heard_at_once(image):
     setting = Setting(image, model_of(AddDistance()))
     with pytest.raises(Cancelled):
-        next(setting.show(Flat(1), should_stop=lambda: True))
+        next(setting.show(Flat(1), watch=Watch(lambda: True)))
 
 
 def test_a_part_has_the_pixels_of_the_whole_away_from_its_edges():
     model, image = random_model("z basis"), spots(SHAPE)
-    encoded = LastEncoding().encode(image, model, PIXEL_SIZE_UM)[1]
+    encoded = LastEncoding().encode(image, model, SAMPLING)[1]
     whole = encoded.refocus(Flat(2)).data[0]
     at = slice(64, 384), slice(96, 480)
     part = encoded.part(*at).refocus(Flat(2)).data[0]

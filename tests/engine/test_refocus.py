@@ -1,5 +1,4 @@
 import threading
-import warnings
 
 import dask.array as da
 import numpy as np
@@ -7,10 +6,12 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter
 
+from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.planning import ResourceError
-from napari_deepz.engine.refocus import Budget, RefocusWarning, iter_refocus, refocus
+from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.intensity import fit_intensity
-from napari_deepz.surfaces import Curved, Flat, FromImage, Tilted
+from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
+from napari_deepz.watch import Watch
 from tests.engine.fake_generators import (
     PIXEL_SIZE_UM,
     AddDistance,
@@ -144,7 +145,7 @@ def test_progress_counts_every_tile_of_every_plane(place):
         BoxBlur(),
         tile_px=64,
         budget=PLACES[place],
-        on_progress=lambda progress: seen.append((progress.done, progress.total)),
+        watch=Watch(on_progress=lambda progress: seen.append((progress.done, progress.total))),
     )
     tiles = seen[0][1] // 7
     assert tiles > 4
@@ -193,12 +194,12 @@ def test_too_little_disk_space_is_told_before_any_work(monkeypatch):
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
 def test_when_memory_runs_out_smaller_tiles_are_used(budget, error):
     image = grey((256, 256))
-    with pytest.warns(RefocusWarning, match="ran out of memory; going on in tiles of") as caught:
-        stack = run(image, MIXED, Hungry(90 * 90, error=error), budget=budget)
+    stack = run(image, MIXED, Hungry(90 * 90, error=error), budget=budget)
     expected = run(image, MIXED, AddDistance(), tile_px=64)
     np.testing.assert_array_equal(stack.data, expected.data)
-    assert [str(one.message) for one in caught] == list(stack.notes)
-    assert [note.rpartition("in tiles of ")[2] for note in stack.notes] == [
+    assert [
+        note.rpartition("ran out of memory; going on in tiles of ")[2] for note in stack.notes
+    ] == [
         "128 pixels.",
         "64 pixels.",
     ]
@@ -210,8 +211,7 @@ def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_cha
     network = Hungry(150 * 150, decodes=2, code_channels=code_channels)
     planes = iter_refocus(image, Flat(-2, 2, 1), model_of(network), pixel_size_um=PIXEL_SIZE_UM)
     seen = [next(planes), next(planes)]
-    with pytest.warns(RefocusWarning, match="tiles of 128 pixels"):
-        seen += planes
+    seen += planes
     assert [plane.z_um for plane in seen] == [-2, -1, 0, 1, 2]
     assert [len(plane.notes) for plane in seen] == [0, 0, 1, 1, 1]
     for plane in seen:
@@ -220,10 +220,7 @@ def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_cha
 
 
 def test_a_device_too_small_for_the_smallest_tiles_is_told_in_a_sentence():
-    with (
-        pytest.warns(RefocusWarning, match="tiles of 64 pixels"),
-        pytest.raises(ResourceError, match="too little memory for the model 'known'"),
-    ):
+    with pytest.raises(ResourceError, match="too little memory for the model 'known'"):
         run(grey((128, 128)), Flat(1), Hungry(100))
 
 
@@ -231,7 +228,7 @@ def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(monkeypatch):
     def network_on(network, device):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("napari_deepz.engine.encoding.network_on", network_on)
+    monkeypatch.setattr("napari_deepz.engine.lens.network_on", network_on)
     with pytest.raises(ResourceError, match="choose the device 'cpu'"):
         run(grey((64, 64)), Flat(1), AddDistance())
 
@@ -279,10 +276,8 @@ def test_threads_can_share_a_model(tiny_model):
 def test_planes_beyond_the_models_range_are_marked_and_said():
     image = grey((64, 80))
     tilted = Tilted(20, 0, 5)
-    with pytest.warns(RefocusWarning) as caught:
-        stack = run(image, [Flat(8, 12, 2), tilted], AddDistance())
-    assert [str(one.message)[:12] for one in caught] == ["1 of 3 plane", "The surface "]
-    assert stack.notes == tuple(str(one.message) for one in caught)
+    stack = run(image, [Flat(8, 12, 2), tilted], AddDistance())
+    assert [note[:12] for note in stack.notes] == ["1 of 3 plane", "The surface "]
     inside, edge, outside, partly = stack.out_of_range
     assert inside is None
     assert edge is None
@@ -292,23 +287,26 @@ def test_planes_beyond_the_models_range_are_marked_and_said():
     assert 0 < partly.mean() < 1
 
 
-def test_each_note_is_warned_of_once_before_the_first_plane():
+def test_each_note_is_said_once_and_no_warning_is_given():
     image = grey((64, 64)).astype(np.float32)
     image[0, 0] = np.nan
-    with pytest.warns(RefocusWarning) as caught:
-        planes = iter_refocus(image, [Flat(11), Flat(11)], model_of(AddDistance()))
-    starts = ["1 pixel is NaN", "The image's pixel size is not known", "The plane lies beyond"]
-    assert len(caught) == 3
-    for one, start in zip(caught, starts, strict=True):
-        assert str(one.message).startswith(start)
-        assert one.filename == __file__
-    assert next(planes).notes == tuple(str(one.message) for one in caught)
+    line = FromPoints([(0, x_um, 0.5) for x_um in (0, 5, 10)])
+    stack = refocus(image, [Flat(11), Flat(11), line, line], model_of(AddDistance()))
+    starts = [
+        "1 pixel is NaN",
+        "The image's pixel size is not known",
+        "The 3 points of the surface lie on one line",
+        "The plane lies beyond",
+    ]
+    assert len(stack.notes) == len(starts)
+    for note, start in zip(stack.notes, starts, strict=True):
+        assert note.startswith(start)
 
 
 def test_a_constant_image_is_constant_on_every_plane():
     network = AddDistance(SLOPE)
-    with pytest.warns(RefocusWarning, match="the same value, 7"):
-        stack = run(np.full((40, 50), 7, dtype=np.uint8), [Flat(-1, 1, 1), Tilted(1, 1)], network)
+    stack = run(np.full((40, 50), 7, dtype=np.uint8), [Flat(-1, 1, 1), Tilted(1, 1)], network)
+    assert "the same value, 7" in stack.notes[0]
     assert stack.data.shape == (4, 40, 50)
     assert (stack.data == 7).all()
     assert network.log == []
@@ -319,9 +317,12 @@ def test_broken_pixels_count_as_the_median():
     mended = image.copy()
     image[5, 5] = np.inf
     mended[5, 5] = np.median(image[np.isfinite(image)])
-    with pytest.warns(RefocusWarning, match="1 pixel is NaN or infinite"):
-        stack = run(image, Flat(1), BoxBlur())
+    stack = run(image, Flat(1), BoxBlur())
+    assert "1 pixel is NaN or infinite" in stack.notes[0]
     np.testing.assert_array_equal(stack.data, run(mended, Flat(1), BoxBlur()).data)
+
+
+GPU = Compute(device="gpu")
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,12 @@ def test_broken_pixels_count_as_the_median():
         (np.zeros((3, 64, 64)), Flat(1), {}, "The image is 3D"),
         (grey((64, 64)), [], {}, "No surface"),
         (grey((64, 64)), np.zeros((64, 63)), {}, "64"),
-        (grey((64, 64)), Flat(1), {"device": "gpu"}, "The device 'gpu' is not known"),
+        (
+            grey((64, 64)),
+            Flat(1),
+            {"compute": Compute(device="gpu")},
+            "The device 'gpu' is not known",
+        ),
         (grey((64, 64)), Flat(1), {"tile_px": -1}, "tile size"),
     ],
 )
@@ -354,11 +360,9 @@ def smooth(shape, pixel_size_um):
 def test_images_of_other_pixel_sizes_come_back_on_their_own_grid(pixel_size_um, shape):
     image = smooth(shape, pixel_size_um)
     tilted = Tilted(5, -4, 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefocusWarning)
-        model = model_of(AddDistance(SLOPE))
-        surfaces = [Flat(0), Flat(1), tilted]
-        at_zero, at_one, on_tilt = refocus(image, surfaces, model, pixel_size_um=pixel_size_um).data
+    model = model_of(AddDistance(SLOPE))
+    surfaces = [Flat(0), Flat(1), tilted]
+    at_zero, at_one, on_tilt = refocus(image, surfaces, model, pixel_size_um=pixel_size_um).data
     inner = (slice(8, -8), slice(8, -8))
     np.testing.assert_allclose(at_zero[inner], image[inner], atol=8)
     found_um = (on_tilt - at_zero) / (at_one - at_zero)
@@ -373,6 +377,6 @@ def test_the_model_sees_its_own_pixel_size():
             shapes.append(tuple(image.shape[2:]))
             return super().encode(image)
 
-    with pytest.warns(RefocusWarning, match="resampled from 100 × 200 to 200 × 400"):
-        refocus(grey((100, 200)), Flat(1), model_of(Watching()), pixel_size_um=1.0)
+    stack = refocus(grey((100, 200)), Flat(1), model_of(Watching()), pixel_size_um=1.0)
+    assert "resampled from 100 × 200 to 200 × 400" in stack.notes[0]
     assert shapes == [(200, 400)]

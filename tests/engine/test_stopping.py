@@ -10,7 +10,7 @@ import pytest
 
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.surfaces import Flat
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (256, 256)).astype(np.uint16)
@@ -95,7 +95,7 @@ def test_the_scratch_file_is_gone_when_the_generator_fails(scratch):
 @pytest.mark.parametrize("call", [1, 2, 40, 100])
 def test_the_scratch_file_is_gone_after_cancelling(scratch, call):
     with pytest.raises(Cancelled):
-        list(planes(should_stop=stop_at_call(call)))
+        list(planes(watch=Watch(stop_at_call(call))))
     assert scratch() == 0
 
 
@@ -106,7 +106,7 @@ def test_the_scratch_file_is_gone_after_cancelling(scratch, call):
 def test_cancelling_takes_effect_before_the_next_tile(settings):
     network = AddDistance()
     wanted = []
-    running = planes(network, should_stop=lambda: bool(wanted), **settings)
+    running = planes(network, watch=Watch(lambda: bool(wanted)), **settings)
     next(running)
     wanted.append(True)
     so_far = list(network.log)
@@ -118,20 +118,20 @@ def test_cancelling_takes_effect_before_the_next_tile(settings):
 def test_finished_planes_stay_valid_after_cancelling():
     done = []
     with pytest.raises(Cancelled):
-        done.extend(planes(budget=Budget(), should_stop=lambda: len(done) == 2))
+        done.extend(planes(budget=Budget(), watch=Watch(lambda: len(done) == 2)))
     assert [plane.z_um for plane in done] == [-2, -1]
     step = done[1].data - done[0].data
     np.testing.assert_allclose(step, step.mean(), rtol=1e-4)
 
 
 def test_a_constant_image_can_be_cancelled():
-    with pytest.warns(UserWarning, match="same value"), pytest.raises(Cancelled):
+    with pytest.raises(Cancelled):
         refocus(
             np.ones((64, 64)),
             Flat(1),
             model_of(AddDistance()),
             pixel_size_um=PIXEL_SIZE_UM,
-            should_stop=lambda: True,
+            watch=Watch(lambda: True),
         )
 
 
@@ -140,6 +140,6 @@ def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model):
     hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))
     tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
     with pytest.raises(Cancelled):
-        refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, should_stop=lambda: bool(layers))
+        refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, watch=Watch(lambda: bool(layers)))
     assert layers == ["first"]
     hook.remove()

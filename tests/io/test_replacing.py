@@ -61,7 +61,7 @@ def foreign_files(folder):
     (folder / "empty.tif").touch()
     write(folder / "damaged.ome.tif")
     damaged = (folder / "damaged.ome.tif").read_bytes()
-    (folder / "damaged.ome.tif").write_bytes(damaged.replace(b"inferred&quot;", b"inferned&quot;"))
+    (folder / "damaged.ome.tif").write_bytes(damaged.replace(b'"inferred"', b'"inferned"'))
     write(folder / "cut.ome.tif")
     os.truncate(folder / "cut.ome.tif", 3000)
     Image.fromarray(STACK[0].astype(np.uint8)).save(folder / "picture.png")

@@ -204,7 +204,7 @@ def test_a_damaged_record_in_a_file(tmp_path):
     path = tmp_path / "stack.ome.tif"
     write(path)
     content = path.read_bytes()
-    assert content.count(b"&quot;inferred&quot;") == 1
-    path.write_bytes(content.replace(b"&quot;inferred&quot;", b"&quot;inferned&quot;"))
+    assert content.count(b'"inferred"') == 1
+    path.write_bytes(content.replace(b'"inferred"', b'"inferned"'))
     with pytest.raises(ValueError, match="record of how this stack was made cannot be read"):
         read_provenance(path)

@@ -24,7 +24,7 @@ from napari_deepz.models.library import (
     unusable_models,
     user_models_folder,
 )
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 from tests.conftest import write_tiny_model
 from tests.models.bioimageio_packages import (
     Exploit,
@@ -291,6 +291,6 @@ def test_an_import_is_stopped(exported: Path, steps: int):
 
     before = sorted(exported.parent.iterdir())
     with pytest.raises(Cancelled):
-        import_bioimageio(exported, exported.parent / "back", should_stop=should_stop)
+        import_bioimageio(exported, exported.parent / "back", watch=Watch(should_stop))
     assert len(asked) == steps + 1
     assert sorted(exported.parent.iterdir()) == before

@@ -17,7 +17,7 @@ from napari_deepz.models.installing import add_model, remove_model
 from napari_deepz.models.kept_downloads import downloads_folder
 from napari_deepz.models.library import list_models, load_model, user_models_folder
 from napari_deepz.models.package import load_package, read_test
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.models.file_server import Server
 from tests.models.packages import (
@@ -164,7 +164,7 @@ def test_stopping_at_any_time_leaves_nothing(folder: Path, package: Path):
     for steps in range(20):
         asked = iter([False] * steps + [True])
         try:
-            add_model(package, should_stop=lambda asked=asked: next(asked))
+            add_model(package, watch=Watch(lambda asked=asked: next(asked)))
         except Cancelled:
             assert contents(folder) == before
             assert [path.name for path in folder.iterdir()] == ["earlier"]

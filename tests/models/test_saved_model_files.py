@@ -25,6 +25,7 @@ _CONVERTS_AND_WAITS = """
 import subprocess, sys
 from pathlib import Path
 from napari_deepz.models.tensorflow import conversion, convert_saved_model
+from napari_deepz.watch import Watch
 
 genuine = subprocess.Popen
 program = '''
@@ -42,7 +43,9 @@ def popen(_, **settings):
 
 subprocess.Popen = popen
 conversion.find_spec = lambda _: True
-convert_saved_model(Path("model"), Path("out"), on_progress=lambda _: print("at work", flush=True))
+convert_saved_model(
+    Path("model"), Path("out"), watch=Watch(on_progress=lambda _: print("at work", flush=True))
+)
 """
 
 

@@ -20,7 +20,7 @@ from napari_deepz.models.package import load_package, read_test
 from napari_deepz.models.proof import run_network
 from napari_deepz.models.tensorflow import conversion, convert_saved_model, is_saved_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
-from napari_deepz.watch import Cancelled, Progress
+from napari_deepz.watch import Cancelled, Progress, Watch
 from tests.conftest import shared_file
 
 needs_tensorflow = pytest.mark.skipif(
@@ -59,7 +59,9 @@ def test_the_fixture_converts_and_matches_tensorflow(tmp_path: Path):
         told.append((progress.done, progress.total))
 
     fields = CardFields("lab", "20x/0.8 dry", 0.325, (-8.0, 8.0))
-    result = convert_saved_model(folder, tmp_path / "lab", fields, on_progress=on_progress)
+    result = convert_saved_model(
+        folder, tmp_path / "lab", fields, watch=Watch(on_progress=on_progress)
+    )
     assert result.deviation < 1e-4
     assert result.notes == ()
     assert told == [(done, 56) for done in range(56)]
@@ -162,7 +164,7 @@ def test_cancelling_ends_tensorflow_and_leaves_nothing(
     monkeypatch.setattr(subprocess, "Popen", popen)
     asked = iter([False, False, True])
     with pytest.raises(Cancelled):
-        convert_saved_model(folder, tmp_path / "out", should_stop=lambda: next(asked))
+        convert_saved_model(folder, tmp_path / "out", watch=Watch(lambda: next(asked)))
     assert [process.poll() is None for process in started] == [False]
     assert_only(tmp_path)
 

@@ -28,7 +28,7 @@ image = np.random.default_rng(0).normal(100, 5, (256, 256)).astype("f4")
 def load():
     return dz.load_model(sys.argv[1])
 def use():
-    return dz.refocus(image, dz.Flat(1), model, pixel_size_um=0.325, device="cpu")
+    return dz.refocus(image, dz.Flat(1), model, pixel_size_um=0.325)
 def check():
     from napari_deepz.engine.model_check import check_model
     return check_model(model, "cpu")
@@ -92,7 +92,7 @@ def test_one_forked_before_computes_and_the_parent_goes_on(package: Path):
 
 
 def mean(path: str, image: np.ndarray) -> float:
-    plane = refocus(image, Flat(1), load_model(path), pixel_size_um=0.325, device="cpu")
+    plane = refocus(image, Flat(1), load_model(path), pixel_size_um=0.325)
     return float(plane.data.mean())
 
 

@@ -17,7 +17,7 @@ from napari_deepz.models.library import load_model
 from napari_deepz.training import loop, state
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.loop import train
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 from tests.training.test_training import DEEPZ, blurred_stacks, config, weights
 
 STACKS = blurred_stacks()
@@ -32,7 +32,7 @@ def logged(run: Path) -> list[dict[str, Any]]:
 def stop_after(settings: TrainConfig, steps: int) -> None:
     asked = iter(range(1, 100))
     with pytest.raises(Cancelled):
-        train(settings, STACKS, STACKS[:1], should_stop=lambda: next(asked) == steps)
+        train(settings, STACKS, STACKS[:1], watch=Watch(lambda: next(asked) == steps))
 
 
 def assert_same_run(run: Path, whole: Path) -> None:

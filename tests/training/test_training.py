@@ -23,7 +23,7 @@ from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
 from napari_deepz.training.loop import learning_rate, masked_error, plane_weights, train
 from napari_deepz.training.run import run_training
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Watch
 from tests.conftest import tiny_spec
 
 TUTORIAL = Path(__file__).parents[2] / "docs/tutorials/train_your_own.md"
@@ -204,7 +204,7 @@ def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
     killed = config(tmp_path / "killed", **network)
     steps = iter(range(100))
     with pytest.raises(Cancelled):
-        train(killed, stacks, stacks[:1], should_stop=lambda: next(steps) == 2)
+        train(killed, stacks, stacks[:1], watch=Watch(lambda: next(steps) == 2))
     package = train(killed, stacks, stacks[:1], resume=True)
     expected = weights(whole)
     for name, tensor in weights(package).items():
@@ -357,7 +357,7 @@ def test_nothing_is_simulated_for_a_run_that_cannot_start(tmp_path: Path):
 def test_simulating_can_be_stopped(tmp_path: Path):
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     with pytest.raises(Cancelled):
-        run_training(config(tmp_path), tmp_path, should_stop=lambda: True)
+        run_training(config(tmp_path), tmp_path, watch=Watch(lambda: True))
     assert not (tmp_path / "run").exists()
 
 
@@ -419,14 +419,14 @@ def test_where_stacks_are_kept_is_no_part_of_a_run(tmp_path: Path):
         return settings.model_copy(update={"data": data})
 
     with pytest.raises(Cancelled):
-        train(kept_in("one"), stacks, stacks[:1], should_stop=lambda: True)
+        train(kept_in("one"), stacks, stacks[:1], watch=Watch(lambda: True))
     checkpoint = tmp_path / "run/checkpoint.pt"
     saved = torch.load(checkpoint, weights_only=True)
     # As checkpoints were written once.
     settings = kept_in("one").model_dump_json(exclude={"output"})
     torch.save(saved | {"config": settings}, checkpoint)
     with pytest.raises(Cancelled):
-        train(kept_in("two"), stacks, stacks[:1], resume=True, should_stop=lambda: True)
+        train(kept_in("two"), stacks, stacks[:1], resume=True, watch=Watch(lambda: True))
     package = train(kept_in("three"), stacks, stacks[:1], resume=True)
     assert "kept_in" not in (package / "model.json").read_text()
 

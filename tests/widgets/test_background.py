@@ -9,7 +9,7 @@ import warnings
 import pytest
 from qtpy.QtCore import QObject, QThreadPool
 
-from napari_deepz.watch import Cancelled
+from napari_deepz.watch import Cancelled, Progress
 from napari_deepz.widgets.shared.background import Job
 
 
@@ -21,9 +21,7 @@ def start(qtbot):
     def begin(work):
         news = []
         job = Job(work, parent)
-        job.started.connect(lambda: news.append("started"))
         job.received.connect(lambda item: news.append(item))
-        job.warned.connect(lambda warning: news.append(f"warned: {warning}"))
         job.finished.connect(lambda: news.append("finished"))
         job.aborted.connect(lambda: news.append("aborted"))
         job.errored.connect(lambda error: news.append(f"errored: {error}"))
@@ -41,21 +39,21 @@ def ended(news):
 def test_items_arrive_in_order_in_the_main_thread(start, qtbot):
     threads = []
 
-    def work(send, should_stop):
+    def work(send, watch):
         threads.append(threading.get_ident())
         for item in range(50):
             send(item)
 
     _, news = start(work)
     qtbot.waitUntil(lambda: ended(news))
-    assert news == ["started", *range(50), "finished"]
+    assert news == [*range(50), "finished"]
     assert threads != [threading.get_ident()]
 
 
 def test_a_fast_worker_waits_for_the_main_thread(start, qtbot):
     sent = []
 
-    def work(send, should_stop):
+    def work(send, watch):
         for item in range(20):
             send(item)
             sent.append(item)
@@ -70,9 +68,9 @@ def test_a_fast_worker_waits_for_the_main_thread(start, qtbot):
 def test_cancelling_closes_what_the_work_opened(start, qtbot):
     closed = threading.Event()
 
-    def work(send, should_stop):
+    def work(send, watch):
         try:
-            while not should_stop():
+            while not watch.should_stop():
                 send("item")
                 time.sleep(0.01)
             raise Cancelled
@@ -89,7 +87,7 @@ def test_cancelling_closes_what_the_work_opened(start, qtbot):
 
 
 def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start, qtbot):
-    def work(send, should_stop):
+    def work(send, watch):
         for item in range(1000):
             send(item)
 
@@ -102,30 +100,61 @@ def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start, qtbot):
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError])
 def test_errors_of_every_kind_arrive(start, qtbot, kind):
-    def work(send, should_stop):
+    def work(send, watch):
         raise kind("broken")
 
     _, news = start(work)
     qtbot.waitUntil(lambda: ended(news))
-    assert news == ["started", "errored: broken"]
+    assert news == ["errored: broken"]
 
 
-def test_warnings_arrive(start, qtbot):
-    def work(send, should_stop):
-        warnings.warn("look out", UserWarning, stacklevel=1)
+def test_warnings_of_others_stay_where_they_are(start, qtbot, monkeypatch):
+    """Two jobs that overlap once left `warnings.showwarning` replaced for good."""
+    shown = []
+    mine = lambda message, *_, **__: shown.append(str(message))  # noqa: E731
+    monkeypatch.setattr(warnings, "showwarning", mine)
+    first_may_end, second_runs = threading.Event(), threading.Event()
+
+    def first(send, watch):
+        assert second_runs.wait(5)
+
+    def second(send, watch):
+        second_runs.set()
+        assert first_may_end.wait(5)
+
+    _, one = start(first)
+    _, other = start(second)
+    qtbot.waitUntil(lambda: ended(one))
+    first_may_end.set()
+    qtbot.waitUntil(lambda: ended(other))
+    assert warnings.showwarning is mine
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = mine
+        warnings.warn("of another plugin", UserWarning, stacklevel=1)
+    assert shown == ["of another plugin"]
+
+
+def test_progress_is_told_but_not_too_often(start, qtbot):
+    def work(send, watch):
+        progress = Progress(1000)
+        for _ in range(1000):
+            progress.advance()
+            watch.on_progress(progress)
 
     _, news = start(work)
     qtbot.waitUntil(lambda: ended(news))
-    assert news == ["started", "warned: look out", "finished"]
+    assert news[-2].fraction == 1
+    assert len(news) < 20
 
 
 def test_a_cancellation_that_comes_too_late_changes_nothing(start, qtbot):
-    def work(send, should_stop):
-        while not should_stop():
+    def work(send, watch):
+        while not watch.should_stop():
             time.sleep(0.01)
 
     job, news = start(work)
-    qtbot.waitUntil(lambda: bool(news))
+    time.sleep(0.05)
     job.cancel()
     qtbot.waitUntil(lambda: ended(news))
-    assert news == ["started", "finished"]
+    assert news == ["finished"]

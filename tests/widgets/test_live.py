@@ -19,8 +19,6 @@ from napari_deepz.widgets.refocusing.session import make_request
 from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
 from tests.widgets.conftest import PIXEL_UM
 
-pytestmark = pytest.mark.filterwarnings("ignore::napari_deepz.engine.refocus.RefocusWarning")
-
 
 class Bench:
     """A viewer with an image, and Live on it."""

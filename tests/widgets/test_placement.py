@@ -12,7 +12,6 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from napari.utils.transforms import Affine
 
-from napari_deepz.surfaces import SurfaceWarning
 from napari_deepz.widgets.shared.layers import (
     frame_of,
     input_plane,
@@ -330,7 +329,7 @@ def test_points_on_a_turned_image_give_its_own_depths(changes):
     depths_um = 0.1 * pixels[:, 1] * frame.pixel_size_um
     places_um = world_um(layer, pixels)
     points = Points(np.column_stack([depths_um, places_um]), units=("um",) * 3)
-    found = surface_from_layer(points, view, frame).dpm(SHAPE, frame.pixel_size_um)
+    found = surface_from_layer(points, view, frame)[0].dpm(SHAPE, frame.pixel_size_um)
     expected = np.tile(0.1 * np.arange(SHAPE[1]) * frame.pixel_size_um, (SHAPE[0], 1))
     np.testing.assert_allclose(found, expected, atol=0.01)
 
@@ -341,7 +340,7 @@ def test_points_that_are_turned_themselves(rng):
     points = Points(
         rng.uniform(0, 5, (6, 3)), units=("um",) * 3, affine=registered(50, 1.2, 3), scale=(2, 1, 1)
     )
-    surface = surface_from_layer(points, view_of(layer), frame)
+    surface, _ = surface_from_layer(points, view_of(layer), frame)
     world = np.array([points.data_to_world(place) for place in points.data])
     positions = np.array([layer.world_to_data(place[1:]) for place in world]) * PIXEL_UM
     np.testing.assert_allclose(surface.points_um, np.column_stack([positions, world[:, 0]]))
@@ -362,11 +361,8 @@ def test_depths_that_lie_elsewhere_are_taken_pixel_by_pixel_and_said_so(rng, cha
     frame = frame_of(layer, view_of(layer))
     depths = rng.uniform(-3, 3, SHAPE).astype(np.float32)
     other = image(depths, **({"name": "depths"} | changes))
-    if is_said:
-        with pytest.warns(SurfaceWarning, match="'depths' do not lie over the image"):
-            surface = surface_from_layer(other, view_of(layer), frame)
-    else:
-        surface = surface_from_layer(other, view_of(layer), frame)
+    surface, notes = surface_from_layer(other, view_of(layer), frame)
+    assert ["'depths' do not lie over the image" in note for note in notes] == [True] * is_said
     np.testing.assert_array_equal(surface.dpm(SHAPE, PIXEL_UM), depths)
 
 

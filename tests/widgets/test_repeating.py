@@ -15,20 +15,11 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 from typer.testing import CliRunner
 
 from napari_deepz.cli import app
-from napari_deepz.provenance import Provenance
-from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
+from napari_deepz.recipes.command import MOST_INLINE_POINTS, command_of, script_of
 from napari_deepz.widgets.refocusing.exporting.copying import CopyButton, copy_command, copy_script
-from napari_deepz.widgets.refocusing.exporting.repeating import (
-    MOST_INLINE_POINTS,
-    command_of,
-    output_beside,
-    quoted,
-    script_of,
-)
-from napari_deepz.widgets.refocusing.session import RefocusRequest
+from napari_deepz.widgets.refocusing.exporting.repeating import output_beside, shown_recipe
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
-from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.results import ResultRecord, record_of
+from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
 ODD_NAME = 'it\'s a "50 %" $HOME (µm).tif'
@@ -178,7 +169,7 @@ def test_the_menu(dock, qtbot, opened, notified):
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
         qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(entry).center())
         text = QApplication.clipboard().text()
-        assert text == expected(record, output_beside(record))
+        assert text == expected(shown_recipe(record), output_beside(record))
         found.append(text)
     assert found[0] != found[1]
     told = [text for severity, text in notified() if severity == "info"]
@@ -213,77 +204,11 @@ def test_a_surface_that_cannot_be_saved_is_one_sentence(
     assert any("There is no folder" in text for severity, text in notified() if severity == "error")
 
 
-def test_the_output_is_a_name_that_is_free(tmp_path):
+def test_the_output_is_a_name_that_is_free(dock, qtbot, tmp_path, pixels):
     image = tmp_path / "cells.ome.tif"
-    record = record_for(Flat(1), image)
+    tifffile.imwrite(image, pixels, metadata={"axes": "YX", "PhysicalSizeX": 0.325})
+    (dock.image.choice.value,) = dock.viewer.open(image, plugin="napari-deepz")
+    record = record_of(run(dock, qtbot))
     assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"
     (tmp_path / "cells_virtual.ome.tif").touch()
     assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"
-
-
-def record_for(surface, image, z_um=(), pixel_size_um=0.325):
-    plane = InputPlane("cells", (40, 50), pixel_size_um, lambda: None, (str(image),))
-    request = RefocusRequest(plane, surface, Path("/models/my model"), pixel_size_um, ())
-    return ResultRecord(request, z_um, 0.0, Provenance(kind="inferred"))
-
-
-@pytest.mark.parametrize(
-    ("surface", "z_um"),
-    [
-        (Flat(-1, 1, 0.1), Flat(-1, 1, 0.1).uniform_z_um),
-        (Flat(2.5), (2.5,)),
-        (Tilted(1.25, -2, 3), ()),
-        (Curved(form="sphere", radius_um=-900, centre_um=(3.5, 4), offset_um=1), ()),
-        (Curved(form="cylinder", radius_um=9, axis_deg=30), ()),
-        (FromPoints([(0, 0, 1 / 3), (0, 9, 2), (9, 0, 3)], smoothing=0.5), ()),
-        (AlongPath([(0, 0, 1 / 3), (0, 9, 2)]), ()),
-    ],
-)
-def test_the_script_makes_the_same_surface(tmp_path, surface, z_um):
-    import napari_deepz as dz
-
-    text = script_of(record_for(surface, tmp_path / "in.tif", z_um), tmp_path / "out.ome.tif")
-    start = text.index("surface = ")
-    found = {"dz": dz}
-    exec(text[start : text.index("model = ")], found)
-    assert found["surface"] == surface
-    assert max(map(len, text.splitlines())) < 100 + len(str(tmp_path))
-
-
-def test_a_surface_image_from_a_file_needs_no_other_file(tmp_path):
-    tifffile.imwrite(tmp_path / "depths.tif", np.zeros((40, 50), np.float32))
-    record = record_for(FromImage(tmp_path / "depths.tif"), tmp_path / "in.tif")
-    output = tmp_path / "out.ome.tif"
-    assert f"--surface={tmp_path / 'depths.tif'}" in shlex.split(command_of(record, output))
-    assert f"dz.FromImage({str(tmp_path / 'depths.tif')!r})" in script_of(record, output)
-
-
-@pytest.mark.parametrize(
-    ("pixel_size_um", "said"),
-    [(0.1 + 0.2, "0.3"), (0.1234567891, "0.1234567891"), (1.0, "1"), (np.float64(0.5), "0.5")],
-)
-def test_sizes_keep_their_digits(tmp_path, pixel_size_um, said):
-    record = record_for(Flat(1), tmp_path / "in.tif", (1.0,), pixel_size_um)
-    assert f"--pixel-size={said}" in command_of(record, tmp_path / "out.ome.tif").split()
-    assert f"\npixel_size_um = {said}\n" in script_of(record, tmp_path / "out.ome.tif")
-
-
-@pytest.mark.parametrize(
-    ("word", "said"),
-    [
-        (r"C:\data\cells_1.tif", r"C:\data\cells_1.tif"),
-        (r"C:\my data\cells.tif", r'"C:\my data\cells.tif"'),
-        (r"C:\a&b\cells (1).tif", r'"C:\a&b\cells (1).tif"'),
-        (r"C:\a&b.tif", r'"C:\a&b.tif"'),
-        ("it's.tif", '"it\'s.tif"'),
-        ("--z=-4:4:0.5", "--z=-4:4:0.5"),
-        (r"C:\Zellen µm.tif", r'"C:\Zellen µm.tif"'),
-    ],
-)
-def test_windows_takes_words_in_double_quotes(word, said):
-    assert quoted(["napari-deepz", word], windows=True) == f"napari-deepz {said}"
-
-
-def test_other_shells_take_the_words_apart_again():
-    words = ["napari-deepz", "it's $HOME", 'a "b"', "c\\d"]
-    assert shlex.split(quoted(words, windows=False)) == words

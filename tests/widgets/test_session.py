@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_deepz.recipes.recipe import Source
 from napari_deepz.surfaces import Curved, Flat, FromImage, Tilted
-from napari_deepz.widgets.refocusing.exporting.repeating import repeat_command
 from napari_deepz.widgets.refocusing.session import (
     cautions_for,
     depth_range_um,
@@ -27,7 +27,7 @@ SHAPE = (1000, 1200)
 
 
 def plane(pixel_size_um=0.325, shape=SHAPE):
-    return InputPlane("cells", shape, pixel_size_um, lambda: np.zeros(shape))
+    return InputPlane("cells", shape, pixel_size_um, lambda: np.zeros(shape), Source(name="cells"))
 
 
 def cautions(surface, **changes):
@@ -93,9 +93,9 @@ def test_whole_steps(given, stop_um):
 
 def test_a_request_takes_the_images_own_pixel_size():
     request = make_request(plane(), Flat(1), Path("m"), typed_pixel_size_um=9)
-    assert (request.pixel_size_um, request.notes) == (0.325, ())
+    assert (request.sampling.pixel_size_um, request.notes) == (0.325, ())
     request = make_request(plane(None), Flat(1), Path("m"), typed_pixel_size_um=9, notes=("a",))
-    assert request.pixel_size_um == 9
+    assert request.sampling.pixel_size_um == 9
     assert request.notes[0] == "a"
     assert "9 µm was entered by hand" in request.notes[1]
 
@@ -114,28 +114,6 @@ def test_what_a_model_was_made_for():
         "From wide-field fluorescence to confocal",
         "Trained on simulated focal stacks",
     ]
-
-
-@pytest.mark.parametrize(
-    ("surface", "said"),
-    [
-        (Flat(-10, 10, 0.5), "--z=-10:10:0.5"),
-        (Flat(2.5), "--z=2.5"),
-        (Tilted(1, -2, 3), "--tilt-x=1 --tilt-y=-2 --offset=3"),
-        (Curved(form="sphere", radius_um=9), "'--surface=a b.json'"),
-    ],
-)
-def test_the_command_that_repeats_a_run(surface, said):
-    command = repeat_command(
-        source=("in.tif", "--plane=3"),
-        output=Path("out.ome.tif"),
-        surface=surface,
-        surface_file=Path("a b.json"),
-        model="tiny",
-        pixel_size_um=0.325,
-    )
-    start = "napari-deepz refocus in.tif out.ome.tif --plane=3"
-    assert command == f"{start} {said} --model=tiny --pixel-size=0.325"
 
 
 def test_the_state_tells_what_happens():

@@ -24,8 +24,6 @@ from tests.conftest import write_tiny_model
 from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, wait_idle
 
-pytestmark = pytest.mark.filterwarnings("ignore::napari_deepz.engine.refocus.RefocusWarning")
-
 
 def press(widget):
     QTest.mouseClick(widget, Qt.LeftButton, pos=widget.rect().center())

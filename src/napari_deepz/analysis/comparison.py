@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.analysis.evaluation import DepthScores, Scores, score
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Progress, Watch
 
 _ROUNDING_UM = 1e-3
 _PERCENTILES = (0.1, 99.9)
@@ -112,9 +112,7 @@ def describe_match(virtual_um: ArrayLike, measured_um: ArrayLike) -> str:
     return text + (f" Matched planes lie {apart_um:.2g} µm apart." if apart_um > 0.01 else "")
 
 
-def intensity_range(
-    measured: Planes, planes: Sequence[int], *, should_stop: StopCondition | None = None
-) -> float:
+def intensity_range(measured: Planes, planes: Sequence[int], *, watch: Watch = UNWATCHED) -> float:
     """Measure the range that PSNR and SSIM refer to: from the 0.1st to the 99.9th percentile.
 
     Parameters
@@ -124,8 +122,8 @@ def intensity_range(
         not finite do not count.
     planes : sequence of int
         Which of them count.
-    should_stop : callable, optional
-        Asked before each plane.
+    watch : Watch, optional
+        Says when to stop.
 
     Returns
     -------
@@ -137,11 +135,11 @@ def intensity_range(
     ValueError
         If there is no contrast.
     Cancelled
-        When `should_stop` says so.
+        When the watch says so.
     """
     samples = []
     for index in planes:
-        _stop_if(should_stop)
+        watch.check()
         plane = np.asarray(measured[index])
         every = math.ceil(math.sqrt(plane.size * len(planes) / _MOST_SAMPLES))
         pixels = plane[::every, ::every].astype(np.float32)
@@ -161,8 +159,7 @@ def iter_comparison(
     *,
     data_range: float,
     axial_range_um: tuple[float, float],
-    should_stop: StopCondition | None = None,
-    on_progress: OnProgress | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[DepthScores]:
     """Score each virtual plane, and the input plane as it is, against the measured plane.
 
@@ -178,10 +175,8 @@ def iter_comparison(
         Of `intensity_range`.
     axial_range_um : tuple of float
         For which depths the model was trained.
-    should_stop : callable, optional
-        Asked before each pair.
-    on_progress : callable, optional
-        Told after each pair.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
 
     Yields
     ------
@@ -194,12 +189,12 @@ def iter_comparison(
     ValueError
         If planes differ in size or are smaller than 11 x 11 pixels.
     Cancelled
-        When `should_stop` says so.
+        When the watch says so.
     """
     lowest, highest = axial_range_um
     progress = Progress(len(pairs))
     for pair in pairs:
-        _stop_if(should_stop)
+        watch.check()
         truth = np.asarray(measured[pair.measured], np.float32)
         scores = DepthScores(
             plane=pair.measured,
@@ -209,8 +204,7 @@ def iter_comparison(
             unrefocused=_finite_scores(unrefocused, truth, data_range),
         )
         progress.advance()
-        if on_progress is not None:
-            on_progress(progress)
+        watch.on_progress(progress)
         yield scores
 
 
@@ -219,8 +213,7 @@ def difference(
     measured: Planes,
     pairs: Sequence[PlanePair],
     *,
-    should_stop: StopCondition | None = None,
-    on_progress: OnProgress | None = None,
+    watch: Watch = UNWATCHED,
 ) -> NDArray[np.float32]:
     """Subtract the virtual planes from the measured ones, pixel by pixel.
 
@@ -230,10 +223,8 @@ def difference(
         (Y, X) each, in the same intensity units; nothing is rescaled or aligned.
     pairs : sequence of PlanePair
         Which planes belong together, at least one.
-    should_stop : callable, optional
-        Asked before each pair.
-    on_progress : callable, optional
-        Told after each pair.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
 
     Returns
     -------
@@ -245,7 +236,7 @@ def difference(
     Raises
     ------
     Cancelled
-        When `should_stop` says so.
+        When the watch says so.
     """
     indices = [pair.measured for pair in pairs]
     first, last = min(indices), max(indices)
@@ -253,12 +244,11 @@ def difference(
     result = np.full((last - first + 1, *shape), np.nan, np.float32)
     progress = Progress(len(pairs))
     for pair in pairs:
-        _stop_if(should_stop)
+        watch.check()
         truth = np.asarray(measured[pair.measured], np.float64)
         result[pair.measured - first] = truth - virtual[pair.virtual]
         progress.advance()
-        if on_progress is not None:
-            on_progress(progress)
+        watch.on_progress(progress)
     return result
 
 
@@ -287,8 +277,3 @@ def _reach_um(virtual: NDArray[np.float64], measured: NDArray[np.float64]) -> fl
 
 def _span(z_um: NDArray[np.float64]) -> str:
     return f"{z_um.min():.4g} to {z_um.max():.4g} µm"
-
-
-def _stop_if(should_stop: StopCondition | None) -> None:
-    if should_stop is not None and should_stop():
-        raise Cancelled

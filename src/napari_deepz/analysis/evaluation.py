@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,10 +12,13 @@ from numpy.typing import NDArray
 
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.refocus import iter_refocus
 from napari_deepz.models.package import Model
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat
-from napari_deepz.watch import Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,13 @@ def _columns() -> list[str]:
 def evaluate(
     stack: NDArray[np.generic],
     input_plane: int,
-    model: Model,
+    model: Model | Lens,
     *,
-    pixel_size_um: float | None,
     z_step_um: float,
-    device: str | None = None,
-    should_stop: StopCondition | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    sampling: Sampling | None = None,
+    pixel_size_um: float | None = None,
+    compute: Compute | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Evaluation:
     """Refocus one plane of a measured stack onto all the others and compare.
 
@@ -143,12 +144,12 @@ def evaluate(
         (Z, Y, X), measured.
     input_plane : int
         Index of the plane to refocus.
-    model : Model
+    model : Model or Lens
         The generator.
-    pixel_size_um, device, should_stop, on_progress
-        As in `engine.refocus.iter_refocus`.
     z_step_um : float
         Distance of the planes.
+    sampling, pixel_size_um, compute, watch
+        As in `engine.refocus.iter_refocus`.
 
     Returns
     -------
@@ -159,7 +160,7 @@ def evaluate(
     ValueError
         If the array is not a stack, has no contrast, or has no such plane.
     Cancelled
-        When `should_stop` says so.
+        When the watch says so.
     """
     if stack.ndim != 3 or len(stack) < 2:
         raise ValueError("Evaluation needs a focal stack: (Z, Y, X) with at least two planes.")
@@ -178,19 +179,17 @@ def evaluate(
     unrefocused = stack[input_plane].astype(np.float32)
     wanted = [plane for plane in range(len(stack)) if plane != input_plane]
     z_um = [(plane - input_plane) * z_step_um for plane in wanted]
-    lowest, highest = model.spec.axial_range_um
+    lens = Lens.of(model, compute)
+    lowest, highest = lens.model.spec.axial_range_um
     depths = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # The notes say the same and are kept.
-        planes = iter_refocus(
-            stack[input_plane],
-            [Flat(z) for z in z_um],
-            model,
-            pixel_size_um=pixel_size_um,
-            device=device,
-            should_stop=should_stop,
-            on_progress=on_progress,
-        )
+    planes = iter_refocus(
+        stack[input_plane],
+        [Flat(z) for z in z_um],
+        lens,
+        sampling=sampling,
+        pixel_size_um=pixel_size_um,
+        watch=watch,
+    )
     for plane, z, refocused in zip(wanted, z_um, planes, strict=True):
         truth = stack[plane].astype(np.float32)
         depths.append(
@@ -206,7 +205,7 @@ def evaluate(
         depths=tuple(depths),
         input_plane=input_plane,
         data_range=data_range,
-        model_name=model.spec.name,
+        model_name=lens.model.spec.name,
         device=refocused.device,
         notes=refocused.notes,
     )

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_deepz.cli.console import print_line
+from napari_deepz.sampling import Sampling
 
 if TYPE_CHECKING:
     from napari_deepz.images import ImageSeries
+
+_SHORTEST_NM = 100.0
 
 app = typer.Typer(
     help="Refocus fluorescence images after the fact with Deep-Z.",
@@ -25,6 +28,20 @@ app.add_typer(models, name="models")
 ModelName = Annotated[str, typer.Option(metavar="NAME|PATH", help="Model to use.")]
 PixelSize = Annotated[
     float | None, typer.Option(help="Pixel size in µm, instead of the one in the file.")
+]
+NA = Annotated[
+    float | None,
+    typer.Option("--na", help="Numerical aperture of the image, instead of the file's."),
+]
+Immersion = Annotated[
+    str | None,
+    typer.Option(help="Immersion of the image: air, water, silicone, glycerol, oil, or its index."),
+]
+Wavelength = Annotated[
+    float | None, typer.Option(help="Emission wavelength of the image in nm, such as 520.")
+]
+Memory = Annotated[
+    float | None, typer.Option(help="GB of memory that the run may use; by default what is free.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the fastest if not given.")]
 RuntimeName = Annotated[
@@ -103,13 +120,53 @@ def check_pixel_size(given: float) -> float:
     return given
 
 
-def choose_pixel_size(series: ImageSeries, given: float | None) -> float | None:
-    """Take the option before the file; ask where what the file says cannot be believed."""
-    if given is not None:
-        return check_pixel_size(given)
-    if series.pixel_size_problem is not None:
+def choose_sampling(
+    series: ImageSeries,
+    pixel_size: float | None,
+    na: float | None = None,
+    immersion: str | None = None,
+    wavelength: float | None = None,
+) -> Sampling | None:
+    """Take the options before the file; ask where what the file says cannot be believed."""
+    from napari_deepz.sampling import as_sampling
+
+    if pixel_size is None and series.pixel_size_problem is not None:
         raise ValueError(
             f"{series.pixel_size_problem}: give the width of a pixel in µm with --pixel-size, or "
             "correct the image."
         )
-    return series.pixel_size_um
+    given = {
+        "pixel_size_um": None if pixel_size is None else check_pixel_size(pixel_size),
+        "na": na,
+        "immersion_index": None if immersion is None else immersion_index(immersion),
+        "wavelength_um": None if wavelength is None else _in_um(wavelength),
+    }
+    said = {key: value for key, value in given.items() if value is not None}
+    known = as_sampling(None, series.pixel_size_um)
+    if known is None and "pixel_size_um" not in said:
+        if said:
+            raise ValueError(
+                f"'{series.name}' does not say its pixel size; give it in µm with --pixel-size."
+            )
+        return None
+    return Sampling(**(known.model_dump() if known is not None else {}) | said)
+
+
+def immersion_index(given: str) -> float:
+    """Read --immersion: the name of a medium, or a refractive index."""
+    from napari_deepz.sampling import IMMERSION_INDICES
+
+    if (named := IMMERSION_INDICES.get(given.lower())) is not None:
+        return named
+    try:
+        return float(given)
+    except ValueError:
+        raise ValueError(
+            f"The immersion '{given}' is not known; use {', '.join(IMMERSION_INDICES)}, or a "
+            "refractive index such as 1.515."
+        ) from None
+
+
+def _in_um(wavelength: float) -> float:
+    """A wavelength in µm; numbers that can only be nm are taken for that."""
+    return wavelength / 1000 if wavelength >= _SHORTEST_NM else wavelength

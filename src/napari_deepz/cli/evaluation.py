@@ -9,16 +9,19 @@ import typer
 
 from napari_deepz.atomic_files import made_folder
 from napari_deepz.cli.app import (
+    NA,
     Device,
+    Immersion,
     ModelName,
     PixelSize,
+    Wavelength,
     app,
     check_folder,
     choose_index,
-    choose_pixel_size,
+    choose_sampling,
 )
 from napari_deepz.cli.console import console, print_note, print_path, warnings_as_notes
-from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
+from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
 
@@ -31,6 +34,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder for table and plot; beside the stack's name here.")
     ] = None,
     pixel_size: PixelSize = None,
+    na: NA = None,
+    immersion: Immersion = None,
+    wavelength: Wavelength = None,
     z_step: Annotated[
         float | None, typer.Option(help="z step in µm, if the file lacks it.")
     ] = None,
@@ -41,6 +47,7 @@ def evaluate(
     """Compare virtual slices with the planes that the microscope really took."""
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
     from napari_deepz.analysis.evaluation import is_table
+    from napari_deepz.engine.compute import Compute
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import foreign, require_no_input, require_replaceable
     from napari_deepz.models.library import load_model
@@ -60,21 +67,20 @@ def evaluate(
         raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
-    pixel_size_um = choose_pixel_size(series, pixel_size)
+    sampling = choose_sampling(series, pixel_size, na, immersion, wavelength)
     where = {
         "t": choose_index(series, "T", time, "--time"),
         "c": choose_index(series, "C", channel, "--channel"),
     }
-    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+    with watched() as watch:
         result = evaluate_stack(
             series.stack(**where),
             input_plane,
             loaded,
-            pixel_size_um=pixel_size_um,
+            sampling=sampling,
             z_step_um=z_step_um,
-            device=device,
-            should_stop=should_stop,
-            on_progress=on_progress,
+            compute=Compute(device=device or "auto"),
+            watch=watch,
         )
     for note in result.notes:
         print_note(note)

@@ -11,7 +11,7 @@ import typer
 from napari_deepz.cli.app import Device, models
 from napari_deepz.cli.console import print_line, print_note, print_path
 from napari_deepz.cli.models import ModelPixelSize, ModelTitle, Objective, ZRange, card_fields
-from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
+from napari_deepz.cli.progress import watched
 
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME|PATH", help="A model.")]
 
@@ -36,10 +36,8 @@ def models_convert(
     folder = saved_model.parent if saved_model.name == "saved_model.pb" else saved_model
     if is_saved_model(folder):
         require_no_input([output], [folder])
-    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
-        conversion = convert_saved_model(
-            folder, output, fields, on_progress=on_progress, should_stop=should_stop
-        )
+    with watched() as watch:
+        conversion = convert_saved_model(folder, output, fields, watch=watch)
     for note in conversion.notes:
         print_note(note)
     spec = conversion.spec

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from napari_deepz.cli.app import check_pixel_size, models
 from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
-from napari_deepz.cli.progress import progress_bar, stop_on_interrupt
+from napari_deepz.cli.progress import watched
 
 if TYPE_CHECKING:
     from napari_deepz.models.card import CardFields
@@ -146,12 +146,9 @@ def models_add(
     fields = card_fields(name, objective, pixel_size, z_range)
     with (
         warnings_as_notes(),
-        stop_on_interrupt() as should_stop,
-        progress_bar() as on_progress,
+        watched() as watch,
     ):
-        spec = add_model(
-            source, sha256=sha256, fields=fields, on_progress=on_progress, should_stop=should_stop
-        )
+        spec = add_model(source, sha256=sha256, fields=fields, watch=watch)
     print_path(f"Added {spec.name}:", list_models()[spec.name])
     download = download_of(source)
     if sha256 is None and download.exists():

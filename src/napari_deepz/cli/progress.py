@@ -13,10 +13,10 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from napari_deepz.cli.console import complaints, console, print_line
+from napari_deepz.watch import Progress, Watch
 
 if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import DepthScores
-    from napari_deepz.watch import Progress
 
 
 def score_table(depths: Sequence[DepthScores], title: str) -> Table:
@@ -52,7 +52,7 @@ def print_entry(entry: dict[str, Any], progress: Progress) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[Progress], None]]:
+def _progress_bar() -> Iterator[Callable[[Progress], None]]:
     """A bar with the time left, on standard error, gone when it is done."""
     columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     hidden = not complaints.is_terminal
@@ -62,7 +62,14 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+def watched() -> Iterator[Watch]:
+    """Watch long work: a bar shows how far it is, and Ctrl-C stops it."""
+    with _stop_on_interrupt() as should_stop, _progress_bar() as on_progress:
+        yield Watch(should_stop, on_progress)
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Turn a first Ctrl-C or SIGTERM into a request to stop; a second one ends the program."""
     asked = False
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
-import shlex
-import sys
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_deepz.cli.app import (
+    NA,
     Device,
+    Immersion,
+    Memory,
     ModelName,
     PixelSize,
     PrecisionName,
     RuntimeName,
+    Wavelength,
     app,
     check_folder,
     choose_index,
-    choose_pixel_size,
+    choose_sampling,
 )
 from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
-from napari_deepz.cli.progress import progress_bar, score_table, stop_on_interrupt
+from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from napari_deepz.recipes.recipe import Recipe
     from napari_deepz.surfaces import Surface
 
 
@@ -62,8 +64,13 @@ def demo(
 
 @app.command()
 def refocus(
-    image: Annotated[Path, typer.Argument(help="TIFF, OME-TIFF, OME-Zarr or PNG image.")],
-    output: Annotated[Path, typer.Argument(help="Result: .ome.tif, .tif, .ome.zarr or .zarr.")],
+    context: typer.Context,
+    image: Annotated[
+        Path | None, typer.Argument(help="TIFF, OME-TIFF, OME-Zarr or PNG image.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Argument(help="Result: .ome.tif, .tif, .ome.zarr or .zarr.")
+    ] = None,
     z: Annotated[
         str | None,
         typer.Option("--z", metavar="START:STOP:STEP", help="Flat range in µm, ends included."),
@@ -80,85 +87,110 @@ def refocus(
     offset: Annotated[float, typer.Option(help="Depth of the tilted plane's centre in µm.")] = 0.0,
     model: ModelName = DEFAULT_MODEL,
     pixel_size: PixelSize = None,
+    na: NA = None,
+    immersion: Immersion = None,
+    wavelength: Wavelength = None,
     device: Device = None,
     precision: PrecisionName = "float32",
     runtime: RuntimeName = "pytorch",
+    memory: Memory = None,
     plane: Annotated[int | None, typer.Option(help="Plane of a stack, counted from 0.")] = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RESULT|RECIPE",
+            help="Make a former result, or a recipe (.json), again; give nothing but the output.",
+        ),
+    ] = None,
 ) -> None:
     """Refocus one image onto a flat range, a tilted plane or any surface."""
-    from napari_deepz.engine.devices import (
-        check_precision,
-        check_runtime,
-        choose_device,
-        describe_device,
-    )
-    from napari_deepz.engine.record import describe_run
-    from napari_deepz.engine.refocus import iter_refocus
+    from napari_deepz.engine.compute import Compute
     from napari_deepz.io.reading import read_image
-    from napari_deepz.io.replacing import require_no_input, require_replaceable
-    from napari_deepz.io.writing import write_stack
-    from napari_deepz.models.library import load_model
+    from napari_deepz.io.replacing import require_replaceable
+    from napari_deepz.recipes.again import recipe_of
+    from napari_deepz.recipes.recipe import Recipe, Source
 
-    require_replaceable(output, "inferred")
-    with warnings_as_notes() as first_notes:
-        wanted = _surface(z, surface, tilt_x, tilt_y, offset)
-        series = read_image(image)
-    where = {
-        "t": choose_index(series, "T", time, "--time"),
-        "c": choose_index(series, "C", channel, "--channel"),
-        "z": choose_index(series, "Z", plane, "--plane"),
-    }
-    loaded = load_model(model)
-    require_no_input([output], [image, *_files_of(surface, wanted), loaded.source])
-    pixel_size_um = choose_pixel_size(series, pixel_size)
-    pixels = series.plane(**where)
-    chosen = choose_device(device)
-    digits = check_precision(precision)
-    through = check_runtime(runtime, loaded.network, chosen)
-    where_run = describe_device(chosen, digits, through)
-    print_line(f"{loaded.spec.name} on {where_run}: {wanted.describe()}")
-    with (
-        stop_on_interrupt() as should_stop,
-        warnings_as_notes() as notes,
-        progress_bar() as on_progress,
-    ):
-        planes = iter_refocus(
-            pixels,
-            wanted,
-            loaded,
-            pixel_size_um=pixel_size_um,
-            device=chosen,
-            precision=digits,
-            runtime=through,
-            should_stop=should_stop,
-            on_progress=on_progress,
+    if again is not None:
+        _require_alone(context, output)
+        _cook(recipe_of(again), image or _beside(again), [])
+        return
+    if image is None or output is None:
+        raise ValueError(
+            "Name the image to refocus and the result, or a former result with --again."
         )
-        z_um = wanted.uniform_z_um
-        if z_um is not None and len(z_um) > 1 and _even_step(z_um) is None:
-            print_note("The planes are not evenly spaced, so the file holds no z step.")
-        with closing(planes) as refocused:
-            write_stack(
-                output,
-                (plane.data for plane in refocused),
-                count=len(wanted),
-                shape=pixels.shape,
-                pixel_size_um=pixel_size_um,
-                z_step_um=_even_step(z_um),
-                z_start_um=z_um[0] if z_um else None,
-                name=f"{series.name} (virtual)",
-                provenance=describe_run(
-                    loaded,
-                    [wanted],
-                    pixel_size_um=pixel_size_um,
-                    device=where_run,
-                    notes=[*first_notes, *notes],
-                    input_name=image.name,
-                    command=shlex.join(["napari-deepz", *sys.argv[1:]]),
-                ),
-            )
+    require_replaceable(output, "inferred")
+    wanted = _surface(z, surface, tilt_x, tilt_y, offset)
+    with warnings_as_notes() as notes:
+        series = read_image(image)
+    recipe = Recipe(
+        source=Source(
+            path=str(image.absolute()),
+            t=choose_index(series, "T", time, "--time"),
+            c=choose_index(series, "C", channel, "--channel"),
+            z=choose_index(series, "Z", plane, "--plane"),
+        ),
+        surfaces=(wanted,),
+        sampling=choose_sampling(series, pixel_size, na, immersion, wavelength),
+        model=model,
+        compute=Compute(
+            device=device or "auto", precision=precision, runtime=runtime, memory_gb=memory
+        ),
+    )
+    _cook(recipe, output, notes)
+
+
+def _cook(recipe: Recipe, output: Path, noticed: Sequence[str]) -> None:
+    """Cook a recipe into a file, and say what is noticed."""
+    from napari_deepz.recipes.cooking import cook
+    from napari_deepz.recipes.saving import output_of, save
+
+    with warnings_as_notes(), watched() as watch:
+        cooking = cook(recipe, watch=watch)
+        output_of(cooking, output)
+        cooking.note(*noticed)
+        surfaces = "; ".join(surface.describe() for surface in recipe.surfaces)
+        print_line(f"{cooking.model.spec.name} on {cooking.device}: {surfaces}")
+        said = set(noticed)
+        _print_new(cooking.notes, said)
+        save(cooking, output)
+        _print_new(cooking.notes, said)
     print_path("Written:", output)
+
+
+def _print_new(notes: Sequence[str], said: set[str]) -> None:
+    for note in notes:
+        if note not in said:
+            print_note(note)
+            said.add(note)
+
+
+def _require_alone(context: typer.Context, output: Path | None) -> None:
+    """Refuse options beside --again, which would be passed over."""
+    given = [
+        name
+        for name in context.params
+        if name not in ("again", "image")
+        and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        called = "a second name" if output is not None else f"--{given[0].replace('_', '-')}"
+        raise ValueError(
+            f"--again makes a result as it was: leave {called} out, and give the output alone."
+        )
+
+
+def _beside(result: Path) -> Path:
+    """A free name beside a result."""
+    from napari_deepz.recipes.recipe import stem_of
+
+    stem, number = f"{stem_of(result)}_again", 1
+    output = result.with_name(f"{stem}.ome.tif")
+    while output.exists():
+        number += 1
+        output = result.with_name(f"{stem}_{number}.ome.tif")
+    return output
 
 
 def _surface(
@@ -180,27 +212,7 @@ def _surface(
     if offset and not tilted:
         raise ValueError("--offset belongs to --tilt-x and --tilt-y; leave it out here.")
     if z is not None:
-        flat = Flat.parse(z)
-        # Files know positive steps only: a downward range is written upward.
-        if flat.step_um is not None and flat.step_um < 0 and flat.stop_um is not None:
-            return Flat(flat.stop_um, flat.start_um, -flat.step_um)
-        return flat
+        return Flat.parse(z)
     if surface is not None:
-        return load_surface(surface)
+        return load_surface(surface.absolute())
     return Tilted(tilt_x or 0.0, tilt_y or 0.0, offset)
-
-
-def _files_of(given: Path | None, surface: Surface) -> list[Path]:
-    """The file of a surface, and the image of depths that it refers to."""
-    from napari_deepz.surfaces import FromImage
-
-    depths = surface.source if isinstance(surface, FromImage) else None
-    return [file for file in (given, depths) if file is not None]
-
-
-def _even_step(z_um: tuple[float, ...] | None) -> float | None:
-    """Step between evenly spaced planes; None for one plane or uneven ones."""
-    if z_um is None or len(z_um) < 2:
-        return None
-    steps = [after - before for before, after in itertools.pairwise(z_um)]
-    return steps[0] if max(steps) - min(steps) < 1e-6 and steps[0] > 0 else None

@@ -11,7 +11,7 @@ import typer
 
 from napari_deepz.cli.app import Device, app, check_folder
 from napari_deepz.cli.console import print_line, print_path
-from napari_deepz.cli.progress import print_entry, progress_bar, stop_on_interrupt
+from napari_deepz.cli.progress import print_entry, watched
 
 
 @app.command()
@@ -66,7 +66,7 @@ def train(
         if done == total or done % 20 == 0:
             print_line(f"{done} of {total} stacks simulated")
 
-    with stop_on_interrupt() as should_stop, progress_bar() as on_progress:
+    with watched() as watch:
         package = run_training(
             settings,
             config.parent,
@@ -74,7 +74,6 @@ def train(
             device=device,
             on_stack=on_stack,
             report=print_entry,
-            on_progress=on_progress,
-            should_stop=should_stop,
+            watch=watch,
         )
     print_path("Model package written to", package)

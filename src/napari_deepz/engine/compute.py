@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from napari_deepz.engine.devices import Precision, Runtime
+from napari_deepz.settings import Settings
 
 
-class Compute(BaseModel):
+class Compute(Settings):
     """Device, digits, runtime and memory of a run.
 
     Parameters
@@ -26,7 +27,7 @@ class Compute(BaseModel):
         encoded tiles, from 1.1 to 3.5 GB, and 1.1 GB for finished ones.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    called = "the computation"
 
     device: str = "auto"
     precision: Precision = "float32"

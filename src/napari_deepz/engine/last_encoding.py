@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.inputs import Surfaces
+from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
+from napari_deepz.images import digest_of
 from napari_deepz.models.package import Model
-from napari_deepz.watch import Progress, StopCondition
+from napari_deepz.sampling import Sampling
+from napari_deepz.watch import UNWATCHED, Watch
 
 Key = tuple[object, ...]
-"""Tells pixels, model and pixel size apart; hashable."""
+"""Tells pixels, sampling, model and computation apart; hashable."""
 
 
 class LastEncoding:
-    """Keeps the encoded image of the last run, and uses it where the next one has the same image.
+    """Keeps the lens and the encoded image of the last run for the next one, where it has the same.
 
     Images are told apart by their pixels, so one that was changed in place is encoded anew. Safe
     to be used by several threads.
@@ -28,6 +31,7 @@ class LastEncoding:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: tuple[Key, EncodedImage] | None = None
+        self._lens: tuple[Key, Lens] | None = None
 
     def iter_refocus(
         self,
@@ -35,28 +39,36 @@ class LastEncoding:
         surfaces: Surfaces,
         model: Model,
         *,
-        pixel_size_um: float | None = None,
-        should_stop: StopCondition | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        sampling: Sampling | None = None,
+        compute: Compute | None = None,
+        watch: Watch = UNWATCHED,
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes; as the function `engine.refocus.iter_refocus`."""
-        _, encoded = self.encode(image, model, pixel_size_um)
-        return encoded.iter_refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
+        _, encoded = self.encode(image, model, sampling, compute)
+        return encoded.iter_refocus(surfaces, watch=watch)
 
     def encode(
-        self, image: ArrayLike, model: Model, pixel_size_um: float | None
+        self,
+        image: ArrayLike,
+        model: Model,
+        sampling: Sampling | None,
+        compute: Compute | None = None,
+        *,
+        digest: str | None = None,
     ) -> tuple[Key, EncodedImage]:
         """Give the encoded image, a new one unless it is the last one.
 
         Parameters
         ----------
-        image, model, pixel_size_um
+        image, model, sampling, compute
             As for `EncodedImage`.
+        digest : str, optional
+            `images.digest_of` the image, for who knows it already.
 
         Returns
         -------
         key : tuple
-            The same for the same pixels, model and pixel size.
+            The same for the same pixels, model, sampling and computation.
         encoded : EncodedImage
             That of the last call with this key, or a new one.
 
@@ -66,12 +78,14 @@ class LastEncoding:
             As `EncodedImage`.
         """
         pixels = np.asarray(image)
-        digest = hashlib.blake2b(pixels.tobytes()).digest()
-        card = model.spec.model_dump_json()
-        key = (digest, pixels.shape, pixels.dtype.str, card, model.sha256, pixel_size_um)
+        through = (model.spec.model_dump_json(), model.sha256, compute)
+        key = (digest or digest_of(pixels), sampling, *through)
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
                 return self._kept
             self._kept = None  # Frees the old codes before there are new ones.
-            self._kept = key, EncodedImage(pixels.copy(), model, pixel_size_um=pixel_size_um)
+            if self._lens is None or self._lens[0] != through:
+                self._lens = None
+                self._lens = through, Lens(model, compute)
+            self._kept = key, EncodedImage(pixels.copy(), self._lens[1], sampling=sampling)
             return self._kept

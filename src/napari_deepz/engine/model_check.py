@@ -87,8 +87,7 @@ def check_model(model: Model, device: str | torch.device | None = "auto") -> Mod
     where = describe_device(chosen)
     start_s = time.perf_counter()
     try:
-        network = network_on(model.network, chosen)
-        output = run_network(network, test.image, test.dpm_um)
+        output = run_network(network_on(model.network, chosen), test.image, test.dpm_um)
     except RuntimeError as error:
         reason = (
             "there is too little memory; use another device"

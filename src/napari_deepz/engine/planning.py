@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-import numpy as np
-
-from napari_deepz.engine.inputs import SMALLEST_PX, check_shape
+from napari_deepz.engine.cautions import notes_on, pixel_size_of, working_shape_of
+from napari_deepz.engine.inputs import check_shape
 from napari_deepz.models.package import Model
-from napari_deepz.surfaces import Surface, out_of_range_mask
+from napari_deepz.sampling import Sampling
+from napari_deepz.surfaces import Surface
 from napari_deepz.tiling import RAMP_PX, Tile, ceil_to_multiple, tile_image
 
 Strategy = Literal["hold codes", "encode again", "spool to memory", "spool to disk"]
@@ -25,7 +25,6 @@ _WINDOW_CODE_BYTES = 7 * _GIB // 8
 _MOST_CODE_BYTES = 13 * _GIB // 4
 _SMALLEST_DEFAULT_TILE_PX = 256
 _SMALLEST_TILE_PX = 64
-_MOST_RESAMPLED_PIXELS = 1 << 28
 
 
 class ResourceError(ValueError):
@@ -50,13 +49,17 @@ class Budget:
     memory_bytes: int = _GIB
     scratch_bytes: int = 32 * _GIB
 
-    def with_free_memory(self, free_bytes: int) -> Budget:
-        """Raise the codes' limit to a quarter of the machine's free memory, to 3.25 GiB at most.
+    @classmethod
+    def of(cls, memory_gb: float | None, free_bytes: int) -> Budget:
+        """Take what the user allows, or for the codes a quarter of the memory that is free.
 
-        That is enough for the bundled generator's codes of 4096 x 4096 pixels.
+        For the codes at most 3.25 GiB then, which is enough for the bundled generator's of
+        4096 x 4096 pixels.
         """
-        code_bytes = min(free_bytes // 4, _MOST_CODE_BYTES)
-        return replace(self, code_bytes=max(self.code_bytes, code_bytes))
+        if memory_gb is not None:
+            allowed = int(memory_gb * 1e9)
+            return cls(code_bytes=allowed, memory_bytes=allowed)
+        return cls(code_bytes=max(cls.code_bytes, min(free_bytes // 4, _MOST_CODE_BYTES)))
 
     def with_free_scratch(self, free_bytes: int) -> Budget:
         """Lower the scratch file's limit to what is free on the disk."""
@@ -142,7 +145,7 @@ def plan_refocus(
     surfaces: Sequence[Surface],
     model: Model,
     *,
-    pixel_size_um: float | None = None,
+    sampling: Sampling | None = None,
     tile_px: int | None = None,
     budget: Budget | None = None,
 ) -> RefocusPlan:
@@ -156,8 +159,8 @@ def plan_refocus(
         In the order in which their planes shall come out.
     model : Model
         The generator and what it was trained on.
-    pixel_size_um : float, optional
-        Of the image; the model's is assumed where it is None.
+    sampling : Sampling, optional
+        Of the image; the model's pixel size is assumed where it is None.
     tile_px : int, optional
         Largest side of a tile without its halo; chosen from the generator's halo where None.
     budget : Budget, optional
@@ -177,12 +180,8 @@ def plan_refocus(
     """
     shape = check_shape(image_shape)
     budget = budget or Budget()
-    pixel_um = _pixel_size_um(pixel_size_um, model)
-    working_shape = _working_shape(shape, pixel_um, model)
-    notes = _pixel_notes(shape, working_shape, pixel_size_um, model)
-    notes += [
-        note for surface in surfaces for note in _range_notes(surface, shape, pixel_um, model)
-    ]
+    pixel_um = pixel_size_of(sampling, model.spec)
+    working_shape = working_shape_of(shape, pixel_um, model.spec)
     tiles = _tiles(working_shape, model, tile_px)
     planes = tuple(_planes(surfaces))
     strategy, passes = _strategy(planes, tiles, working_shape, model, budget)
@@ -194,86 +193,8 @@ def plan_refocus(
         tiles=tiles,
         strategy=strategy,
         passes=passes,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=notes_on(shape, surfaces, model.spec, sampling=sampling),
     )
-
-
-def _pixel_size_um(given_um: float | None, model: Model) -> float:
-    pixel_um = model.spec.pixel_size_um if given_um is None else float(given_um)
-    if pixel_um is None:
-        raise ValueError(
-            f"Neither the image nor the model '{model.spec.name}' says its pixel size; say how "
-            "many µm a pixel of the image is wide."
-        )
-    if not (math.isfinite(pixel_um) and pixel_um > 0):
-        raise ValueError(f"The pixel size must be a positive number of µm, not {pixel_um:g}.")
-    return pixel_um
-
-
-def _working_shape(shape: tuple[int, int], pixel_um: float, model: Model) -> tuple[int, int]:
-    if not model.spec.resamples(pixel_um):
-        return shape
-    ratio = pixel_um / (model.spec.pixel_size_um or pixel_um)
-    height, width = round(shape[0] * ratio), round(shape[1] * ratio)
-    if min(height, width) < SMALLEST_PX or height * width > _MOST_RESAMPLED_PIXELS:
-        problem = "too small" if min(height, width) < SMALLEST_PX else "too large"
-        raise ValueError(
-            f"The image has {pixel_um:g} µm pixels and the model '{model.spec.name}' works at "
-            f"{model.spec.pixel_size_um:g} µm, where the image would be {height} × {width} pixels, "
-            f"{problem} to refocus; check the pixel size or choose another model."
-        )
-    return height, width
-
-
-def _pixel_notes(
-    shape: tuple[int, int],
-    working_shape: tuple[int, int],
-    pixel_size_um: float | None,
-    model: Model,
-) -> list[str]:
-    name, model_um = model.spec.name, model.spec.pixel_size_um
-    if model_um is None:
-        return [
-            f"The model '{name}' does not say for which pixel size it was made, so the image was "
-            "not resampled; trust the result only where image and model come from the same "
-            f"microscope ({model.spec.objective})."
-        ]
-    if pixel_size_um is None:
-        return [
-            f"The image's pixel size is not known, so that of the model '{name}', {model_um:g} µm, "
-            "was assumed."
-        ]
-    if working_shape == shape:
-        return []
-    return [
-        f"The image has {pixel_size_um:g} µm pixels and the model '{name}' works at {model_um:g} "
-        f"µm, so the image was resampled from {shape[0]} × {shape[1]} to {working_shape[0]} × "
-        f"{working_shape[1]} pixels and every plane back; the model knows the objective "
-        f"{model.spec.objective} only, do not trust it with another."
-    ]
-
-
-def _range_notes(
-    surface: Surface, shape: tuple[int, int], pixel_um: float, model: Model
-) -> Iterator[str]:
-    axial_range_um = lowest, highest = model.spec.axial_range_um
-    beyond = (
-        f"beyond the axial range of the model '{model.spec.name}', {lowest:g} to {highest:g} µm"
-    )
-    if surface.uniform_z_um is not None:
-        outside = out_of_range_mask(np.array(surface.uniform_z_um), axial_range_um)
-        if outside is not None:
-            count = int(np.count_nonzero(outside))
-            lies = "planes lies" if count == 1 else "planes lie"
-            which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
-            yield f"{which} {beyond} ({surface.describe()}); do not trust what is shown there."
-        return
-    nearest, farthest = (round(z_um, 3) for z_um in surface.range_um(shape, pixel_um))
-    if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
-        yield (
-            f"The surface reaches from {nearest:g} to {farthest:g} µm, {beyond} "
-            f"({surface.describe()}); do not trust what is shown there."
-        )
 
 
 def _tiles(shape: tuple[int, int], model: Model, tile_px: int | None) -> tuple[Tile, ...]:

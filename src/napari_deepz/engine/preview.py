@@ -14,8 +14,9 @@ from napari_deepz.engine.last_encoding import Key
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.models.package import Model
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import FromImage, Surface
-from napari_deepz.watch import StopCondition
+from napari_deepz.watch import Watch
 
 Rectangle = tuple[slice, slice]
 
@@ -69,7 +70,7 @@ class PreviewRequest:
         One plane: a `Flat` of one depth, or any other surface.
     shape : tuple of int
         (Y, X) of the image.
-    pixel_size_um : float
+    sampling : Sampling
         Of the image.
     view : tuple of slice
         Rows and columns that are seen.
@@ -80,7 +81,7 @@ class PreviewRequest:
     model: Model
     surface: Surface
     shape: tuple[int, int]
-    pixel_size_um: float
+    sampling: Sampling
     view: Rectangle
 
 
@@ -102,7 +103,7 @@ class Previewer:
         request: PreviewRequest,
         *,
         is_stale: Callable[[], bool],
-        should_stop: StopCondition,
+        watch: Watch,
     ) -> Iterator[Preview]:
         """Yield what can be shown of a surface, ever better.
 
@@ -116,8 +117,8 @@ class Previewer:
             What is to be shown.
         is_stale : callable
             Whether something else is wanted by now: what takes long is then given up.
-        should_stop : callable
-            Whether nothing is wanted any more.
+        watch : Watch
+            Says when nothing is wanted any more.
 
         Yields
         ------
@@ -139,14 +140,14 @@ class Previewer:
                     return
             part = _middle(request)
             if part != whole:
-                yield Preview(self._refocus_part(request, part, should_stop), part, Stage.PART)
+                yield Preview(self._refocus_part(request, part, watch), part, Stage.PART)
                 if _moved_within_rest(is_stale):
                     return
 
         def give_up() -> bool:
-            return should_stop() or (is_stale() and not encoded.is_ready)
+            return watch.should_stop() or (is_stale() and not encoded.is_ready)
 
-        exact = encoded.refocus(surface, should_stop=give_up).data[0]
+        exact = encoded.refocus(surface, watch=Watch(give_up)).data[0]
         depth_um = _depth_um(surface)
         if not encoded.is_ready and depth_um is not None:
             self._planes.add(request.key, depth_um, exact)
@@ -157,12 +158,12 @@ class Previewer:
         known = None if depth_um is None else self._planes.get(request.key, depth_um)
         if known is not None:
             return known, Stage.EXACT
-        dpm_um = request.surface.dpm(request.shape, request.pixel_size_um)
+        dpm_um = request.surface.dpm(request.shape, request.sampling.pixel_size_um)
         blended = self._planes.blend(request.key, dpm_um)
         return None if blended is None else (blended, Stage.BLENDED)
 
     def _refocus_part(
-        self, request: PreviewRequest, part: Rectangle, should_stop: StopCondition
+        self, request: PreviewRequest, part: Rectangle, watch: Watch
     ) -> NDArray[np.float32]:
         """Refocus a rectangle with a margin of real pixels around it."""
         wide_y, wide_x = (
@@ -172,9 +173,9 @@ class Previewer:
         encoded = self._encoded_part(request.encoded, (wide_y, wide_x))
         surface = request.surface
         if _depth_um(surface) is None:
-            dpm_um = surface.dpm(request.shape, request.pixel_size_um)
+            dpm_um = surface.dpm(request.shape, request.sampling.pixel_size_um)
             surface = FromImage(dpm_um[wide_y, wide_x])
-        data = encoded.refocus(surface, should_stop=should_stop).data[0]
+        data = encoded.refocus(surface, watch=watch).data[0]
         rows, columns = (
             slice(span.start - wide.start, span.stop - wide.start)
             for span, wide in zip(part, (wide_y, wide_x), strict=True)

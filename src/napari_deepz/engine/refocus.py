@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import psutil
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from napari_deepz.engine.devices import (
-    Precision,
-    Runtime,
-    check_precision,
-    check_runtime,
-    choose_device,
-)
+from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check_surfaces
+from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
-from napari_deepz.engine.run import RefocusedPlane, RefocusRun, RefocusWarning
+from napari_deepz.engine.run import RefocusedPlane, RefocusRun
 from napari_deepz.engine.scratch import free_scratch_bytes
 from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.networks.forking import compute_here
+from napari_deepz.sampling import Sampling, as_sampling
 from napari_deepz.surfaces import Surface
-from napari_deepz.watch import Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 __all__ = [
     "Budget",
     "EncodedImage",
-    "RefocusWarning",
     "RefocusedPlane",
     "RefocusedStack",
     "ResourceError",
@@ -78,27 +71,22 @@ class EncodedImage:
     ----------
     image : array-like
         (Y, X), bool, integer or float; NumPy, dask or zarr. It must not change afterwards.
-    model : Model
-        From `load_model`. It is not changed, and may be used by several threads at once.
+    model : Model or Lens
+        From `load_model`; it is not changed, and may be used by several threads at once. A lens,
+        which many images can share, where the model is on its device already.
+    sampling : Sampling, optional
+        Of the image; the model's pixel size is assumed where it is not known. Where they differ
+        by more than 2 %, the image is resampled on the way in and every plane on the way out.
     pixel_size_um : float, optional
-        Of the image; the model's is assumed where it is None. Where they differ by more than
-        2 %, the image is resampled on the way in and every plane on the way out.
-    device : str or torch.device, optional
-        As for `choose_device`.
-    precision : {"float32", "bfloat16"}, optional
-        "bfloat16" computes convolutions with fewer digits, about twice as fast on processors that
-        have instructions for it; the result differs by about 1 % of its range at most,
-        where the image is more than noise.
-    runtime : {"pytorch", "openvino"}, optional
-        "openvino" computes models of the published U-Net on the CPU, with "bfloat16" up to twice
-        as fast, once it has compiled them; needs the extra ``napari-deepz[openvino]``.
+        Of the image, instead of its sampling, where no more is known.
+    compute : Compute, optional
+        With what; the fastest device, in float32, where None.
     tile_px : int, optional
         Largest side of a tile without its halo; by default images up to 1152 × 1152 pixels are
         not tiled, and with generators that encode once, such as the bundled one, up to
         2304 × 2304.
     budget : Budget, optional
-        Limits of memory and scratch space; where None, encoded tiles may take a quarter of the
-        memory that is free now, from 1 to 3.25 GiB.
+        Limits of memory and scratch space; those of `compute` where None.
 
     Raises
     ------
@@ -111,39 +99,35 @@ class EncodedImage:
     def __init__(
         self,
         image: ArrayLike,
-        model: Model,
+        model: Model | Lens,
         *,
+        sampling: Sampling | None = None,
         pixel_size_um: float | None = None,
-        device: str | torch.device | None = None,
-        precision: Precision = "float32",
-        runtime: Runtime = "pytorch",
+        compute: Compute | None = None,
         tile_px: int | None = None,
         budget: Budget | None = None,
     ) -> None:
-        compute_here()
-        chosen = choose_device(device)
-        self._encoding = Encoding(
-            check_image(image),
-            model,
-            chosen,
-            check_precision(precision),
-            check_runtime(runtime, model.network, chosen),
-            tile_px,
-        )
-        self._pixel_size_um = pixel_size_um
+        lens = Lens.of(model, compute)
+        self._sampling = as_sampling(sampling, pixel_size_um)
+        self._encoding = Encoding(check_image(image), lens, tile_px)
         free_bytes = psutil.virtual_memory().available
-        self._budget = budget or Budget().with_free_memory(free_bytes)
+        self._budget = budget or Budget.of(lens.compute.memory_gb, free_bytes)
 
     @property
     def is_ready(self) -> bool:
         """Whether a further surface takes milliseconds: all that it shares with others is kept."""
         return self._encoding.is_complete or self._encoding.image.constant is not None
 
+    @property
+    def device(self) -> str:
+        """What computes, for people."""
+        return self._encoding.lens.name
+
     @cached_property
     def _intensity(self) -> Intensity:
         """Normalisation of the image on its own pixel grid, for its parts."""
         encoding = self._encoding
-        method = encoding.model.spec.normalisation
+        method = encoding.lens.model.spec.normalisation
         image = encoding.image
         return encoding.intensity or fit_intensity(method, image.pixels, image.measured)
 
@@ -174,48 +158,35 @@ class EncodedImage:
         )
         return part
 
+    def plan(self, surfaces: Surfaces) -> RefocusPlan:
+        """Decide how a run will be carried out, and what to tell the user about it."""
+        return self._plan(check_surfaces(surfaces), self._encoding.tile_px)
+
+    def _plan(self, targets: tuple[Surface, ...], tile_px: int | None) -> RefocusPlan:
+        return plan_refocus(
+            self._encoding.image.pixels.shape,
+            targets,
+            self._encoding.lens.model,
+            sampling=self._sampling,
+            tile_px=tile_px,
+            budget=self._budget.with_free_scratch(free_scratch_bytes()),
+        )
+
     def iter_refocus(
-        self,
-        surfaces: Surfaces,
-        *,
-        should_stop: StopCondition | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        self, surfaces: Surfaces, *, watch: Watch = UNWATCHED
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes one by one; see the function `iter_refocus`."""
         compute_here()
         targets = check_surfaces(surfaces)
-        encoding = self._encoding
-        limits = self._budget.with_free_scratch(free_scratch_bytes())
-
-        def plan(tile_px: int | None) -> RefocusPlan:
-            return plan_refocus(
-                encoding.image.pixels.shape,
-                targets,
-                encoding.model,
-                pixel_size_um=self._pixel_size_um,
-                tile_px=tile_px,
-                budget=limits,
-            )
-
-        run = RefocusRun(
-            encoding, should_stop or (lambda: False), plan, on_progress or (lambda _: None)
-        )
-        for note in run.notes:
-            warnings.warn(note, RefocusWarning, stacklevel=3)
+        run = RefocusRun(self._encoding, watch, lambda tile_px: self._plan(targets, tile_px))
         return run.planes()
 
-    def refocus(
-        self,
-        surfaces: Surfaces,
-        *,
-        should_stop: StopCondition | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-    ) -> RefocusedStack:
+    def refocus(self, surfaces: Surfaces, *, watch: Watch = UNWATCHED) -> RefocusedStack:
         """Refocus onto all planes at once; see the function `refocus`."""
         targets = check_surfaces(surfaces)
         count = sum(len(target) for target in targets)
         planes: list[RefocusedPlane] = []
-        for plane in self.iter_refocus(targets, should_stop=should_stop, on_progress=on_progress):
+        for plane in self.iter_refocus(targets, watch=watch):
             if count == 1:
                 data = plane.data[np.newaxis]
             elif not planes:
@@ -236,16 +207,14 @@ class EncodedImage:
 def iter_refocus(
     image: ArrayLike,
     surfaces: Surfaces,
-    model: Model,
+    model: Model | Lens,
     *,
+    sampling: Sampling | None = None,
     pixel_size_um: float | None = None,
-    device: str | torch.device | None = None,
-    precision: Precision = "float32",
-    runtime: Runtime = "pytorch",
-    should_stop: StopCondition | None = None,
+    compute: Compute | None = None,
+    watch: Watch = UNWATCHED,
     tile_px: int | None = None,
     budget: Budget | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
 ) -> Generator[RefocusedPlane, None, None]:
     """Yield refocused planes one by one, as soon as each is ready.
 
@@ -253,20 +222,19 @@ def iter_refocus(
 
     Parameters
     ----------
-    image, model, pixel_size_um, device, precision, runtime, tile_px, budget
+    image, model, sampling, pixel_size_um, compute, tile_px, budget
         As for `EncodedImage`.
     surfaces : Surface, array-like or iterable of them
         Where to refocus; an array is a digital propagation matrix, (Y, X) in µm.
-    should_stop : callable, optional
-        Asked between tiles and between the layers of the network.
-    on_progress : callable, optional
-        Told the progress after each tile of each plane: a large image has many of them before
-        its first plane is ready. Called in the thread that asks for the planes.
+    watch : Watch, optional
+        Asked whether to stop between tiles and between the operations of the network, and told
+        the progress after each tile of each plane: a large image has many of them before its
+        first plane is ready.
 
     Yields
     ------
     RefocusedPlane
-        In the order of `surfaces`.
+        In the order of `surfaces`, with what has been noticed so far in its notes.
 
     Raises
     ------
@@ -275,55 +243,46 @@ def iter_refocus(
     ResourceError
         If memory or disk space does not suffice.
     Cancelled
-        When `should_stop()` is true.
-
-    Warns
-    -----
-    RefocusWarning
-        Once for each thing that the user must know; the planes' notes say the same.
+        When the watch says so.
     """
     encoded = EncodedImage(
         image,
         model,
+        sampling=sampling,
         pixel_size_um=pixel_size_um,
-        device=device,
-        precision=precision,
-        runtime=runtime,
+        compute=compute,
         tile_px=tile_px,
         budget=budget,
     )
-    return encoded.iter_refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
+    return encoded.iter_refocus(surfaces, watch=watch)
 
 
 def refocus(
     image: ArrayLike,
     surfaces: Surfaces,
-    model: Model,
+    model: Model | Lens,
     *,
+    sampling: Sampling | None = None,
     pixel_size_um: float | None = None,
-    device: str | torch.device | None = None,
-    precision: Precision = "float32",
-    runtime: Runtime = "pytorch",
-    should_stop: StopCondition | None = None,
+    compute: Compute | None = None,
+    watch: Watch = UNWATCHED,
     tile_px: int | None = None,
     budget: Budget | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
 ) -> RefocusedStack:
     """Refocus an image onto all planes at once; parameters and errors as for `iter_refocus`.
 
     Returns
     -------
     RefocusedStack
-        All planes, in the order of `surfaces`.
+        All planes, in the order of `surfaces`; its notes say what the user must know.
     """
     encoded = EncodedImage(
         image,
         model,
+        sampling=sampling,
         pixel_size_um=pixel_size_um,
-        device=device,
-        precision=precision,
-        runtime=runtime,
+        compute=compute,
         tile_px=tile_px,
         budget=budget,
     )
-    return encoded.refocus(surfaces, should_stop=should_stop, on_progress=on_progress)
+    return encoded.refocus(surfaces, watch=watch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -22,13 +21,9 @@ from napari_deepz.engine.resampling import LINEAR, resample
 from napari_deepz.engine.scratch import MemoryStore, ScratchFile, TileStore
 from napari_deepz.engine.tile_compute import TileCompute
 from napari_deepz.surfaces import Surface, out_of_range_mask
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import Progress, Watch
 
 Pixels = NDArray[np.float32]
-
-
-class RefocusWarning(UserWarning):
-    """Something about a run that the user must know to judge its result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +73,24 @@ class RefocusRun:
     ----------
     source : Encoding
         What is refocused.
-    should_stop : callable
-        Asked between tiles and between the layers of the network.
+    watch : Watch
+        Asked between tiles and between the operations of the network, and told the progress,
+        counted in tiles of planes, after each.
     make_plan : callable
         Plan for a tile size; None for the default.
-    on_progress : callable
-        Told the progress, counted in tiles of planes, after each.
     """
 
     def __init__(
         self,
         source: Encoding,
-        should_stop: StopCondition,
+        watch: Watch,
         make_plan: Callable[[int | None], RefocusPlan],
-        on_progress: Callable[[Progress], None],
     ) -> None:
         self.source = source
-        self.device_name = source.device_name
-        self.should_stop = should_stop
+        self.device_name = source.lens.name
+        self.watch = watch
         self.make_plan = make_plan
         self.plan = make_plan(source.tile_px)
-        self.on_progress = on_progress
         self._said_not_finite = False
         self.notes = list(dict.fromkeys((*source.image.notes, *self.plan.notes)))
 
@@ -110,7 +102,7 @@ class RefocusRun:
         done = 0
         self._progress = Progress(len(self.plan.tiles) * len(self.plan.planes))
         while done < len(self.plan.planes):
-            compute = self._compute()
+            compute = self.source.compute(self.plan.working_shape)
             spool = self.plan.strategy.startswith("spool")
             planes = self._spooled(compute, done) if spool else self._streamed(compute, done)
             # A generator that does all its work for each plane anew gets the same memory each time.
@@ -128,18 +120,10 @@ class RefocusRun:
             # Outside the except clause, where the traceback no longer keeps tensors alive.
             compute.forget()
             self.source.is_complete = False
-            free_device_memory(self.source.device)
+            free_device_memory(self.source.lens.device)
             self._shrink_tiles()
             tiles = len(self.plan.tiles)
             self._progress = Progress(tiles * len(self.plan.planes), done=tiles * done)
-
-    def _compute(self) -> TileCompute:
-        try:
-            return self.source.compute(self.plan.working_shape)
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise self._too_little_memory() from error
-            raise
 
     def _shrink_tiles(self) -> None:
         tile_px = self.plan.smaller_tile_px
@@ -147,18 +131,20 @@ class RefocusRun:
             raise self._too_little_memory()
         self.plan = self.make_plan(tile_px)
         self.source.tile_px = tile_px
-        self._note(f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels.")
+        self.notes.append(
+            f"{self.device_name} ran out of memory; going on in tiles of {tile_px} pixels."
+        )
 
     def _too_little_memory(self) -> ResourceError:
+        name = self.source.lens.model.spec.name
         return ResourceError(
-            f"{self.device_name} has too little memory for the model "
-            f"'{self.source.model.spec.name}', even in the smallest tiles; close other programs "
-            "that use it, or choose the device 'cpu'."
+            f"{self.device_name} has too little memory for the model '{name}', even in the "
+            "smallest tiles; close other programs that use it, or choose the device 'cpu'."
         )
 
     def _constant_planes(self, value: float) -> Generator[RefocusedPlane, None, None]:
         for target in self.plan.planes:
-            self._check_stop()
+            self.watch.check()
             data = np.full(self.plan.image_shape, value, dtype=np.float32)
             yield self._finished(target, self._field(target).out_of_range, data)
 
@@ -167,8 +153,8 @@ class RefocusRun:
         alone, keep = len(tiles) == 1, self.plan.strategy == "hold codes"
         if keep:
             for tile in tiles:
-                self._check_stop()
-                compute.code(tile, self.should_stop, alone=alone)
+                self.watch.check()
+                compute.code(tile, self.watch, alone=alone)
             self.source.is_complete = True
         for target in self.plan.planes[first:]:
             field = self._field(target)
@@ -178,12 +164,12 @@ class RefocusRun:
     def _decoded(self, compute: TileCompute, field: _Field, keep: bool) -> Iterator[Pixels]:
         tiles = self.plan.tiles
         for tile in tiles:
-            self._check_stop()
+            self.watch.check()
             if keep:
-                code = compute.code(tile, self.should_stop, alone=len(tiles) == 1)
+                code = compute.code(tile, self.watch, alone=len(tiles) == 1)
             else:
-                code = compute.encode(tile, self.should_stop)
-            yield compute.decode(code, tile, field.dpm_um, self.should_stop)
+                code = compute.encode(tile, self.watch)
+            yield compute.decode(code, tile, field.dpm_um, self.watch)
             self._advance()
 
     def _spooled(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
@@ -197,7 +183,7 @@ class RefocusRun:
                 for number in range(len(tiles)):
                     self._fill(store, number, compute, fields)
                 for row, target in enumerate(targets):
-                    self._check_stop()
+                    self.watch.check()
                     outputs = (store.read(row, number) for number in range(len(tiles)))
                     data = self._assembled(outputs)
                     yield self._finished(target, fields[row].out_of_range, data)
@@ -206,16 +192,16 @@ class RefocusRun:
         self, store: TileStore, number: int, compute: TileCompute, fields: list[_Field]
     ) -> None:
         tile = self.plan.tiles[number]
-        self._check_stop()
-        code = compute.encode(tile, self.should_stop)
+        self.watch.check()
+        code = compute.encode(tile, self.watch)
         for row, field in enumerate(fields):
-            self._check_stop()
-            store.write(row, number, compute.decode(code, tile, field.dpm_um, self.should_stop))
+            self.watch.check()
+            store.write(row, number, compute.decode(code, tile, field.dpm_um, self.watch))
             self._advance()
 
     def _advance(self) -> None:
         self._progress.advance()
-        self.on_progress(self._progress)
+        self.watch.on_progress(self._progress)
 
     def _store(self) -> TileStore:
         if self.plan.strategy == "spool to memory":
@@ -233,7 +219,7 @@ class RefocusRun:
         return canvas
 
     def _field(self, target: PlannedPlane) -> _Field:
-        shape, axial_range_um = self.plan.image_shape, self.source.model.spec.axial_range_um
+        shape, axial_range_um = self.plan.image_shape, self.source.lens.model.spec.axial_range_um
         if target.z_um is not None:
             outside = out_of_range_mask(np.array([[target.z_um]]), axial_range_um)
             return _Field(
@@ -250,12 +236,12 @@ class RefocusRun:
         note = note_of_not_finite(
             data,
             f"plane {target.index + 1} of {len(self.plan.planes)}",
-            self.source.model.spec.name,
-            self.source.precision,
+            self.source.lens.model.spec.name,
+            self.source.lens.compute.precision,
         )
         if note is not None and not self._said_not_finite:
             self._said_not_finite = True
-            self._note(note)
+            self.notes.append(note)
         self.source.image.give_back(data)
         return RefocusedPlane(
             data=data,
@@ -266,11 +252,3 @@ class RefocusRun:
             device=self.device_name,
             notes=tuple(self.notes),
         )
-
-    def _note(self, note: str) -> None:
-        self.notes.append(note)
-        warnings.warn(note, RefocusWarning, stacklevel=4)
-
-    def _check_stop(self) -> None:
-        if self.should_stop():
-            raise Cancelled("The refocusing was cancelled.")

@@ -1,4 +1,4 @@
-"""What a stack will look like before its first plane exists."""
+"""What a series will look like before its first plane exists."""
 
 from __future__ import annotations
 
@@ -8,74 +8,126 @@ from typing import Any
 
 import numpy as np
 
+from napari_deepz.images import AXIS_ORDER, require_optics
 from napari_deepz.names import plain_name
 
 _STORABLE = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
+_ALWAYS_STORED = "ZYX"
 
 
 @dataclass(frozen=True)
 class StackLayout:
-    """Shape, type and sizes of a stack (Z, Y, X) to be written.
+    """Shape, type, sizes and optics of a series (T, C, Z, Y, X) to be written.
 
     Parameters
     ----------
-    count : int
-        Number of planes.
     shape : tuple of int
-        (Y, X) of every plane.
+        Number of time points, channels and planes in depth, height and width of a plane.
     dtype : numpy.dtype
         8, 16 or 32 bit integer, or 32 or 64 bit floating point number.
     pixel_size_um, z_step_um, z_start_um : float or None
         Pixel size, distance between planes and axial position of the first one in µm; None when
         unknown, or when the planes are not flat and evenly spaced.
     name : str
-        Name of the image and its channel; kept as `names.plain_name` cleans it.
+        Name of the image; kept as `names.plain_name` cleans it.
+    t_step_s : float or None, optional
+        Time between time points in seconds; None when unknown.
+    channel_names : tuple of str, optional
+        One for each channel, cleaned as `name`; empty for one channel that is called as the image.
+    na, immersion_index : float or None, optional
+        Of the objective, see `Sampling`; None when unknown.
+    wavelengths_um : tuple of float or None, optional
+        Emission wavelength of each channel in µm; empty when unknown.
 
     Raises
     ------
     ValueError
-        If a number is out of range or the type cannot be stored.
+        If a number is out of range, the type cannot be stored, or there is not one name or
+        wavelength for each channel.
     """
 
-    count: int
-    shape: tuple[int, int]
+    shape: tuple[int, int, int, int, int]
     dtype: np.dtype[Any]
     pixel_size_um: float | None
     z_step_um: float | None
     z_start_um: float | None
     name: str
+    t_step_s: float | None = None
+    channel_names: tuple[str, ...] = ()
+    na: float | None = None
+    immersion_index: float | None = None
+    wavelengths_um: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", plain_name(self.name))
-        if self.count < 1 or len(self.shape) != 2 or min(self.shape) < 1:
+        names = tuple(map(plain_name, self.channel_names)) or (self.name,)
+        object.__setattr__(self, "channel_names", names)
+        times, channels, planes, *plane_shape = self.shape
+        if min(self.shape) < 1:
             raise ValueError(
-                f"A stack of {self.count} planes of shape {self.shape} cannot be written: it needs "
-                "at least one plane with two axes (Y, X)."
+                f"{times} time points of {channels} channels of {planes} planes of shape "
+                f"{tuple(plane_shape)} cannot be written: a series needs at least one plane with "
+                "two axes (Y, X)."
             )
         if self.dtype.newbyteorder("=") not in [np.dtype(code) for code in _STORABLE]:
             raise ValueError(
                 f"Pixels of type {self.dtype} cannot be stored in OME files: choose one of "
                 f"{', '.join(np.dtype(code).name for code in _STORABLE)}."
             )
-        for field in ("pixel_size_um", "z_step_um"):
-            size_um = getattr(self, field)
-            if size_um is not None and not (math.isfinite(size_um) and size_um > 0):
+        for field, unit in (("pixel_size_um", "µm"), ("z_step_um", "µm"), ("t_step_s", "s")):
+            size = getattr(self, field)
+            if size is not None and not (math.isfinite(size) and size > 0):
                 raise ValueError(
-                    f"{field} is {size_um}: it must be a positive number of µm, or None when it "
+                    f"{field} is {size}: it must be a positive number of {unit}, or None when it "
                     "is not known."
                 )
         if self.z_start_um is not None and not math.isfinite(self.z_start_um):
             raise ValueError(f"z_start_um is {self.z_start_um}: it must be a number of µm or None.")
+        for count, called in ((len(names), "names"), (len(self.wavelengths_um), "wavelengths")):
+            if count not in (channels, 0):
+                raise ValueError(
+                    f"There are {channels} channels, but {count} {called} for them: give one for "
+                    "each channel."
+                )
+        require_optics(self.na, self.immersion_index, self.wavelengths_um)
+
+    @property
+    def axes(self) -> str:
+        """Those that are stored: Z, Y and X, and T and C where they are longer than 1."""
+        along = zip(AXIS_ORDER, self.shape, strict=True)
+        return "".join(axis for axis, length in along if axis in _ALWAYS_STORED or length > 1)
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Lengths of `axes`."""
+        return tuple(self.shape[AXIS_ORDER.index(axis)] for axis in self.axes)
+
+    @property
+    def steps(self) -> dict[str, float | None]:
+        """From one element to the next along T in seconds, along Z, Y and X in µm, if known."""
+        pixel_um = self.pixel_size_um
+        return {"T": self.t_step_s, "C": None, "Z": self.z_step_um, "Y": pixel_um, "X": pixel_um}
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """(Y, X)."""
+        return self.shape[3], self.shape[4]
+
+    @property
+    def count(self) -> int:
+        """Number of planes of all time points and channels."""
+        return math.prod(self.shape[:3])
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels, uncompressed."""
-        return self.count * math.prod(self.shape) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def positions_um(self) -> list[float]:
-        """Axial position of every plane in µm; empty when unknown."""
-        if self.z_start_um is None or (self.z_step_um is None and self.count > 1):
+        """Axial position of every plane in depth in µm; empty when unknown."""
+        depths = self.shape[2]
+        if self.z_start_um is None or (self.z_step_um is None and depths > 1):
             return []
         step_um = self.z_step_um or 0.0
-        return [round(self.z_start_um + index * step_um, 9) for index in range(self.count)]
+        return [round(self.z_start_um + index * step_um, 9) for index in range(depths)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tifffile
@@ -26,6 +27,7 @@ _LENGTHS = ("Channels", "Slices", "Frames")
 _CONTINUATION = re.compile(r"(.*?)(_\d+)?(\.ome)?\.tif", re.IGNORECASE)
 
 _Index = tuple[int, int, int]
+_Said = TypeVar("_Said")
 
 
 def read_mmstack(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage:
@@ -132,7 +134,14 @@ def _mapped(
     axes = "TCZ" + page.form.axes
     if described is None:
         return TiffImage(planes, axes, page.form, "mmstack")
-    names = described.channel_names
-    if len(names) > max(places[1]):
-        names = tuple(names[channel] for channel in places[1])
-    return TiffImage(planes, axes, page.form, "mmstack", ome_sizes(described), names)
+    names = _of_channels(described.channel_names, places[1])
+    wavelengths_um = _of_channels(described.optics.wavelengths_um, places[1])
+    optics = replace(described.optics, wavelengths_um=wavelengths_um)
+    return TiffImage(planes, axes, page.form, "mmstack", ome_sizes(described), names, optics)
+
+
+def _of_channels(described: tuple[_Said, ...], channels: list[int]) -> tuple[_Said, ...]:
+    """Choose what is said of the channels that were taken, where it is said of all."""
+    if len(described) <= max(channels):
+        return described
+    return tuple(described[channel] for channel in channels)

@@ -131,6 +131,19 @@ def read_ome(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImag
     return _Planes(ome, image, tif, tables).collected()
 
 
+def companion_text(path: Path) -> str:
+    """Read an OME-XML that lies in a file of its own.
+
+    Raises
+    ------
+    ImageFileError
+        If it is too long to be one.
+    """
+    if path.stat().st_size > _LARGEST_COMPANION_BYTES:
+        raise ImageFileError(f"'{path.name}' is too long to be the description of an image.")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
+
+
 class _Planes:
     """Where the planes of one image lie, collected file by file."""
 
@@ -228,7 +241,8 @@ class _Planes:
             if file not in numbers:
                 numbers[file] = planes.add_file(file)
             planes.place(_unravelled(index, image.lengths), numbers[file], page)
-        return TiffImage(planes, axes, form, "ome", ome_sizes(image), image.channel_names)
+        sizes, names = ome_sizes(image), image.channel_names
+        return TiffImage(planes, axes, form, "ome", sizes, names, image.optics)
 
 
 def _unravelled(index: int, lengths: _Index) -> _Index:
@@ -280,6 +294,4 @@ def _description_in(holder: Path, path: Path) -> str:
     if holder.suffix.lower() in (".tif", ".tiff"):
         with open_tiff(holder) as tif:
             return tif.ome_metadata or ""
-    if holder.stat().st_size > _LARGEST_COMPANION_BYTES:
-        raise ImageFileError(f"'{holder.name}' is too long to be the description of an image.")
-    return holder.read_text(encoding="utf-8-sig", errors="replace")
+    return companion_text(holder)

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import tifffile
 
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ome_files import ome_file, own_image
+from napari_deepz.io.ome_xml_writing import RECORD_ENTRY, ome_xml
 from napari_deepz.provenance import RECORD_KEY, Provenance
 from napari_deepz.stored_pixels.tiff_pages import open_tiff
 
-_KEY = "provenance"
-
-# Offsets in classic TIFF have 32 bits; the last 32 MiB are left to the tables behind the pixels.
+# Offsets in classic TIFF have 32 bits; the last 32 MiB are left to what describes the pixels, and
+# for every page as much as its table and what the OME-XML says of it take.
 _LARGEST_CLASSIC_TIFF_BYTES = 2**32 - 2**25
+_BYTES_PER_PAGE = 512
 _UM_PER_CM = 1e4
 
-# https://www.w3.org/TR/xml/#charsets
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# In place of the OME-XML, which is appended when it is known how the planes were made.
+_UNFINISHED = "This file is being written."
 
 
 def write_ome_tiff(
     path: Path,
     planes: Iterator[np.ndarray[Any, np.dtype[Any]]],
     layout: StackLayout,
-    provenance: Provenance,
+    record: Callable[[], Provenance],
 ) -> None:
     """Write an uncompressed OME-TIFF, each plane as it arrives.
 
@@ -38,26 +39,30 @@ def write_ome_tiff(
     path : Path
         File to write; replaced if it exists.
     planes : iterator of ndarray
-        `layout.count` planes (Y, X) of `layout.dtype`.
+        `layout.count` planes (Y, X) of `layout.dtype`, in the order (T, C, Z).
     layout : StackLayout
-        Shape, type, sizes and name of the stack.
-    provenance : Provenance
-        Written as JSON into a MapAnnotation, and in words into the image's Description.
+        Shape, type, sizes, optics and names of the series.
+    record : callable
+        Asked after the last plane how it was made.
     """
     resolution = {}
     if layout.pixel_size_um is not None:
         per_cm = _UM_PER_CM / layout.pixel_size_um
         resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
-    bigtiff = layout.nbytes > _LARGEST_CLASSIC_TIFF_BYTES
-    with tifffile.TiffWriter(path, bigtiff=bigtiff, ome=True) as tif:
+    needed_bytes = layout.nbytes + layout.count * _BYTES_PER_PAGE
+    bigtiff = needed_bytes > _LARGEST_CLASSIC_TIFF_BYTES
+    # tifffile's own OME-XML has no place for the objective, and is fixed before the first plane.
+    with tifffile.TiffWriter(path, bigtiff=bigtiff, ome=False) as tif:
         tif.write(
             planes,
-            shape=(layout.count, *layout.shape),
+            shape=(layout.count, *layout.plane_shape),
             dtype=layout.dtype,
             photometric="minisblack",
-            metadata=_ome_metadata(layout, provenance),
+            description=_UNFINISHED,
+            metadata=None,
             **resolution,
         )
+        tif.overwrite_description(ome_xml(layout, record(), uuid4()))
 
 
 def tiff_provenance(path: Path) -> Provenance | None:
@@ -75,31 +80,6 @@ def tiff_provenance(path: Path) -> Provenance | None:
     notes = ome.description.map_annotations
     for identifier in sorted(own_image(ome).annotations & notes.keys()):
         namespace, entries = notes[identifier]
-        if namespace == RECORD_KEY and _KEY in entries:
-            return Provenance.from_json(entries[_KEY])
+        if namespace == RECORD_KEY and RECORD_ENTRY in entries:
+            return Provenance.from_json(entries[RECORD_ENTRY])
     return None
-
-
-def _ome_metadata(layout: StackLayout, provenance: Provenance) -> dict[str, Any]:
-    name = _NOT_IN_XML.sub("?", layout.name)
-    metadata: dict[str, Any] = {
-        "axes": "ZYX",
-        "Name": name,
-        "Channel": {"Name": name},
-        "Description": _NOT_IN_XML.sub("?", provenance.describe()),
-        "MapAnnotation": {"Namespace": RECORD_KEY, _KEY: provenance.to_json()},
-    }
-    sizes_um = {
-        "PhysicalSizeX": layout.pixel_size_um,
-        "PhysicalSizeY": layout.pixel_size_um,
-        "PhysicalSizeZ": layout.z_step_um,
-    }
-    for key, size_um in sizes_um.items():
-        if size_um is not None:
-            metadata |= {key: size_um, f"{key}Unit": "µm"}
-    if positions_um := layout.positions_um:
-        metadata["Plane"] = {
-            "PositionZ": positions_um,
-            "PositionZUnit": ["µm"] * len(positions_um),
-        }
-    return metadata

@@ -8,6 +8,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from napari_deepz.images import ImageFileError
+from napari_deepz.io.ome_optics import ome_optics
+from napari_deepz.io.stated_optics import StatedOptics
 
 _DEEPEST = 100
 _SAMPLES_AXIS = "C"
@@ -61,6 +63,8 @@ class OmeImage:
         "X", "Y", "Z", "T": number and unit as they are stored.
     channel_names : tuple of str
         One for each channel, "" where it has none.
+    optics : StatedOptics
+        Its objective, and a wavelength for each channel.
     planes : tuple of PlaneRange
         Where its planes lie; none for an image without pixels.
     annotations : frozenset of str
@@ -73,6 +77,7 @@ class OmeImage:
     samples: int
     sizes: dict[str, tuple[str | None, str]]
     channel_names: tuple[str, ...]
+    optics: StatedOptics
     planes: tuple[PlaneRange, ...]
     annotations: frozenset[str]
 
@@ -189,6 +194,7 @@ def _images(root: ElementTree.Element) -> Iterator[OmeImage]:
             per_pixel,
             sizes,
             names if any(names) and len(names) == lengths["C"] else (),
+            ome_optics(root, image, channels),
             tuple(map(_plane_range, pixels.iterfind("{*}TiffData"))),
             frozenset(reference.get("ID", "") for reference in references),
         )

@@ -1,4 +1,4 @@
-"""OME-Zarr: reading versions 0.1 to 0.5, writing 0.5; needs the optional package zarr."""
+"""Reading OME-Zarr, versions 0.1 to 0.5; needs the optional package zarr."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries, in_axis_order
-from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ngff import full_resolution
-from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um
+from napari_deepz.io.ome_files import companion_text
+from napari_deepz.io.ome_xml import parse_ome
+from napari_deepz.io.stated_optics import StatedOptics, plausible_optics
+from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um, positive_number
 from napari_deepz.io.zarr_pixels import lazy_pixels, require_plain_metadata
 from napari_deepz.provenance import Provenance
 
-_KEY = "napari-deepz"
-_LONGEST_CHUNK_PX = 1024
+RECORD = "napari-deepz"
+"""The attribute of a group under which this package keeps what OME-Zarr has no place for."""
+
+# https://github.com/glencoesoftware/bioformats2raw
+_OME_XML_OF_BIOFORMATS2RAW = "OME/METADATA.ome.xml"
 
 
 def read_ome_zarr(path: Path, name: str) -> ImageSeries:
@@ -47,7 +50,8 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     ImageFileError
         If zarr is not installed, or the folder holds no image that can be refocused.
     """
-    group = _image_group(_open_group(path), path)
+    root = _open_group(path)
+    group = _image_group(root, path)
     try:
         about = full_resolution(_ome_attributes(group), path.name)
         folder = path / group.path / about.path
@@ -67,6 +71,8 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     named = len(about.channel_names) == channels and any(about.channel_names)
     height_um, width_um = about.pixel_um
     pixel_size_um, problem = plausible_pixel_um(path.name, width_um, height_um)
+    stated = _optics_of_bioformats2raw(path) if group.path != root.path else _own_optics(group)
+    optics = plausible_optics(path.name, stated, channels)
     return ImageSeries(
         data,
         axes,
@@ -78,59 +84,10 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
         origin_um=about.origin_um,
         channel_names=about.channel_names if named else (),
         pixel_size_problem=problem,
+        na=optics.na,
+        immersion_index=optics.immersion_index,
+        wavelengths_um=optics.wavelengths_um,
     )
-
-
-def write_ome_zarr(
-    path: Path,
-    planes: Iterator[np.ndarray[Any, np.dtype[Any]]],
-    layout: StackLayout,
-    provenance: Provenance,
-) -> None:
-    """Write an OME-Zarr 0.5 image of one resolution level, each plane as it arrives.
-
-    Parameters
-    ----------
-    path : Path
-        Folder to write; must not exist.
-    planes : iterator of ndarray
-        `layout.count` planes (Y, X) of `layout.dtype`.
-    layout : StackLayout
-        Shape, type, sizes and name of the stack.
-    provenance : Provenance
-        Written under the key "napari-deepz" of the group's attributes.
-
-    Raises
-    ------
-    ImageFileError
-        If zarr is not installed.
-    """
-    group = zarr_package().create_group(
-        str(path),
-        attributes={
-            "ome": _image_attributes(layout, []),
-            _KEY: {
-                "description": provenance.describe(),
-                "provenance": provenance.model_dump(mode="json"),
-                "z_um": layout.positions_um,
-            },
-        },
-    )
-    array = group.create_array(
-        "0",
-        shape=(layout.count, *layout.shape),
-        chunks=(1, *(min(length, _LONGEST_CHUNK_PX) for length in layout.shape)),
-        dtype=layout.dtype,
-        dimension_names=list("zyx"),
-        # Parts that are left out where they are black look like parts that were lost.
-        config={"write_empty_chunks": True},
-    )
-    limits = []
-    for index, plane in enumerate(planes):
-        array[index] = plane
-        finite = plane[np.isfinite(plane)]
-        limits += [float(finite.min()), float(finite.max())] if finite.size else []
-    group.attrs["ome"] = _image_attributes(layout, limits)
 
 
 def zarr_provenance(path: Path) -> Provenance | None:
@@ -141,7 +98,7 @@ def zarr_provenance(path: Path) -> Provenance | None:
     ValueError
         If zarr is not installed, the folder is no zarr, or its record is damaged.
     """
-    ours = _open_group(path).attrs.get(_KEY)
+    ours = _open_group(path).attrs.get(RECORD)
     if not isinstance(ours, dict) or "provenance" not in ours:
         return None
     return Provenance.from_json(json.dumps(ours["provenance"]))
@@ -227,32 +184,27 @@ def _require_no_pickle(array: Any, path: Path) -> None:
         )
 
 
-def _image_attributes(layout: StackLayout, limits: list[float]) -> dict[str, Any]:
-    """With the name of the only channel, and the range in which viewers shall show it."""
-    low, high = min(limits, default=0.0), max(limits, default=1.0)
-    window = {"min": low, "max": high, "start": low, "end": high if high > low else low + 1}
-    channel = {"label": layout.name, "color": "FFFFFF", "active": True, "window": window}
-    return {
-        "version": "0.5",
-        "multiscales": [_multiscale(layout)],
-        "omero": {"channels": [channel]},
-    }
+def _own_optics(group: Any) -> StatedOptics:
+    """Read the optics that this package wrote; whatever else lies there says nothing."""
+    ours = group.attrs.get(RECORD)
+    optics = ours.get("optics") if isinstance(ours, dict) else None
+    if not isinstance(optics, dict):
+        return StatedOptics()
+    wavelengths_um = optics.get("wavelengths_um")
+    return StatedOptics(
+        positive_number(optics.get("na")),
+        positive_number(optics.get("immersion_index")),
+        tuple(map(positive_number, wavelengths_um)) if isinstance(wavelengths_um, list) else (),
+    )
 
 
-def _multiscale(layout: StackLayout) -> dict[str, Any]:
-    """Unknown sizes become a scale of 1 without a unit."""
-    z_um, start_um, pixel_um = layout.z_step_um, layout.z_start_um, layout.pixel_size_um
-    transformations: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [z_um or 1.0, pixel_um or 1.0, pixel_um or 1.0]}
-    ]
-    if z_um is not None and start_um is not None:
-        transformations.append({"type": "translation", "translation": [start_um, 0.0, 0.0]})
-    axes = []
-    for axis, size_um in (("z", z_um), ("y", pixel_um), ("x", pixel_um)):
-        unit = {} if size_um is None else {"unit": "micrometer"}
-        axes.append({"name": axis, "type": "space"} | unit)
-    return {
-        "name": layout.name,
-        "axes": axes,
-        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
-    }
+def _optics_of_bioformats2raw(path: Path) -> StatedOptics:
+    """Read them from the OME-XML beside the images, of which the first was opened."""
+    description = path / _OME_XML_OF_BIOFORMATS2RAW
+    if not description.is_file():
+        return StatedOptics()
+    try:
+        images = parse_ome(companion_text(description), path.name).images
+    except (ImageFileError, OSError):  # The image can be used without.
+        return StatedOptics()
+    return images[0].optics if images else StatedOptics()

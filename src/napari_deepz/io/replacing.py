@@ -8,8 +8,8 @@ from pathlib import Path
 
 from napari_deepz.io.reading import read_provenance
 
-# The last three are made by file managers.
-_PARTS_OF_OUR_ZARR = {"zarr.json", "0", ".DS_Store", "Thumbs.db", "desktop.ini"}
+_MADE_BY_FILE_MANAGERS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_PARTS_OF_OUR_ZARR = {"zarr.json", ".zgroup", ".zattrs", "0"} | _MADE_BY_FILE_MANAGERS
 _HOLDS = {
     "inferred": "inferred planes",
     "simulated": "a simulated stack",

@@ -18,6 +18,7 @@ from napari_deepz.io.meaning import intensities
 from napari_deepz.io.micro_manager import read_mmstack
 from napari_deepz.io.ndtiff import INDEX, read_ndtiff
 from napari_deepz.io.ome_files import read_ome
+from napari_deepz.io.stated_optics import StatedOptics, plausible_optics
 from napari_deepz.io.tiff_image import TiffImage, does_not_fit, note_first_of
 from napari_deepz.io.tiff_planes import PlaneMap, StoredFile, kind_of
 from napari_deepz.io.tiff_sizes import page_sizes
@@ -66,6 +67,7 @@ def read_tiff(path: Path, name: str) -> ImageSeries:
     data, ordered = in_axis_order(data, axes, path.name)
     pixel_size_um, problem = plausible_pixel_um(path.name, stated.x_um, stated.y_um)
     channels = data.shape[ordered.index("C")] if "C" in ordered else 1
+    optics = plausible_optics(path.name, image.optics or StatedOptics(), channels)
     return ImageSeries(
         data,
         ordered,
@@ -76,6 +78,9 @@ def read_tiff(path: Path, name: str) -> ImageSeries:
         channel_names=image.channel_names if len(image.channel_names) == channels else (),
         pixel_size_problem=problem,
         missing=_missing(image, axes, path.name),
+        na=optics.na,
+        immersion_index=optics.immersion_index,
+        wavelengths_um=optics.wavelengths_um,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tifffile
 
 from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.io.stated_optics import StatedOptics
 from napari_deepz.io.tiff_planes import PlaneMap
 from napari_deepz.io.tiff_sizes import StatedSizes
 
@@ -34,6 +35,8 @@ class TiffImage:
         Sizes in that description; None where they are to be looked for on the page.
     channel_names : tuple of str
         One for each channel; empty where its files do not name them.
+    optics : StatedOptics or None
+        As its description states them; None for one that has no place for them.
     """
 
     planes: PlaneMap
@@ -42,6 +45,7 @@ class TiffImage:
     kind: str
     stated: StatedSizes | None = None
     channel_names: tuple[str, ...] = ()
+    optics: StatedOptics | None = None
 
 
 def does_not_fit(name: str) -> ImageFileError:

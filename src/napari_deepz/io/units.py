@@ -98,7 +98,7 @@ def pixel_um_from_resolution(pixels_per_unit: object, unit: object) -> float | N
     float or None
         Width of a pixel in µm, None when unknown.
     """
-    pixels = _positive(pixels_per_unit)
+    pixels = positive_number(pixels_per_unit)
     size_um = None if pixels is None else length_um(1 / pixels, unit)
     if size_um is None:
         return None
@@ -212,7 +212,8 @@ def _plain(unit: object) -> str:
     return text
 
 
-def _positive(value: object) -> float | None:
+def positive_number(value: object) -> float | None:
+    """Read a number, or text that holds one; None where it is not positive."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -221,5 +222,5 @@ def _positive(value: object) -> float | None:
 
 
 def _converted(value: object, factor: float | None) -> float | None:
-    number = _positive(value)
+    number = positive_number(value)
     return None if number is None or factor is None else number * factor

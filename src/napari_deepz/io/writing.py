@@ -1,12 +1,13 @@
-"""Writing stacks: streamed plane by plane, and either complete or not there at all."""
+"""Writing stacks and series: streamed plane by plane, and either complete or not there at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -14,7 +15,8 @@ from numpy.typing import DTypeLike
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.layout import StackLayout
 from napari_deepz.io.ome_tiff import write_ome_tiff
-from napari_deepz.io.ome_zarr import write_ome_zarr, zarr_package
+from napari_deepz.io.ome_zarr import zarr_package
+from napari_deepz.io.ome_zarr_writing import OmeZarrVersion, write_ome_zarr
 from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.provenance import Provenance
 
@@ -39,11 +41,18 @@ def write_stack(
     z_step_um: float | None,
     z_start_um: float | None,
     name: str,
-    provenance: Provenance,
+    provenance: Provenance | Callable[[], Provenance],
+    t_count: int = 1,
+    t_step_s: float | None = None,
+    channel_names: Sequence[str] = (),
+    na: float | None = None,
+    immersion_index: float | None = None,
+    wavelengths_um: Sequence[float | None] = (),
+    ome_zarr_version: OmeZarrVersion = "0.5",
 ) -> None:
-    """Write a stack (Z, Y, X) as OME-TIFF or OME-Zarr 0.5 while its planes are being made.
+    """Write a stack (Z, Y, X) or a series of stacks while their planes are being made.
 
-    No more than two planes are held at a time. The stack grows under a temporary name in the same
+    No more than two planes are held at a time. The file grows under a temporary name in the same
     folder and gets its own name when it is complete: after a failure or a cancellation nothing is
     left of it, and a file that had the name before is still there, unchanged.
 
@@ -53,9 +62,10 @@ def write_stack(
         Ends with .ome.tif, .tif (or .tiff), .ome.zarr or .zarr; where it is a link, the stack goes
         where that leads. A former result of the same kind is replaced.
     planes : iterable of ndarray
-        `count` planes (Y, X); whatever it raises, `watch.Cancelled` included, is passed on.
+        Planes (Y, X): for each time point, for each of its channels, `count` planes in depth.
+        Whatever it raises, `watch.Cancelled` included, is passed on.
     count : int
-        Number of planes.
+        Number of planes in depth, 1 for a series of single images.
     shape : tuple of int
         (Y, X) of every plane.
     dtype : dtype, optional
@@ -68,9 +78,25 @@ def write_stack(
     z_start_um : float or None
         Axial position of the first plane in µm; None when unknown or not flat.
     name : str
-        Name of the image and its channel, cleaned of what has no place in one.
-    provenance : Provenance
-        Saved with the pixels; `read_provenance` reads it back.
+        Name of the image, and of its channel where `channel_names` gives no other; cleaned of
+        what has no place in one.
+    provenance : Provenance or callable
+        Saved with the pixels; `read_provenance` reads it back. A callable is asked before the
+        first plane, since it decides what may be replaced, and again after the last one: what it
+        returns then is saved, so notes that arise meanwhile are in it.
+    t_count : int, optional
+        Number of time points.
+    t_step_s : float or None, optional
+        Time between time points in seconds; None when unknown.
+    channel_names : sequence of str, optional
+        One for each channel, "" for one without a name; empty for a single channel.
+    na, immersion_index : float or None, optional
+        Numerical aperture of the objective and refractive index of its immersion, see `Sampling`;
+        None when unknown.
+    wavelengths_um : sequence of float or None, optional
+        Emission wavelength of each channel in µm, None where it is unknown; empty when all are.
+    ome_zarr_version : {"0.5", "0.4"}, optional
+        Of an OME-Zarr image: 0.5 (zarr 3), or 0.4 (zarr 2) for programs that read no other.
 
     Raises
     ------
@@ -84,20 +110,36 @@ def write_stack(
     path = Path(path)
     target = Path(os.path.realpath(path))
     layout = StackLayout(
-        count=count,
-        shape=(int(shape[0]), int(shape[1])),
+        shape=(t_count, max(len(channel_names), 1), count, int(shape[0]), int(shape[1])),
         dtype=np.dtype(dtype).newbyteorder("="),
         pixel_size_um=pixel_size_um,
         z_step_um=z_step_um,
         z_start_um=z_start_um,
         name=name,
+        t_step_s=t_step_s,
+        channel_names=tuple(channel_names),
+        na=na,
+        immersion_index=immersion_index,
+        wavelengths_um=tuple(wavelengths_um),
     )
+    if ome_zarr_version not in get_args(OmeZarrVersion):
+        raise ValueError(
+            f"OME-Zarr of version {ome_zarr_version} cannot be written: choose 0.5 or 0.4."
+        )
     _require_usable(path, target)
-    require_replaceable(path, provenance.kind)
+    record = provenance if callable(provenance) else partial(_as_it_is, provenance)
+    require_replaceable(path, record().kind)
     _require_room(target, layout)
-    write = write_ome_zarr if _is_zarr(path) else write_ome_tiff
     with written_beside(path) as beside:
-        write(beside, _checked(planes, layout, path.name), layout, provenance)
+        checked = _checked(planes, layout, path.name)
+        if _is_zarr(path):
+            write_ome_zarr(beside, checked, layout, record, ome_zarr_version)
+        else:
+            write_ome_tiff(beside, checked, layout, record)
+
+
+def _as_it_is(provenance: Provenance) -> Provenance:
+    return provenance
 
 
 def _is_zarr(path: Path) -> bool:
@@ -143,10 +185,10 @@ def _checked(planes: Iterable[_Plane], layout: StackLayout, name: str) -> Iterat
             raise ValueError(
                 f"'{name}' was not written: only {index} of its {layout.count} planes were made."
             ) from None
-        if plane.shape != layout.shape:
+        if plane.shape != layout.plane_shape:
             raise ValueError(
                 f"'{name}' was not written: plane {index} has the shape {plane.shape} in place of "
-                f"{layout.shape}."
+                f"{layout.plane_shape}."
             )
         allowed: Literal["same_kind", "safe"] = "same_kind" if layout.dtype.kind == "f" else "safe"
         if not np.can_cast(plane.dtype, layout.dtype, allowed):

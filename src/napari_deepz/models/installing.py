@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from napari_deepz.atomic_files import made_folder, reason_of, scratch_folder
@@ -31,7 +30,7 @@ from napari_deepz.models.package import (
 )
 from napari_deepz.models.proof import check_output
 from napari_deepz.models.spec import UNKNOWN_OBJECTIVE, ModelSpec
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -42,8 +41,7 @@ def add_model(
     *,
     sha256: str | None = None,
     fields: CardFields | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> ModelSpec:
     """Put a model into the user's folder, after checking that it can be used.
 
@@ -56,10 +54,8 @@ def add_model(
         Checksum that the zip file must have.
     fields : CardFields, optional
         The name to keep it under, and what a package from elsewhere does not say.
-    on_progress : callable, optional
-        Called during a download.
-    should_stop : callable, optional
-        Asked during a download and between steps.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
 
     Returns
     -------
@@ -81,7 +77,7 @@ def add_model(
     clear_downloads()
     url = str(source) if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)) else None
     if url is not None:
-        path = fetch(url, sha256, on_progress=on_progress, should_stop=should_stop)
+        path = fetch(url, sha256, on_progress=watch.on_progress, should_stop=watch.should_stop)
     else:
         path = Path(source)
         _check_digest(path, sha256)
@@ -93,7 +89,7 @@ def add_model(
             kind: PackageKind | None = None
             try:
                 kind = kind_of(path, called=str(source))
-                model = _stage(path, staged, fields, kind, str(source), should_stop)
+                model = _stage(path, staged, fields, kind, str(source), watch)
             except ModelError:
                 if url is not None and kind != "bioimageio":  # There, more fields may help.
                     forget(url)
@@ -197,40 +193,36 @@ def _stage(
     fields: CardFields,
     kind: PackageKind,
     called: str,
-    should_stop: StopCondition | None,
+    watch: Watch,
 ) -> Model:
     """Write a package beside its place, and read it as it will be read there."""
     from napari_deepz.models.bioimageio import import_bioimageio
-
-    def check_stop() -> None:
-        if should_stop is not None and should_stop():
-            raise Cancelled
 
     if kind == "saved-model":
         raise ModelError(
             f"{called} is a TensorFlow model; run 'napari-deepz models convert' on it, and add "
             "what that writes."
         )
-    check_stop()
+    watch.check()
     if kind == "bioimageio":
-        import_bioimageio(source, staged, fields, should_stop, called=called)
+        import_bioimageio(source, staged, fields, watch, called=called)
     else:
         spec, files = read_spec(source, called=called), PackageFiles(source, called=called)
         staged.mkdir()
         for name in (WEIGHTS_FILE, TEST_FILE, SPEC_FILE):
             if name in files:
                 (staged / name).write_bytes(files.read(name, MAX_WEIGHTS_BYTES))
-            check_stop()
+            watch.check()
         changed = _completed(spec, fields, called)
         if changed != spec:
             card = changed.model_dump_json(indent=2) + "\n"
             (staged / SPEC_FILE).write_text(card, "utf-8", newline="\n")
-    check_stop()
+    watch.check()
     model = load_package(staged, called=called)
     test = read_test(staged, called=called, size_multiple=model.network.size_multiple)
-    check_stop()
+    watch.check()
     check_output(model.network, test, model.spec.axial_range_um, called)
-    check_stop()
+    watch.check()
     return model
 
 

@@ -100,6 +100,12 @@ def _packages_in(*folders: Path) -> Iterator[Path]:
                 )
 
 
+def name_of(package: Path) -> str:
+    """The name of a model that is found by it, else the whole path of its package."""
+    named = [name for name, found in list_models().items() if found == package]
+    return named[0] if named else str(package.absolute())
+
+
 def load_model(name_or_path: str | Path = DEFAULT_MODEL) -> Model:
     """Load a model by its name or from its package.
 

@@ -47,7 +47,7 @@ class Model:
     spec : ModelSpec
         Its card.
     network : Generator
-        In evaluation mode, float32, on the CPU.
+        In evaluation mode, float32, on the CPU; not to be changed.
     sha256 : str
         Digest of the file with the weights.
     source : Path
@@ -83,7 +83,9 @@ def load_package(path: Path, *, called: str | None = None) -> Model:
     spec = _parse_spec(files)
     data = files.read(WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     network = build_with_weights(spec, data, files.called)
-    return Model(spec, network.eval(), hashlib.sha256(data).hexdigest(), path)
+    # Convolutions on the CPU are up to twice as fast, with the same numbers to float rounding.
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(spec, network, hashlib.sha256(data).hexdigest(), path)
 
 
 def build_with_weights(spec: ModelSpec, data: bytes, called: str) -> Generator:

@@ -9,8 +9,14 @@ plane k of a stack with the z step dz onto ``Flat(dz)`` therefore aims at plane 
 the image are in µm from the centre of the first pixel, y down the rows and x along them.
 """
 
-from napari_deepz.surfaces.base import Surface, SurfaceWarning, out_of_range_mask
-from napari_deepz.surfaces.files import load_surface, save_surface
+from napari_deepz.surfaces.base import Surface, out_of_range_mask
+from napari_deepz.surfaces.files import (
+    found_from,
+    load_surface,
+    parse_surface,
+    save_depths,
+    save_surface,
+)
 from napari_deepz.surfaces.image import FromImage
 from napari_deepz.surfaces.path import AlongPath
 from napari_deepz.surfaces.points import FromPoints
@@ -23,9 +29,11 @@ __all__ = [
     "FromImage",
     "FromPoints",
     "Surface",
-    "SurfaceWarning",
     "Tilted",
+    "found_from",
     "load_surface",
     "out_of_range_mask",
+    "parse_surface",
+    "save_depths",
     "save_surface",
 ]

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from napari_deepz.settings import Settings
 from napari_deepz.surfaces.geometry import Depths
 
 RANGE_TOLERANCE_UM = 1e-3
@@ -17,29 +18,29 @@ RANGE_TOLERANCE_UM = 1e-3
 Length = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class SurfaceWarning(UserWarning):
-    """A surface is not quite what was asked for; the text says in which way."""
-
-
-class Surface(BaseModel):
+class Surface(Settings):
     """Where in depth the virtual image is wanted: one or more digital propagation matrices (DPM).
 
     ``len(surface)`` is the number of DPMs: the number of planes of a flat range, otherwise 1.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     kind: str
 
     def __init__(self, /, **settings: Any) -> None:
-        try:
-            super().__init__(**settings)
-        except ValidationError as error:
-            raise ValueError(_sentence(error, type(self).__name__)) from None
+        super().__init__(**settings)
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls.called = f"a {cls.__name__} surface"
 
     def __len__(self) -> int:
         """Count the matrices."""
         return 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say in which way the surface is not quite what was asked for, a sentence each."""
+        return ()
 
     @property
     def uniform_z_um(self) -> tuple[float, ...] | None:
@@ -113,16 +114,3 @@ def out_of_range_mask(
     low, high = axial_range_um
     outside = (dpm_um < low - RANGE_TOLERANCE_UM) | (dpm_um > high + RANGE_TOLERANCE_UM)
     return outside if outside.any() else None
-
-
-def _sentence(error: ValidationError, surface: str) -> str:
-    first = error.errors()[0]
-    setting = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "value_error":
-        return str(first["ctx"]["error"])
-    if first["type"] == "missing":
-        return f"The setting '{setting}' of a {surface} surface is missing; add it."
-    if first["type"] == "extra_forbidden":
-        return f"A {surface} surface has no setting '{setting}'; remove it."
-    problem = first["msg"][0].lower() + first["msg"][1:]
-    return f"The setting '{setting}' of a {surface} surface is {first['input']!r:.60}; {problem}."

@@ -60,6 +60,18 @@ def save_surface(surface: Surface, path: str | Path) -> None:
         )
 
 
+def save_depths(surface: FromImage, path: Path) -> None:
+    """Write the depths of a surface as a TIFF image that `FromImage` reads.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; one sentence.
+    """
+    with written_beside(path) as beside:
+        tifffile.imwrite(beside, surface.depths_um, photometric="minisblack")
+
+
 def load_surface(path: str | Path) -> Surface:
     """Read a surface from a JSON file, or from an image of depths in µm (TIFF, PNG, .npy).
 
@@ -78,27 +90,52 @@ def load_surface(path: str | Path) -> Surface:
     path = Path(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return FromImage(path)
-    settings = _read_json(path)
+    return parse_surface(_read_json(path), path.parent, f"The surface file {path.name}")
+
+
+def parse_surface(settings: dict[str, Any], folder: Path, called: str) -> Surface:
+    """Make a surface of what JSON says of it.
+
+    Parameters
+    ----------
+    settings : dict
+        As `Surface.model_dump` gives them.
+    folder : Path
+        What the name of an image is relative to.
+    called : str
+        What sentences call the settings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the image that it refers to does not exist.
+    ValueError
+        If it is of an unknown kind or has a wrong setting.
+    """
     kind = settings.get("kind")
     surface_class = _KINDS.get(kind) if isinstance(kind, str) else None
     if surface_class is None:
         raise ValueError(
-            f"The surface file {path.name} is of the unknown kind {kind!r:.40}; "
-            f"its 'kind' must be one of {', '.join(_KINDS)}."
+            f"{called} is of the unknown kind {kind!r:.40}; its 'kind' must be one of "
+            f"{', '.join(_KINDS)}."
         )
     if surface_class is FromImage:
         if not isinstance(settings.get("source"), str):
-            raise ValueError(
-                f"The surface file {path.name} does not name its image; give its 'source'."
-            )
-        settings["source"] = path.parent / settings["source"]
+            raise ValueError(f"{called} does not name its image; give its 'source'.")
+        settings = settings | {"source": found_from(folder, settings["source"])}
     for name, field in surface_class.model_fields.items():
         if field.is_required() and name not in settings:
-            raise ValueError(f"The surface file {path.name} lacks the setting '{name}'; add it.")
+            raise ValueError(f"{called} lacks the setting '{name}'; add it.")
     try:
         return surface_class(**settings)
     except ValueError as error:
-        raise ValueError(f"The surface file {path.name} cannot be used: {error}") from error
+        raise ValueError(f"{called} cannot be used: {error}") from error
+
+
+def found_from(folder: Path, name: str) -> Path:
+    """Find a file that is named in another one's folder, also where both were moved together."""
+    path = folder / name
+    return folder / path.name if not path.exists() and (folder / path.name).exists() else path
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -132,8 +169,7 @@ def _stored_image(surface: FromImage, json_path: Path) -> str:
     folder = json_path.parent.resolve()
     if surface.source is None:
         image_path = folder / f"{json_path.stem}.dpm.tif"
-        with written_beside(image_path) as beside:
-            tifffile.imwrite(beside, surface.depths_um, photometric="minisblack")
+        save_depths(surface, image_path)
         return image_path.name
     image_path = surface.source.resolve()
     if image_path.is_relative_to(folder):

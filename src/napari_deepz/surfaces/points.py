@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
-from napari_deepz.surfaces.base import Length, Surface, SurfaceWarning
+from napari_deepz.surfaces.base import Length, Surface
 from napari_deepz.surfaces.geometry import Coordinates, Depths, evaluate_um, fit_plane
 
 MAX_POINTS = 2000
@@ -28,7 +27,7 @@ class FromPoints(Surface):
     """The smoothest surface through points: a thin plate, or a plane where there are only three.
 
     Points within 0.01 µm of each other in y and x are replaced by their mean, and points on one
-    line by the plane that fits them best and is level across the line; a `SurfaceWarning` says
+    line by the plane that fits them best and is level across the line; its notes say
     so. Thin plate: Duchon, 1977, doi:10.1007/BFb0086566. On images above 256 x 256 pixels the
     plate is evaluated on a coarse grid and upsampled; the grid is refined until the two differ by
     less than 0.02 µm wherever they are compared.
@@ -69,20 +68,22 @@ class FromPoints(Surface):
                 f"A surface through points needs at least three at different positions, not "
                 f"{count}; add points."
             )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say where points were merged, or do not set the tilt."""
+        notes, count = [], len(self._distinct)
         if count < len(self.points_um):
-            warnings.warn(
+            notes.append(
                 f"{len(self.points_um)} points lie at only {count} different positions; points at "
-                "the same position were replaced by their mean depth.",
-                SurfaceWarning,
-                stacklevel=2,
+                "the same position were replaced by their mean depth."
             )
         if fit_plane(self._distinct).on_one_line:
-            warnings.warn(
+            notes.append(
                 f"The {count} points of the surface lie on one line; the plane that fits them best "
-                "is used, level across the line. Add a point to the side to set its tilt there.",
-                SurfaceWarning,
-                stacklevel=2,
+                "is used, level across the line. Add a point to the side to set its tilt there."
             )
+        return tuple(notes)
 
     def __eq__(self, other: object) -> bool:
         """Compare what was given, not what was derived from it."""

@@ -19,7 +19,7 @@ from napari_deepz.training.simulation import (
     kinds_in_turn,
     simulate,
 )
-from napari_deepz.watch import Cancelled, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 _MOST_PLANES = 400
 _TRUTHS = ("kind", "optics", "aberrations_waves", "centres_z_um_y_px_x_px")
@@ -36,7 +36,7 @@ def write_simulated(
     z_step_um: float = 0.5,
     tilt_span_um: float | None = None,
     command: str | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[Path]:
     """Simulate stacks and write each as ``NNNN_kind.ome.tif`` with ``NNNN_kind.json`` beside it.
 
@@ -50,8 +50,8 @@ def write_simulated(
         As in `simulation.StackSettings`.
     command : str, optional
         Saved as what repeats the simulation.
-    should_stop : callable, optional
-        Asked before each stack.
+    watch : Watch, optional
+        Says when to stop.
 
     Yields
     ------
@@ -96,8 +96,7 @@ def write_simulated(
         _require_free(path)
     stacks = simulate(count, seed, settings, kinds=chosen, tilt_span_um=tilt_span_um)
     for path in paths:
-        if should_stop is not None and should_stop():
-            raise Cancelled
+        watch.check()
         _write(path, next(stacks), settings, command)
         yield path
 

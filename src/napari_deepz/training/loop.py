@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from napari_deepz.training.state import (
     save_state,
     write_log,
 )
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Cancelled, Progress, Watch
 
 VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
 """Shares of the axial range at which a run is validated."""
@@ -51,8 +50,7 @@ def train(
     resume: bool = False,
     device: str | None = None,
     report: Report | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Train a generator and write it as a model package.
 
@@ -68,10 +66,8 @@ def train(
         As in `engine.devices.choose_device`.
     report : callable, optional
         Told each log entry and the progress.
-    on_progress : callable, optional
-        Told the progress after each step.
-    should_stop : callable, optional
-        When it returns True the state is saved and `Cancelled` raised.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
 
     Returns
     -------
@@ -101,12 +97,11 @@ def train(
         batch = sampler.batch(schedule.seed, state.step, schedule.batch)
         state.losses.append(_tried_step(config, state, batch, chosen))
         progress.advance()
-        if on_progress is not None:
-            on_progress(progress)
+        watch.on_progress(progress)
         state.seconds = time.monotonic() - began_s
         state.processor_s = time.process_time() - processor_began_s
         last = state.step == schedule.steps
-        stopped = should_stop is not None and should_stop()
+        stopped = watch.should_stop()
         checked = last or state.step % schedule.validate_every == 0
         kept = last or stopped or state.step % schedule.checkpoint_every == 0
         if checked or kept:

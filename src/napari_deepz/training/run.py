@@ -15,7 +15,7 @@ from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.loop import train
 from napari_deepz.training.simulated import simulated_stacks
 from napari_deepz.training.state import Report
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 Counted = Callable[[int, int], None]
 
@@ -28,8 +28,7 @@ def run_training(
     device: str | None = None,
     on_stack: Counted | None = None,
     report: Report | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Collect the stacks of a configuration, train on them, and write the model package.
 
@@ -39,7 +38,7 @@ def run_training(
         The run.
     folder : Path
         What the patterns of measured stacks are relative to.
-    resume, device, report, on_progress, should_stop
+    resume, device, report, watch
         As in `loop.train`.
     on_stack : callable, optional
         Told how many stacks are ready, and of how many.
@@ -58,8 +57,7 @@ def run_training(
     else:
         both = []
         for stack in simulated_stacks(config.model, data):
-            if should_stop is not None and should_stop():
-                raise Cancelled
+            watch.check()
             both.append(stack)
             if on_stack is not None:
                 on_stack(len(both), data.validation_count + data.count)
@@ -71,8 +69,7 @@ def run_training(
         resume=resume,
         device=device,
         report=report,
-        on_progress=on_progress,
-        should_stop=should_stop,
+        watch=watch,
     )
 
 

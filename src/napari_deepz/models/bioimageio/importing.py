@@ -29,7 +29,7 @@ from napari_deepz.models.package import (
 )
 from napari_deepz.models.proof import StoredTest, run_network
 from napari_deepz.models.spec import ModelSpec
-from napari_deepz.watch import Cancelled, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 _LARGEST_DEVIATION = 1e-3
 
@@ -43,7 +43,7 @@ def import_bioimageio(
     path: Path,
     target: Path,
     fields: CardFields | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
     *,
     called: str | None = None,
 ) -> ModelSpec:
@@ -61,8 +61,8 @@ def import_bioimageio(
     fields : CardFields, optional
         What the user says about the model; its card is whole, so that only its name can be
         changed.
-    should_stop : callable, optional
-        Asked between steps.
+    watch : Watch, optional
+        Says when to stop.
     called : str, optional
         What sentences call the package, where its path would mean nothing to the user.
 
@@ -85,7 +85,7 @@ def import_bioimageio(
         if own is None:
             raise ModelError(_why_not(description, files))
         own = _renamed(own, fields or CardFields(), files)
-        _check_stop(should_stop)
+        watch.check()
         attached = next((f for f in description.attachments if f.source == WEIGHTS_FILE), None)
         if attached is None:
             raise ModelError(
@@ -95,7 +95,7 @@ def import_bioimageio(
         data = read_file(files, attached, MAX_WEIGHTS_BYTES)
         network = build_with_weights(own, data, files.called).eval()
         test = _own_test(description, files)
-        _check_stop(should_stop)
+        watch.check()
         _check_deviation(test, run_network(network, test.image, test.dpm_um), files)
         save_model(folder, own, network, test=test)
         return own
@@ -166,8 +166,3 @@ def _check_deviation(test: StoredTest, result: NDArray[np.float32], files: Packa
             f"The network in {files.called} does not reproduce the package's own test output, so "
             "its results cannot be trusted here."
         )
-
-
-def _check_stop(should_stop: StopCondition | None) -> None:
-    if should_stop is not None and should_stop():
-        raise Cancelled

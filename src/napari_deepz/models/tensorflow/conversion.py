@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +31,7 @@ from napari_deepz.models.tensorflow.reader import REFERENCE, SCOPE, run_reader
 from napari_deepz.models.tensorflow.variables import check_variables, data_files
 from napari_deepz.networks.base import without_weights
 from napari_deepz.networks.deepz_unet import DeepZUNet
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import UNWATCHED, Watch
 
 GRAPH_FILE = "saved_model.pb"
 PUBLISHED_RANGE_UM = (-10.0, 10.0)
@@ -94,8 +93,7 @@ def convert_saved_model(
     target: Path,
     fields: CardFields | None = None,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Conversion:
     """Convert a published Deep-Z model, of any width, depth and input size.
 
@@ -108,10 +106,8 @@ def convert_saved_model(
         the fields say otherwise.
     fields : CardFields, optional
         What is known about the model; the folder says nothing but its weights.
-    on_progress : callable, optional
-        Called with the `Progress` in variables.
-    should_stop : callable, optional
-        Asked often; where it returns True nothing is written.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
 
     Returns
     -------
@@ -127,17 +123,16 @@ def convert_saved_model(
         When asked to stop.
     """
     fields = fields or CardFields()
-    stopped = should_stop or (lambda: False)
     _check_paths(folder, target)
     check_variables(folder)
     check_tensorflow()
     try:
-        spec = _spec(folder, target, fields, stopped)
+        spec = _spec(folder, target, fields, watch)
         with new_package(target) as beside, scratch_folder() as scratch:
             image, dpm_um = make_input(2 ** (_MOST_LEVELS - 1), spec.axial_range_um)
             given = serialise_arrays({"input": _published_input(image, dpm_um)})
             (scratch / "input").write_bytes(given)
-            version = run_reader(folder, scratch, on_progress or (lambda _: None), stopped)
+            version = run_reader(folder, scratch, watch)
             variables = load_file(scratch / "output")
             reference = variables.pop(REFERENCE, None)
             network = _network(variables, folder)
@@ -246,7 +241,7 @@ def _tensorflow_name(parameter: str) -> str:
     )
 
 
-def _spec(folder: Path, target: Path, fields: CardFields, should_stop: StopCondition) -> ModelSpec:
+def _spec(folder: Path, target: Path, fields: CardFields, watch: Watch) -> ModelSpec:
     """Card of a model whose size is not yet known."""
     known = {"name": suggested_name(target), "axial_range_um": PUBLISHED_RANGE_UM, **fields.given()}
     try:
@@ -256,7 +251,7 @@ def _spec(folder: Path, target: Path, fields: CardFields, should_stop: StopCondi
             architecture="deepz-unet",
             dpm_scale_um=_DPM_SCALE_UM,
             normalisation="median-p99",
-            training={"variables_sha256": _digest(folder, should_stop)},
+            training={"variables_sha256": _digest(folder, watch)},
             licence="as its authors say; the published models must not be passed on",
             citation=CITATION,
             **known,
@@ -270,15 +265,14 @@ def _spec(folder: Path, target: Path, fields: CardFields, should_stop: StopCondi
         ) from error
 
 
-def _digest(folder: Path, should_stop: StopCondition) -> str:
+def _digest(folder: Path, watch: Watch) -> str:
     digest = hashlib.sha256()
     for file in data_files(folder):
         part = hashlib.sha256()
         with file.open("rb") as stream:
             while len(piece := stream.read(_AT_ONCE_BYTES)) == _AT_ONCE_BYTES:
                 part.update(piece)
-                if should_stop():
-                    raise Cancelled
+                watch.check()
             part.update(piece)
         digest.update(part.digest())
     return digest.hexdigest()

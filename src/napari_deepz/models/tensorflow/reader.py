@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from safetensors.numpy import save as serialise_arrays
 from napari_deepz.atomic_files import reason_of
 from napari_deepz.models.errors import ModelError
 from napari_deepz.models.tensorflow.variables import MOST_BYTES, data_files
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import Progress, Watch
 
 SCOPE = "Generator/"
 REFERENCE = "reference output"
@@ -132,8 +131,7 @@ def _tell(**news: Any) -> None:
 def run_reader(
     folder: Path,
     scratch: Path,
-    on_progress: Callable[[Progress], None],
-    should_stop: StopCondition,
+    watch: Watch,
 ) -> str:
     """Run this program; "input" and "output" in the scratch folder are its files.
 
@@ -164,7 +162,7 @@ def run_reader(
             start_new_session=True,
         )
         try:
-            news = _follow(process, on_progress, should_stop)
+            news = _follow(process, watch)
         finally:
             process.kill()
             process.wait()
@@ -182,8 +180,7 @@ def run_reader(
 
 def _follow(
     process: subprocess.Popen[str],
-    on_progress: Callable[[Progress], None],
-    should_stop: StopCondition,
+    watch: Watch,
 ) -> dict[str, Any]:
     """Pass on what the reader tells, until it ends; returns its last news."""
     lines: queue.Queue[str] = queue.Queue()
@@ -200,8 +197,7 @@ def _follow(
     progress: Progress | None = None
     heard_s = time.monotonic()
     while True:
-        if should_stop():
-            raise Cancelled
+        watch.check()
         try:
             line = lines.get(timeout=_ASK_EVERY_S)
         except queue.Empty:
@@ -220,7 +216,7 @@ def _follow(
         if "total" in news:
             progress = progress or Progress(news["total"])
             progress.done = news["done"]
-            on_progress(progress)
+            watch.on_progress(progress)
 
 
 def _end_with_parent() -> None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from napari_deepz.analysis.comparison import difference, intensity_range, iter_comparison
 from napari_deepz.models.errors import ModelError
 from napari_deepz.models.package import read_spec
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.watch import Progress, Watch
 from napari_deepz.widgets.comparing.pairing import Pairing
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.widgets.shared.news import Send
 
 _PERCENTILE = 99.9
 
@@ -64,7 +64,7 @@ class DifferenceDone:
     limit: float
 
 
-def compare(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
+def compare(pairing: Pairing, send: Send, watch: Watch) -> None:
     """Score every pair of planes: sends `StackRead` if need be, `Basis`, then `DepthScores`.
 
     Raises
@@ -74,9 +74,9 @@ def compare(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
     ValueError
         If the planes cannot be compared; one sentence.
     """
-    measured = _in_memory(pairing, send, should_stop)
+    measured = _in_memory(pairing, send, watch)
     planes = [pair.measured for pair in pairing.pairs]
-    data_range = intensity_range(measured, planes, should_stop=should_stop)
+    data_range = intensity_range(measured, planes, watch=watch)
     try:
         axial_range_um = read_spec(pairing.model).axial_range_um
     except ModelError:
@@ -89,13 +89,12 @@ def compare(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
         pairing.pairs,
         data_range=data_range,
         axial_range_um=axial_range_um or (-math.inf, math.inf),
-        should_stop=should_stop,
-        on_progress=Teller(send),
+        watch=watch,
     ):
         send(scores)
 
 
-def subtract(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
+def subtract(pairing: Pairing, send: Send, watch: Watch) -> None:
     """Subtract the virtual planes from the measured ones: sends a `DifferenceDone`.
 
     Raises
@@ -107,26 +106,24 @@ def subtract(pairing: Pairing, send: Send, should_stop: StopCondition) -> None:
         pairing.virtual,
         pairing.measured,
         pairing.pairs,
-        should_stop=should_stop,
-        on_progress=Teller(send),
+        watch=watch,
     )
     sizes = np.abs(planes[np.isfinite(planes)])
     limit = float(np.percentile(sizes, _PERCENTILE)) if sizes.size else 0.0
     send(DifferenceDone(planes, limit or 1.0))
 
 
-def _in_memory(pairing: Pairing, send: Send, should_stop: StopCondition) -> NDArray[Any]:
+def _in_memory(pairing: Pairing, send: Send, watch: Watch) -> NDArray[Any]:
     there = pairing.measured.in_memory
     if there is not None:
         return there
-    tell, progress = Teller(send), Progress(len(pairing.measured))
+    progress = Progress(len(pairing.measured))
     planes = []
     for index in range(len(pairing.measured)):
-        if should_stop():
-            raise Cancelled
+        watch.check()
         planes.append(pairing.measured[index])
         progress.advance()
-        tell(progress)
+        watch.on_progress(progress)
     stack = np.stack(planes)
     send(StackRead(stack))
     return stack

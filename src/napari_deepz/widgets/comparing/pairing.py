@@ -146,7 +146,7 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
             f"The pixels of '{virtual.name}' were replaced; they are not those of its run any more."
         )
     stack = measured_stack(measured, view)
-    notes = _check_sizes(stack, record.request.plane.shape, record.request.pixel_size_um)
+    notes = _check_sizes(stack, record.request.plane.shape, record.request.sampling.pixel_size_um)
     z_axis, world_z_um = z_axis_of(virtual), input_z_um(virtual, record)
     if z_axis is None or world_z_um is None:
         raise LayerError(f"'{virtual.name}' has no axis called z any more; set its axis labels.")
@@ -168,9 +168,9 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
         input_z_um=world_z_um,
         input_grid=where,
         shown_grid=shown,
-        pixel_size_um=record.request.pixel_size_um,
+        pixel_size_um=record.request.sampling.pixel_size_um,
         read_input=record.request.plane.read,
-        model=record.request.model,
+        model=record.request.package,
         provenance=record.provenance,
         measured=stack,
         pairs=pairs,

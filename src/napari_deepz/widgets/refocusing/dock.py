@@ -25,9 +25,8 @@ from napari_deepz.analysis.autofocus import Form
 from napari_deepz.engine.devices import choose_device, describe_device
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
-from napari_deepz.engine.refocus import RefocusWarning
 from napari_deepz.provenance import Provenance
-from napari_deepz.surfaces import Surface, SurfaceWarning
+from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.exporting.copying import CopyButton
 from napari_deepz.widgets.refocusing.exporting.export_dialog import ask_export
 from napari_deepz.widgets.refocusing.exporting.export_task import export_planes
@@ -57,7 +56,6 @@ from napari_deepz.widgets.refocusing.surfaces.find_task import (
     range_to_search,
 )
 from napari_deepz.widgets.refocusing.surfaces.surface_form import SurfaceForm
-from napari_deepz.widgets.refocusing.wanted import wanted_surface
 from napari_deepz.widgets.refocusing.workbench import Workbench
 from napari_deepz.widgets.shared.background import Job, Work, tell
 from napari_deepz.widgets.shared.forms import (
@@ -207,7 +205,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         if self.state.phase is not Phase.IDLE or layer is None or package is None:
             return
         try:
-            surface, notes = wanted_surface(self.surface, self.image)
+            surface, notes = self.surface.surface(self.image)
             request = self._request(surface, package, notes)
             self.image.write_pixel_size()
             result = ResultLayer(
@@ -307,7 +305,6 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._what, self._total, self._started_s = what, total, time.monotonic()
         self._job = Job(work, self)
         self._job.received.connect(self._on_received)
-        self._job.warned.connect(self._on_warned)
         self._job.finished.connect(self._on_finished)
         self._job.aborted.connect(self._on_aborted)
         self._job.errored.connect(self._on_errored)
@@ -331,10 +328,6 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             self.model.add(item.package)
             for note in item.notes:
                 show_warning(note)
-
-    def _on_warned(self, warning: Warning) -> None:
-        if isinstance(warning, RefocusWarning | SurfaceWarning):
-            show_warning(str(warning))
 
     def _on_finished(self) -> None:
         where = f" on {self._device}" if self._result is not None else ""

@@ -15,7 +15,6 @@ from napari_deepz.widgets.refocusing.session import (
     result_facts,
 )
 from napari_deepz.widgets.refocusing.surfaces.surface_form import SurfaceForm
-from napari_deepz.widgets.refocusing.wanted import wanted_surface
 from napari_deepz.widgets.shared.forms import Rows, Section, side_by_side
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import PlainLabel
@@ -65,7 +64,7 @@ class Facts:
             try:
                 plane = self._image.plane()
                 image_text = image_facts(plane)
-                surface, notes = wanted_surface(self._surface, self._image)
+                surface, notes = self._surface.surface(self._image)
                 pixel_size_um = plane.pixel_size_um or self._image.pixel_size.value
                 cautions = [*notes, *cautions_for(surface, plane, pixel_size_um, spec)]
                 result_text = result_facts(surface, plane.shape)

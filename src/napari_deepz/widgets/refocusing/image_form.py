@@ -141,8 +141,8 @@ class ImageForm:
         """Find where that plane lies; its pixel size must be known."""
         return frame_of(self.choice.value, View.of(self._viewer))
 
-    def surface_from(self, layer: Layer) -> Surface:
-        """Make a surface for that plane from another layer.
+    def surface_from(self, layer: Layer) -> tuple[Surface, tuple[str, ...]]:
+        """Make a surface for that plane from another layer, and say what is noticed about it.
 
         Raises
         ------

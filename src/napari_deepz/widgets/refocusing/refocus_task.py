@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
-from napari_deepz.engine.record import describe_run
 from napari_deepz.models.library import load_model
-from napari_deepz.watch import StopCondition
+from napari_deepz.recipes.cooking import Cooking
+from napari_deepz.watch import Watch
 from napari_deepz.widgets.refocusing.session import RefocusRequest
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.widgets.shared.news import Send
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,11 @@ class PlaneDone:
         Which one, in the order of the run.
     lowest, highest : float
         Its intensities, in the image's units.
-    notes : tuple of str
-        What has been noticed in the run so far, a sentence each.
     """
 
     index: int
     lowest: float
     highest: float
-    notes: tuple[str, ...]
 
 
 def refocus_planes(
@@ -43,9 +40,10 @@ def refocus_planes(
     encoding: LastEncoding,
     known: PlaneCache,
     send: Send,
-    should_stop: StopCondition,
+    watch: Watch,
 ) -> None:
-    """Carry out a run: sends its `Provenance`, a `PlaneDone` for every plane, and `Advance`.
+    """Carry out a run: sends its `Provenance`, again with each new note, and a `PlaneDone` for
+    every plane.
 
     Planes are put into the canvas here and not in the main thread, which memory that is touched
     for the first time would hold up for tens of milliseconds a plane.
@@ -60,8 +58,8 @@ def refocus_planes(
         Where the encoded image is kept for the next run.
     known : PlaneCache
         Gets the flat planes of models that take long for each.
-    send, should_stop : callable
-        From the job.
+    send, watch : Watch
+     Says when to stop.
 
     Raises
     ------
@@ -70,31 +68,23 @@ def refocus_planes(
     ValueError
         If the image, the model or the machine does not suffice; one sentence.
     """
-    model, pixels = load_model(request.model), request.plane.read()
-    key, _ = encoding.encode(pixels, model, request.pixel_size_um)
-    takes_long = model.network.code_channels == 1
-    planes = encoding.iter_refocus(
-        pixels,
-        request.surface,
-        model,
-        pixel_size_um=request.pixel_size_um,
-        should_stop=should_stop,
-        on_progress=Teller(send),
+    cooking = Cooking(
+        request.recipe,
+        pixels=request.plane.read(),
+        model=load_model(request.package),
+        encoding=encoding,
+        watch=watch,
     )
-    with closing(planes):
-        for plane in planes:
+    cooking.note(*request.notes)
+    said: tuple[str, ...] | None = None
+    takes_long = cooking.model.network.code_channels == 1
+    with closing(cooking):
+        for plane in cooking:
             canvas[plane.index] = plane.data
-            if plane.index == 0:
-                record = describe_run(
-                    model,
-                    [request.surface],
-                    pixel_size_um=request.pixel_size_um,
-                    device=plane.device,
-                    notes=request.notes,
-                    input_name=request.plane.name,
-                )
-                send(record)
             if takes_long and plane.z_um is not None:
-                known.add(key, plane.z_um, plane.data)
+                known.add(cooking.key, plane.z_um, plane.data)
             lowest, highest = float(plane.data.min()), float(plane.data.max())
-            send(PlaneDone(plane.index, lowest, highest, plane.notes))
+            if said != cooking.notes:
+                said = cooking.notes
+                send(cooking.record())
+            send(PlaneDone(plane.index, lowest, highest))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.refocusing.exporting.repeating import flat_through
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.placement import Frame, length_um
@@ -84,7 +84,9 @@ class ResultLayer:
         return self.layer not in self._viewer.layers
 
     def describe(self, provenance: Provenance) -> None:
-        """Remember how the planes are made."""
+        """Remember how the planes are made, in the order of the layer."""
+        if (flat := flat_through(self._depths_um)) is not None:
+            provenance = provenance.model_copy(update={"surfaces": [flat.model_dump(mode="json")]})
         self._record = replace(self._record, provenance=provenance)
 
     def take(self, done: PlaneDone) -> None:
@@ -93,7 +95,6 @@ class ResultLayer:
         self._rows_done.append(row)
         self._lowest = min(self._lowest, done.lowest)
         self._highest = max(self._highest, done.highest)
-        self._note(done.notes)
 
     def refresh(self) -> None:
         """Show what was written; the z slider follows the newest plane unless the user moves it."""
@@ -136,21 +137,16 @@ class ResultLayer:
         total, first = len(self._volume), min(self._rows_done)
         rows = slice(first, first + count)
         self._volume, self._depths_um = self._volume[rows], self._depths_um[rows]
-        self._note([f"Ended early, after {count} of {total} planes."])
-        depths_um = (self._depths_um[0], self._depths_um[-1])
-        provenance = self._record.provenance.model_copy(update={"axial_range_um": depths_um})
-        self._record = replace(self._record, z_um=self._depths_um, provenance=provenance)
+        record = self._record.provenance
+        note = f"Ended early, after {count} of {total} planes."
+        ends_um = (self._depths_um[0], self._depths_um[-1])
+        changes = {"notes": (*record.notes, note), "axial_range_um": ends_um}
+        self._record = replace(self._record, z_um=self._depths_um)
+        self.describe(record.model_copy(update=changes))
         self.layer.data, placing = self._placed(self._volume)
         self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
         name = layer_name(self._request.plane.name)
         self.layer.name = f"{name} (virtual, {count} of {total} planes)"
-
-    def _note(self, notes: Iterable[str]) -> None:
-        known = self._record.provenance.notes
-        merged = tuple(dict.fromkeys((*known, *notes)))
-        if merged != known:
-            provenance = self._record.provenance.model_copy(update={"notes": merged})
-            self._record = replace(self._record, provenance=provenance)
 
     def _placed(
         self, planes: NDArray[np.float32], *, right_um: float = 0.0

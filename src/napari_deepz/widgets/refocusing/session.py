@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_deepz.engine.cautions import notes_on
+from napari_deepz.models.library import name_of
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, FromImage, Surface
-from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.widgets.shared.input_plane import InputPlane
 
 _FLOAT_BYTES = 4
@@ -25,27 +28,35 @@ class RefocusRequest:
     ----------
     plane : InputPlane
         What is refocused.
-    surface : Surface
-        Onto what.
-    model : Path
-        The model package.
-    pixel_size_um : float
-        Of the image: its own, or what the user said.
+    recipe : Recipe
+        With which model, and onto which one surface.
+    package : Path
+        Where the model lies.
     notes : tuple of str
         What the user must know about the settings, a sentence each.
     """
 
     plane: InputPlane
-    surface: Surface
-    model: Path
-    pixel_size_um: float
+    recipe: Recipe
+    package: Path
     notes: tuple[str, ...]
+
+    @property
+    def surface(self) -> Surface:
+        """Onto what."""
+        return self.recipe.surfaces[0]
+
+    @property
+    def sampling(self) -> Sampling:
+        """Of the image: its own, or what the user said."""
+        assert self.recipe.sampling is not None
+        return self.recipe.sampling
 
 
 def make_request(
     plane: InputPlane,
     surface: Surface,
-    model: Path,
+    package: Path,
     *,
     typed_pixel_size_um: float,
     notes: tuple[str, ...] = (),
@@ -58,7 +69,7 @@ def make_request(
         The image.
     surface : Surface
         Flat ranges must have whole steps, see `whole_steps`.
-    model : Path
+    package : Path
         The model package.
     typed_pixel_size_um : float
         Taken where the image does not know its own, which the notes then say.
@@ -81,7 +92,13 @@ def make_request(
             )
         notes += (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm was entered by hand.",)
     depth_range_um(surface, plane.shape, pixel_size_um)
-    return RefocusRequest(plane, surface, model, pixel_size_um, notes)
+    recipe = Recipe(
+        source=plane.source,
+        surfaces=surface,
+        sampling=Sampling(pixel_size_um=pixel_size_um),
+        model=name_of(package),
+    )
+    return RefocusRequest(plane, recipe, package, notes)
 
 
 def _about_pixel_size(plane: InputPlane) -> str:
@@ -179,24 +196,8 @@ def cautions_for(
             "microscope's are: correct the layer's scale along z, or do not trust where in z its "
             "results are shown."
         )
-    if spec.pixel_size_um is None:
-        found.append(
-            "The model does not say for which pixel size it was made: the image is not resampled. "
-            f"Trust the result only where both come from the same microscope ({spec.objective})."
-        )
-    elif spec.resamples(pixel_size_um):
-        found.append(
-            f"The image has pixels of {pixel_size_um:g} µm and the model knows "
-            f"{spec.pixel_size_um:g} µm: the image is resampled for it, and the result back. The "
-            f"model knows the objective {spec.objective} only; do not trust it with another."
-        )
-    nearest_um, farthest_um = depth_range_um(surface, plane.shape, pixel_size_um)
-    low_um, high_um = spec.axial_range_um
-    if nearest_um < low_um - RANGE_TOLERANCE_UM or farthest_um > high_um + RANGE_TOLERANCE_UM:
-        found.append(
-            f"The surface reaches from {nearest_um:.3g} to {farthest_um:.3g} µm, but the model "
-            f"only knows {low_um:g} to {high_um:g} µm: do not trust what is shown beyond."
-        )
+    sampling = Sampling(pixel_size_um=pixel_size_um)
+    found += notes_on(plane.shape, [surface], spec, sampling=sampling, range_um=depth_range_um)
     size_bytes = _bytes(surface, plane.shape)
     if size_bytes > _LARGE_BYTES:
         found.append(

@@ -20,7 +20,6 @@ from napari_deepz.widgets.refocusing.session import make_request
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
-from napari_deepz.widgets.refocusing.wanted import wanted_surface
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, View, shown_index
@@ -192,7 +191,7 @@ class Workbench(QObject):  # type: ignore[misc]
         if kind == FLAT or picks:
             return Flat(self._surface.focus.value)
         try:
-            return wanted_surface(self._surface, self._image)[0]
+            return self._surface.surface(self._image)[0]
         except ValueError:
             if kind == ANCHORS:
                 return Flat(self._surface.focus.value)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
 
-from napari_deepz.watch import Cancelled, StopCondition
-from napari_deepz.widgets.shared.news import Send
+from napari_deepz.watch import Cancelled, Watch
+from napari_deepz.widgets.shared.news import Send, Teller
 from napari_deepz.widgets.shared.plain_text import harmless, show_error
 
-Work = Callable[[Send, StopCondition], None]
+Work = Callable[[Send, Watch], None]
 
 _ITEMS_UNDERWAY = 4
 _ASK_EVERY_S = 0.05
@@ -30,95 +29,96 @@ def tell(error: Exception) -> None:
         notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
-class _Worker(WorkerBase):  # type: ignore[misc]
-    """Runs the work in a thread of Qt's pool; `quit` is what its stop condition sees."""
+class _News(QObject):  # type: ignore[misc]
+    """What comes out of the other thread; it lives in the main one."""
+
+    sent = Signal(object)
+    ended = Signal(object)
+
+
+class _Executor(QRunnable):  # type: ignore[misc]
+    """Runs work in a thread of Qt's pool, which waits for it when the program ends."""
 
     def __init__(self, work: Work) -> None:
-        super().__init__(SignalsClass=GeneratorWorkerSignals)
-        self.what = work
+        super().__init__()
+        self.setAutoDelete(False)  # Python holds it as long as anybody needs it.
+        self._work = work
+        self._stopping = threading.Event()
         self.room = threading.Semaphore(_ITEMS_UNDERWAY)
+        self.news = _News()
 
-    def work(self) -> None:
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        error: BaseException | None = None
         try:
-            self.what(self.send, self.should_stop)
-        except Cancelled:
-            self.aborted.emit()
+            self._work(self._send, Watch(self._stopping.is_set, Teller(self._send)))
+        except BaseException as raised:  # An exception must not leave Qt's thread.
+            error = raised
+        self.news.ended.emit(error)
 
-    def send(self, item: object) -> None:
-        while not self.abort_requested:
+    def _send(self, item: object) -> None:
+        while not self._stopping.is_set():
             if self.room.acquire(timeout=_ASK_EVERY_S):
-                self.yielded.emit(item)
+                self.news.sent.emit(item)
                 return
         raise Cancelled
 
-    def should_stop(self) -> bool:
-        return bool(self.abort_requested)
+
+_running: set[_Executor] = set()
 
 
 class Job(QObject):  # type: ignore[misc]
     """Work in another thread, as the main thread sees it.
 
-    After `started`, `received` brings every item that the work sends and `warned` every warning.
-    The end is exactly one of `finished`, `aborted` (after `cancel`) and `errored`, when the work
-    has closed what it opened and its thread is free again. No more than four items are on their
-    way at a time, so that a fast worker cannot flood the main thread.
+    `received` brings every item that the work sends, its progress as `Advance` among them. The end
+    is exactly one of `finished`, `aborted` (after `cancel`) and `errored`, when the work has closed
+    what it opened. No more than four items are on their way at a time, so that a fast worker
+    cannot flood the main thread.
 
     Parameters
     ----------
     work : callable
-        Called in the other thread with a function that sends an item and a stop condition; raises
+        Called in the other thread with a function that sends an item and a `Watch`; raises
         `Cancelled` when it was stopped, and closes its generators and files itself.
     parent : QObject
         When it is destroyed, the work is cancelled and nobody is told.
     """
 
-    started = Signal()
     received = Signal(object)
-    warned = Signal(object)
     finished = Signal()
     aborted = Signal()
     errored = Signal(object)
 
     def __init__(self, work: Work, parent: QObject) -> None:
         super().__init__(parent)
-        self._error: Exception | None = None
-        self._was_aborted = False
-        self._worker = _Worker(work)
-        self._worker.started.connect(self.started)
-        self._worker.yielded.connect(self._on_item)
-        self._worker.warned.connect(self._on_warning)
-        self._worker.errored.connect(self._on_error)
-        self._worker.aborted.connect(self._on_abort)
-        self._worker.finished.connect(self._on_end)
-        self.destroyed.connect(self._worker.quit)
+        self._executor = _Executor(work)
+        self._executor.news.sent.connect(self._on_item)
+        self._executor.news.ended.connect(self._on_end)
+        self.destroyed.connect(self._executor.stop)
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._worker.start()
+        executor = self._executor
+        _running.add(executor)
+        executor.news.ended.connect(lambda _: _running.discard(executor))
+        QThreadPool.globalInstance().start(executor)
 
     def cancel(self) -> None:
         """Ask the work to stop; returns at once."""
-        self._worker.quit()
+        self._executor.stop()
 
     def _on_item(self, item: object) -> None:
         # Room is made only after the event loop has been round: painting and typing come first.
-        QTimer.singleShot(0, self._worker.room.release)
+        QTimer.singleShot(0, self._executor.room.release)
         self.received.emit(item)
 
-    def _on_warning(self, details: tuple[object, ...]) -> None:
-        self.warned.emit(details[0])
-
-    def _on_error(self, error: Exception) -> None:
-        self._error = error
-
-    def _on_abort(self) -> None:
-        self._was_aborted = True
-
-    def _on_end(self) -> None:
-        if self._error is not None:
-            self.errored.emit(self._error)
-        elif self._was_aborted:
+    def _on_end(self, error: BaseException | None) -> None:
+        if error is None:
+            self.finished.emit()
+        elif isinstance(error, Cancelled):
             self.aborted.emit()
         else:
-            self.finished.emit()
+            self.errored.emit(error)
         self.deleteLater()

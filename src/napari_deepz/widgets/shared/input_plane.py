@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from napari_deepz.recipes.recipe import Source
+
 
 @dataclass(frozen=True, eq=False)
 class InputPlane:
@@ -23,8 +25,8 @@ class InputPlane:
         None where the image does not say.
     read : callable
         Loads the pixels, (Y, X); may take long.
-    source : tuple of str or None
-        Arguments with which the command line finds it: a file and, if there is more in it, options.
+    source : Source
+        Where a recipe finds it.
     origin : tuple or None
         The array that pixels are read from and where in it, if it is not in memory: reading it
         again takes long, and gives the same.
@@ -36,7 +38,7 @@ class InputPlane:
     shape: tuple[int, int]
     pixel_size_um: float | None
     read: Callable[[], NDArray[Any]]
-    source: tuple[str, ...] | None = None
+    source: Source
     origin: tuple[Any, tuple[int, ...]] | None = None
     doubtful_pixel_um: float | None = None
     doubtful_z_step_um: float | None = None

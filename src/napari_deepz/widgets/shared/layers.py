@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from napari_deepz.images import ImageSeries
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
-from napari_deepz.surfaces import FromImage, FromPoints, Surface, SurfaceWarning
+from napari_deepz.recipes.recipe import Source
+from napari_deepz.surfaces import FromImage, FromPoints, Surface
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import (
     MICROMETRE,
@@ -30,7 +31,7 @@ from napari_deepz.widgets.shared.plain_text import distinct
 
 _TURN_TOLERANCE = 0.01
 _NAMES_OF_Z = ("z", "depth", "plane")
-_OPTIONS = {"t": "--time", "z": "--plane", "c": "--channel"}
+_INDICES = ("t", "c", "z")
 
 READER = "napari-deepz"
 """Name under which napari knows the reader that labels the axes of files."""
@@ -137,19 +138,19 @@ def input_plane(layer: Image, view: View) -> InputPlane:
     )
 
 
-def _source(layer: Image, index: tuple[int, ...]) -> tuple[str, ...] | None:
-    """Arguments with which the command line finds this plane; None where that is not certain."""
+def _source(layer: Image, index: tuple[int, ...]) -> Source:
+    """Where a recipe finds this plane; in no file where that is not certain."""
     source = layer.source
     if source.path is None or (index and source.reader_plugin != READER):
-        return None
-    chosen = [
-        f"{_OPTIONS[label]}={at}"
+        return Source(name=layer.name)
+    chosen = {
+        label: at
         for label, at in zip(layer.axis_labels[:-2], index, strict=True)
-        if label in _OPTIONS
-    ]
+        if label in _INDICES
+    }
     if CHANNEL in layer.metadata:
-        chosen.append(f"{_OPTIONS['c']}={layer.metadata[CHANNEL]}")
-    return (str(source.path), *chosen)
+        chosen["c"] = layer.metadata[CHANNEL]
+    return Source(path=str(Path(source.path).absolute()), name=layer.name, **chosen)
 
 
 def _read(data: Any, index: tuple[int, ...]) -> NDArray[Any]:
@@ -200,12 +201,14 @@ def z_axis_of(layer: Layer) -> int | None:
     return len(labels) - 1 if unnamed else None
 
 
-def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface:
+def surface_from_layer(
+    layer: Layer, view: View, frame: Frame | None
+) -> tuple[Surface, tuple[str, ...]]:
     """Make a surface from an image layer of depths in µm, or through the points of a layer.
 
     Depths of an image are relative to the input plane; points lie where they are in the world, in
     µm unless their layer has another length as its unit. `frame` is where the input plane lies,
-    None while its pixel size is not known.
+    None while its pixel size is not known. What is noticed comes with the surface, a sentence each.
 
     Raises
     ------
@@ -216,9 +219,10 @@ def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface
     """
     if isinstance(layer, Image):
         depths = input_plane(layer, view)
+        notes: tuple[str, ...] = ()
         if frame is not None and depths.pixel_size_um is not None:
-            _note_another_place(layer, frame)
-        return FromImage(depths.read())
+            notes = _notes_of_place(layer, frame)
+        return FromImage(depths.read()), notes
     if not isinstance(layer, Points):
         raise LayerError(f"'{layer.name}' is neither an image of depths nor points.")
     if frame is None:
@@ -238,21 +242,21 @@ def surface_from_layer(layer: Layer, view: View, frame: Frame | None) -> Surface
     world = np.array([layer.data_to_world(position)[-3:] for position in layer.data])
     world_um = world * [length_um(unit) or 1.0 for unit in layer.units[-3:]]
     on_image_um = frame.on_image_um(world_um[:, 1:])
-    return FromPoints(np.column_stack([on_image_um, world_um[:, 0] - frame.z_um]))
+    surface = FromPoints(np.column_stack([on_image_um, world_um[:, 0] - frame.z_um]))
+    return surface, surface.notes
 
 
-def _note_another_place(layer: Layer, frame: Frame) -> None:
-    """Warn where an image of depths is seen elsewhere than the image, or turned against it."""
+def _notes_of_place(layer: Layer, frame: Frame) -> tuple[str, ...]:
+    """Say where an image of depths is seen elsewhere than the image, or turned against it."""
     grid = placing_of(layer).grid
     away_um = np.subtract(grid.origin_um, frame.origin_um)
     turned = np.abs(np.subtract(grid.turn, frame.turn)).max() > _TURN_TOLERANCE
-    if turned or np.abs(away_um).max() > frame.pixel_size_um / 2:
-        warnings.warn(
-            f"The depths of '{layer.name}' do not lie over the image; they are taken pixel by "
-            "pixel all the same.",
-            SurfaceWarning,
-            stacklevel=3,
-        )
+    if not turned and np.abs(away_um).max() <= frame.pixel_size_um / 2:
+        return ()
+    return (
+        f"The depths of '{layer.name}' do not lie over the image; they are taken pixel by pixel "
+        "all the same.",
+    )
 
 
 def layer_arguments(series: ImageSeries, *, z_start_um: float = 0.0) -> dict[str, Any]:

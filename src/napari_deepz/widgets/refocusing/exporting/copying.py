@@ -8,6 +8,13 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication, QFileDialog, QMenu, QPushButton, QWidget
 
+from napari_deepz.recipes.command import (
+    command_needs_file,
+    command_of,
+    script_needs_file,
+    script_of,
+)
+from napari_deepz.recipes.recipe import stem_of
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request, may_replace
 from napari_deepz.widgets.refocusing.exporting.export_task import (
@@ -17,13 +24,9 @@ from napari_deepz.widgets.refocusing.exporting.export_task import (
     write_surface,
 )
 from napari_deepz.widgets.refocusing.exporting.repeating import (
-    command_needs_file,
-    command_of,
     output_beside,
-    script_needs_file,
-    script_of,
+    shown_recipe,
     shown_surface,
-    stem_of,
 )
 from napari_deepz.widgets.shared.plain_text import show_error, show_info
 from napari_deepz.widgets.shared.results import ResultRecord, record_of
@@ -96,7 +99,7 @@ def _copy(
         surface_file = _save_surface(layer, record, output, parent, what)
         if surface_file is None:
             return
-    text = write(record, output, surface_file=surface_file)
+    text = write(shown_recipe(record), output, surface_file=surface_file)
     QApplication.clipboard().setText(text)
     show_info(f"The {what} that makes '{layer.name}' again is copied; it writes {output.name}.")
 

@@ -14,13 +14,15 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.io.writing import STACK_SUFFIXES
 from napari_deepz.pictures.focus_sweep import SHADES
+from napari_deepz.recipes.command import command_of
+from napari_deepz.recipes.recipe import stem_of
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.refocusing.exporting.export_task import (
     ExportKind,
     ExportRequest,
     written_files,
 )
-from napari_deepz.widgets.refocusing.exporting.repeating import command_of, shown_surface, stem_of
+from napari_deepz.widgets.refocusing.exporting.repeating import shown_recipe, shown_surface
 from napari_deepz.widgets.shared.plain_text import asked, show_error, visible
 from napari_deepz.widgets.shared.results import ResultRecord, planes_of, record_of
 
@@ -146,10 +148,10 @@ def may_replace(
 
 def _is_input(file: Path, record: ResultRecord) -> bool:
     """Whether writing a file would change the file or folder from which a result was made."""
-    source = record.request.plane.source
+    source = record.request.recipe.source.path
     if source is None:
         return False
-    image, output = Path(source[0]).resolve(), file.resolve()
+    image, output = Path(source).resolve(), file.resolve()
     if image.exists() and output.exists() and image.samefile(output):
         return True
     return image == output or image in output.parents or output in image.parents
@@ -173,14 +175,15 @@ def export_request(
         surface_file = path.with_name(f"{stem_of(path)}.surface.json")
     elif kind is not ExportKind.STACK:
         output = path.with_name(f"{stem_of(path)}.ome.tif")
-    command = command_of(record, output, surface_file=path if kind in _SURFACES else surface_file)
+    in_file = path if kind in _SURFACES else surface_file
+    command = command_of(shown_recipe(record), output, surface_file=in_file)
     black_to_full = np.linspace(0, 1, SHADES) ** layer.gamma
     return ExportRequest(
         path=path,
         kind=kind,
         planes=planes_of(layer),
         z_um=record.z_um,
-        pixel_size_um=record.request.pixel_size_um,
+        pixel_size_um=record.request.sampling.pixel_size_um,
         name=layer.name,
         provenance=record.provenance.model_copy(update={"command": command}),
         surface=surface,

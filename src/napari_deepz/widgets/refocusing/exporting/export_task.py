@@ -23,8 +23,8 @@ from napari_deepz.pictures.focus_sweep import (
 from napari_deepz.pictures.movie import write_movie
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import FromImage, Surface, load_surface, save_surface
-from napari_deepz.watch import Cancelled, Progress, StopCondition
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.watch import Progress, Watch
+from napari_deepz.widgets.shared.news import Send
 
 _DEPTHS_NOTE = (
     "The pixels are depths in µm of the surface that the image was refocused onto, not intensities."
@@ -99,7 +99,7 @@ def surface_files(request: ExportRequest, path: Path) -> tuple[Path, ...]:
     return (path, _depths_beside(path)) if _lacks_file(request.surface) else (path,)
 
 
-def export_planes(request: ExportRequest, send: Send, should_stop: StopCondition) -> None:
+def export_planes(request: ExportRequest, send: Send, watch: Watch) -> None:
     """Write what is wanted of a result: sends `Advance`.
 
     Raises
@@ -109,16 +109,14 @@ def export_planes(request: ExportRequest, send: Send, should_stop: StopCondition
     ValueError, OSError
         If the file cannot be written; one sentence.
     """
-    tell = Teller(send)
 
     def watched(items: Any, total: int) -> Iterator[NDArray[Any]]:
         progress = Progress(total)
         for item in items:
-            if should_stop():
-                raise Cancelled
+            watch.check()
             yield item
             progress.advance()
-            tell(progress)
+            watch.on_progress(progress)
 
     if request.kind is ExportKind.STACK:
         _write_planes(request, watched(request.planes, len(request.planes)))

@@ -16,7 +16,7 @@ from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rect
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Surface
-from napari_deepz.watch import StopCondition
+from napari_deepz.watch import Watch
 from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.news import Send
@@ -74,41 +74,43 @@ class LiveWork:
         view: Rectangle,
         is_stale: Callable[[], bool],
         send: Send,
-        should_stop: StopCondition,
+        watch: Watch,
     ) -> None:
         """Send what can be shown of a surface as `Shown`, ever better.
 
-        Parameters
-        ----------
-        request : RefocusRequest
-            A surface of one plane.
-        generation : int
-            Comes back with every preview.
-        view : tuple of slice
-            Rows and columns that the user sees.
-        is_stale : callable
-            As for `Previewer.iter_preview`.
-        send, should_stop : callable
-            From the job.
+           Parameters
+           ----------
+           request : RefocusRequest
+               A surface of one plane.
+           generation : int
+               Comes back with every preview.
+           view : tuple of slice
+               Rows and columns that the user sees.
+           is_stale : callable
+               As for `Previewer.iter_preview`.
+           send, watch : Watch
+        Says when to stop.
 
-        Raises
-        ------
-        Cancelled
-            When asked to stop, or stale.
-        ValueError
-            If the image, the model or the machine does not suffice; one sentence.
+           Raises
+           ------
+           Cancelled
+               When asked to stop, or stale.
+           ValueError
+               If the image, the model or the machine does not suffice; one sentence.
         """
         started_s = time.monotonic()
-        model = self._loaded(request.model)
-        key, encoded = self._encoding.encode(
-            self._pixels(request.plane), model, request.pixel_size_um
-        )
+        model = self._loaded(request.package)
+        key, encoded = self._encoding.encode(self._pixels(request.plane), model, request.sampling)
         wanted = PreviewRequest(
-            encoded, key, model, request.surface, request.plane.shape, request.pixel_size_um, view
+            encoded,
+            key,
+            model,
+            request.surface,
+            request.plane.shape,
+            request.sampling,
+            view,
         )
-        for preview in self._previewer.iter_preview(
-            wanted, is_stale=is_stale, should_stop=should_stop
-        ):
+        for preview in self._previewer.iter_preview(wanted, is_stale=is_stale, watch=watch):
             send(Shown(generation, request.surface, preview, time.monotonic() - started_s))
 
     def _loaded(self, package: Path) -> Model:

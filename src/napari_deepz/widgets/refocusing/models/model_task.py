@@ -10,8 +10,8 @@ from napari_deepz.models.card import CardFields
 from napari_deepz.models.installing import add_model
 from napari_deepz.models.library import find_package
 from napari_deepz.models.tensorflow import convert_saved_model
-from napari_deepz.watch import StopCondition
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.watch import Watch
+from napari_deepz.widgets.shared.news import Send
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ModelReady:
     notes: tuple[str, ...] = ()
 
 
-def convert_model(folder: Path, fields: CardFields, send: Send, should_stop: StopCondition) -> None:
+def convert_model(folder: Path, fields: CardFields, send: Send, watch: Watch) -> None:
     """Convert a SavedModel into the user's folder: sends `Advance` and `ModelReady`.
 
     Parameters
@@ -39,8 +39,8 @@ def convert_model(folder: Path, fields: CardFields, send: Send, should_stop: Sto
         The SavedModel.
     fields : CardFields
         What the user says about it.
-    send, should_stop : callable
-        From the job.
+    send, watch : Watch
+     Says when to stop.
 
     Raises
     ------
@@ -51,14 +51,12 @@ def convert_model(folder: Path, fields: CardFields, send: Send, should_stop: Sto
     """
     with scratch_folder() as scratch:
         converted = scratch / "model"
-        conversion = convert_saved_model(
-            folder, converted, fields, on_progress=Teller(send), should_stop=should_stop
-        )
-        spec = add_model(converted, should_stop=should_stop)
+        conversion = convert_saved_model(folder, converted, fields, watch=watch)
+        spec = add_model(converted, watch=watch)
     send(ModelReady(find_package(spec.name), conversion.notes))
 
 
-def add_to_models(path: Path, fields: CardFields, send: Send, should_stop: StopCondition) -> None:
+def add_to_models(path: Path, fields: CardFields, send: Send, watch: Watch) -> None:
     """Add a bioimage.io package to the user's folder: sends `ModelReady`.
 
     Parameters
@@ -67,8 +65,8 @@ def add_to_models(path: Path, fields: CardFields, send: Send, should_stop: StopC
         The package.
     fields : CardFields
         What the user says about it.
-    send, should_stop : callable
-        From the job.
+    send, watch : Watch
+     Says when to stop.
 
     Raises
     ------
@@ -77,5 +75,5 @@ def add_to_models(path: Path, fields: CardFields, send: Send, should_stop: StopC
     ValueError, OSError
         If it cannot be used; one sentence.
     """
-    spec = add_model(path, fields=fields, should_stop=should_stop)
+    spec = add_model(path, fields=fields, watch=watch)
     send(ModelReady(find_package(spec.name)))

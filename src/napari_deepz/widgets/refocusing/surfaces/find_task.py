@@ -12,9 +12,9 @@ from napari_deepz.analysis.autofocus import Form, confidence_map, few_anchors, f
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.models.library import load_model
 from napari_deepz.surfaces import Flat
-from napari_deepz.watch import StopCondition
+from napari_deepz.watch import Watch
 from napari_deepz.widgets.refocusing.session import RefocusRequest
-from napari_deepz.widgets.shared.news import Send, Teller
+from napari_deepz.widgets.shared.news import Send
 
 STEP_UM = 0.5
 
@@ -43,7 +43,7 @@ def find_focus(
     form: Form,
     encoding: LastEncoding,
     send: Send,
-    should_stop: StopCondition,
+    watch: Watch,
 ) -> None:
     """Make a virtual stack and find the surface on which it is sharpest: sends `SurfaceFound`.
 
@@ -55,8 +55,8 @@ def find_focus(
         What the surface may be.
     encoding : LastEncoding
         Where the encoded image is kept.
-    send, should_stop : callable
-        From the job; `Advance` is sent as well.
+    send, watch : Watch
+     Says when to stop.
 
     Raises
     ------
@@ -65,19 +65,18 @@ def find_focus(
     ValueError
         If too little of the image comes into focus; one sentence.
     """
-    model = load_model(request.model)
+    model = load_model(request.package)
     planes = encoding.iter_refocus(
         request.plane.read(),
         request.surface,
         model,
-        pixel_size_um=request.pixel_size_um,
-        should_stop=should_stop,
-        on_progress=Teller(send),
+        sampling=request.sampling,
+        watch=watch,
     )
     with closing(planes):
         stack = np.stack([plane.data for plane in planes])
     depths_um = request.surface.uniform_z_um or ()
-    pixel_um, shape = request.pixel_size_um, request.plane.shape
+    pixel_um, shape = request.sampling.pixel_size_um, request.plane.shape
     found = find_surface(stack, depths_um, pixel_um, form=form)
     where = "1 place" if found.rejected == 1 else f"{found.rejected} places"
     send(

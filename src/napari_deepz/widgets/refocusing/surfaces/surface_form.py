@@ -184,8 +184,8 @@ class SurfaceForm:
         """Look again which layers there are."""
         self.layer.reset_choices()
 
-    def surface(self, image: ImageForm) -> Surface:
-        """Make the surface that the form describes.
+    def surface(self, image: ImageForm) -> tuple[Surface, tuple[str, ...]]:
+        """Make the surface that the form describes, and say what is noticed about it.
 
         Parameters
         ----------
@@ -197,6 +197,16 @@ class SurfaceForm:
         ValueError
             If a setting does not make sense; one sentence.
         """
+        if self.kind.value != LAYER:
+            surface = self._described(image)
+            return surface, surface.notes
+        if self.layer.value is None:
+            raise LayerError(
+                "Choose a layer for the surface: an image of depths in µm, or points with z."
+            )
+        return image.surface_from(self.layer.value)
+
+    def _described(self, image: ImageForm) -> Surface:
         kind = self.kind.value
         if kind == FLAT:
             step_um = self.step.value if self.stop.value >= self.start.value else -self.step.value
@@ -212,15 +222,9 @@ class SurfaceForm:
                 offset_um=self.vertex.value,
                 axis_deg=self.axis.value,
             )
-        if kind == ANCHORS:
-            plane = image.plane()
-            pixel_size_um = plane.pixel_size_um or image.pixel_size.value
-            return self.anchors.surface(plane.shape, pixel_size_um)
-        if self.layer.value is None:
-            raise LayerError(
-                "Choose a layer for the surface: an image of depths in µm, or points with z."
-            )
-        return image.surface_from(self.layer.value)
+        plane = image.plane()
+        pixel_size_um = plane.pixel_size_um or image.pixel_size.value
+        return self.anchors.surface(plane.shape, pixel_size_um)
 
     def move(self, dz_um: float) -> bool:
         """Move the surface along z, as far as the form allows.

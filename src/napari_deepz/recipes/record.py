@@ -1,4 +1,4 @@
-"""What is saved with the result of a run so that it can be judged and made again."""
+"""What is saved with the planes of a recipe so that they can be judged and made again."""
 
 from __future__ import annotations
 
@@ -6,37 +6,28 @@ from collections.abc import Sequence
 
 from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
-from napari_deepz.surfaces import Surface
+from napari_deepz.recipes.recipe import Recipe
 
 
 def describe_run(
+    recipe: Recipe,
     model: Model,
-    surfaces: Sequence[Surface],
     *,
-    pixel_size_um: float | None,
     device: str,
     notes: Sequence[str],
-    input_name: str | None = None,
-    command: str | None = None,
 ) -> Provenance:
     """Record how refocused planes were made.
 
     Parameters
     ----------
+    recipe : Recipe
+        What was done; it can be done again from the record.
     model : Model
         The generator.
-    surfaces : sequence of Surface
-        What was refocused onto.
-    pixel_size_um : float or None
-        Of the image, as given to the run.
     device : str
         As the planes say.
     notes : sequence of str
         As the planes say.
-    input_name : str, optional
-        Name of the image or its file.
-    command : str, optional
-        The command that repeats the run.
 
     Returns
     -------
@@ -44,18 +35,19 @@ def describe_run(
         Of the kind "inferred". Its axial range spans all planes where every surface is flat; a
         surface that is not has no range before it meets an image.
     """
+    surfaces = recipe.surfaces
     flat = all(surface.uniform_z_um is not None for surface in surfaces)
     depths_um = [z_um for surface in surfaces for z_um in surface.uniform_z_um or ()]
     return Provenance(
         kind="inferred",
-        input_name=input_name,
+        input_name=recipe.source.title,
         model_name=model.spec.name,
         model_version=model.spec.version,
         model_sha256=model.sha256,
         surfaces=[surface.model_dump(mode="json") for surface in surfaces],
         axial_range_um=(min(depths_um), max(depths_um)) if flat and depths_um else None,
-        pixel_size_um=pixel_size_um,
+        sampling=recipe.sampling,
         device=device,
-        command=command,
         notes=tuple(notes),
+        recipe=recipe.model_dump(mode="json", include={"source", "model", "compute"}),
     )

@@ -1,0 +1,154 @@
+"""What the user must know about a run, from the image's sizes and the model's card alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from napari_deepz.engine.inputs import SMALLEST_PX
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.sampling import Sampling
+from napari_deepz.surfaces import Surface, out_of_range_mask
+
+RangeOf = Callable[[Surface, tuple[int, int], float], tuple[float, float]]
+
+_NA_TOLERANCE = 0.1
+_MOST_RESAMPLED_PIXELS = 1 << 28
+
+
+def notes_on(
+    shape: tuple[int, int],
+    surfaces: Sequence[Surface],
+    spec: ModelSpec,
+    *,
+    sampling: Sampling | None = None,
+    range_um: RangeOf = Surface.range_um,
+) -> tuple[str, ...]:
+    """Say what the user must know about a run, a sentence each, from the model's card alone.
+
+    Parameters
+    ----------
+    shape, surfaces, sampling
+        As for `plan_refocus`.
+    spec : ModelSpec
+        The card of the model.
+    range_um : callable
+        Smallest and largest depth of a surface over an image of this shape and pixel size.
+
+    Raises
+    ------
+    ValueError
+        If the image or its pixel size cannot be worked with.
+    """
+    pixel_um = pixel_size_of(sampling, spec)
+    notes = _pixel_notes(shape, working_shape_of(shape, pixel_um, spec), sampling, spec)
+    notes += _optics_notes(sampling, spec)
+    for surface in surfaces:
+        notes += surface.notes
+    for surface in surfaces:
+        notes += _range_notes(surface, lambda one: range_um(one, shape, pixel_um), spec)
+    return tuple(dict.fromkeys(notes))
+
+
+def pixel_size_of(sampling: Sampling | None, spec: ModelSpec) -> float:
+    """Pixel size of an image in µm; the model's where it is not known.
+
+    Raises
+    ------
+    ValueError
+        If neither says it.
+    """
+    if sampling is not None:
+        return sampling.pixel_size_um
+    if spec.pixel_size_um is None:
+        raise ValueError(
+            f"Neither the image nor the model '{spec.name}' says its pixel size; say how many µm a "
+            "pixel of the image is wide."
+        )
+    return spec.pixel_size_um
+
+
+def working_shape_of(shape: tuple[int, int], pixel_um: float, spec: ModelSpec) -> tuple[int, int]:
+    """(Y, X) of an image on the model's pixel grid.
+
+    Raises
+    ------
+    ValueError
+        If the image would be too small or too large there.
+    """
+    if not spec.resamples(pixel_um):
+        return shape
+    ratio = pixel_um / (spec.pixel_size_um or pixel_um)
+    height, width = round(shape[0] * ratio), round(shape[1] * ratio)
+    if min(height, width) < SMALLEST_PX or height * width > _MOST_RESAMPLED_PIXELS:
+        problem = "too small" if min(height, width) < SMALLEST_PX else "too large"
+        raise ValueError(
+            f"The image has {pixel_um:g} µm pixels and the model '{spec.name}' works at "
+            f"{spec.pixel_size_um:g} µm, where the image would be {height} × {width} pixels, "
+            f"{problem} to refocus; check the pixel size or choose another model."
+        )
+    return height, width
+
+
+def _pixel_notes(
+    shape: tuple[int, int],
+    working_shape: tuple[int, int],
+    sampling: Sampling | None,
+    spec: ModelSpec,
+) -> list[str]:
+    name, model_um = spec.name, spec.pixel_size_um
+    if model_um is None:
+        return [
+            f"The model '{name}' does not say for which pixel size it was made, so the image is "
+            "not resampled; trust the result only where image and model come from the same "
+            f"microscope ({spec.objective})."
+        ]
+    if sampling is None:
+        return [
+            f"The image's pixel size is not known, so that of the model '{name}', {model_um:g} µm, "
+            "is assumed."
+        ]
+    if working_shape == shape:
+        return []
+    before, after = (f"{height} × {width}" for height, width in (shape, working_shape))
+    return [
+        f"The image has {sampling.pixel_size_um:g} µm pixels and the model '{name}' works at "
+        f"{model_um:g} µm, so the image is resampled from {before} to {after} pixels and every "
+        f"plane back; the model knows the objective {spec.objective} only, do not trust it "
+        "with another."
+    ]
+
+
+def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:
+    if sampling is None:
+        return []
+    notes, na = list(sampling.notes), spec.na
+    if sampling.na and na and abs(sampling.na / na - 1) > _NA_TOLERANCE:
+        notes.append(
+            f"The image was taken at NA {sampling.na:g} and the model '{spec.name}' was made for "
+            f"{na:g} ({spec.objective}), where focus is lost over other distances; do not trust "
+            "the result."
+        )
+    return notes
+
+
+def _range_notes(
+    surface: Surface, range_um: Callable[[Surface], tuple[float, float]], spec: ModelSpec
+) -> Iterator[str]:
+    axial_range_um = lowest, highest = spec.axial_range_um
+    beyond = f"beyond the axial range of the model '{spec.name}', {lowest:g} to {highest:g} µm"
+    if surface.uniform_z_um is not None:
+        outside = out_of_range_mask(np.array(surface.uniform_z_um), axial_range_um)
+        if outside is not None:
+            count = int(np.count_nonzero(outside))
+            lies = "planes lies" if count == 1 else "planes lie"
+            which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
+            yield f"{which} {beyond} ({surface.describe()}); do not trust what is shown there."
+        return
+    nearest, farthest = (round(z_um, 3) for z_um in range_um(surface))
+    if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
+        yield (
+            f"The surface reaches from {nearest:g} to {farthest:g} µm, {beyond} "
+            f"({surface.describe()}); do not trust what is shown there."
+        )

@@ -1,0 +1,69 @@
+"""The recipe of a result that is there already."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_deepz.io.reading import read_provenance
+from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.recipe import Recipe
+
+
+def recipe_of(path: str | os.PathLike[str]) -> Recipe:
+    """Read the recipe with which a result was made.
+
+    Parameters
+    ----------
+    path : path
+        A stack or picture of this package, or a recipe in a .json file.
+
+    Returns
+    -------
+    Recipe
+        Its files are found where they were, or beside the result.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file, or a file of depths that it names is not there.
+    ValueError
+        If it holds no recipe; one sentence.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return Recipe.load(path)
+    record = read_provenance(path)
+    if record is None:
+        raise ValueError(
+            f"'{path.name}' was not made by napari-deepz, so that nobody knows how it was made."
+        )
+    return recipe_in(record, path)
+
+
+def recipe_in(record: Provenance, path: Path) -> Recipe:
+    """Take the recipe out of a record.
+
+    Parameters
+    ----------
+    record : Provenance
+        Of the result.
+    path : Path
+        The file that the record was read from.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `recipe_of`.
+    """
+    if record.recipe is None:
+        raise ValueError(
+            f"'{path.name}' holds no recipe: it is {record.kind}, or an older version of "
+            "napari-deepz made it."
+        )
+    sampling = None if record.sampling is None else record.sampling.model_dump()
+    settings = {"surfaces": record.surfaces, "sampling": sampling, "output": str(path)}
+    try:
+        return Recipe.parse(record.recipe | settings, path.parent)
+    except ValueError as error:
+        raise ValueError(f"The recipe in '{path.name}' cannot be used: {error}") from error

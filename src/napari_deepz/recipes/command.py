@@ -1,0 +1,187 @@
+"""A recipe as the command and as the Python script that cook it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.surfaces import AlongPath, Flat, FromImage, FromPoints, Surface, Tilted
+
+MOST_INLINE_POINTS = 50
+
+_INDEX_OPTIONS = {"t": "--time", "c": "--channel", "z": "--plane"}
+_PLAIN_ON_WINDOWS = re.compile(r"[\w@:,./\\+=-]+")
+
+
+def command_needs_file(surface: Surface) -> bool:
+    """Whether the command line can only read this surface from a file that is not there yet."""
+    in_file = isinstance(surface, FromImage) and surface.source is not None
+    return not in_file and not isinstance(surface, Flat | Tilted)
+
+
+def script_needs_file(surface: Surface) -> bool:
+    """Whether a surface is too large to be written into a script."""
+    if isinstance(surface, FromPoints | AlongPath):
+        return len(surface.points_um) > MOST_INLINE_POINTS
+    return isinstance(surface, FromImage) and surface.source is None
+
+
+def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None) -> str | None:
+    """Write the command that cooks a recipe of one surface.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is done.
+    output : Path
+        The file that the command writes.
+    surface_file : Path, optional
+        Where the surface is saved; needed where `command_needs_file` says so.
+
+    Returns
+    -------
+    str or None
+        Quoted for this system's shell; None where the image is in no file.
+    """
+    source, (surface, *_) = recipe.source, recipe.surfaces
+    if source.path is None:
+        return None
+    words = ["napari-deepz", "refocus", source.path, str(output)]
+    for name, option in _INDEX_OPTIONS.items():
+        if name in source.model_fields_set:
+            words.append(f"{option}={getattr(source, name)}")
+    if isinstance(surface, Flat):
+        numbers = (surface.start_um, surface.stop_um, surface.step_um)
+        words.append("--z=" + ":".join(_digits(number) for number in numbers if number is not None))
+    elif isinstance(surface, Tilted):
+        words += [f"--tilt-x={_digits(surface.tilt_x_deg)}"]
+        words += [f"--tilt-y={_digits(surface.tilt_y_deg)}"]
+        words += [f"--offset={_digits(surface.offset_um)}"]
+    else:
+        in_file = surface.source if isinstance(surface, FromImage) else None
+        words.append(f"--surface={surface_file or in_file}")
+    words.append(f"--model={recipe.model.name}")
+    if recipe.sampling is not None:
+        words += _options(
+            recipe.sampling,
+            pixel_size_um="--pixel-size",
+            na="--na",
+            immersion_index="--immersion",
+            wavelength_um="--wavelength",
+        )
+    words += _options(
+        recipe.compute,
+        device="--device",
+        precision="--precision",
+        runtime="--runtime",
+        memory_gb="--memory",
+    )
+    return quoted(words, windows=os.name == "nt")
+
+
+def script_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None) -> str | None:
+    """Write the Python script that cooks a recipe of one surface, and saves its planes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is done.
+    output : Path
+        The file that the script writes.
+    surface_file : Path, optional
+        Where the surface is saved; needed where `script_needs_file` says so.
+
+    Returns
+    -------
+    str or None
+        None where the image is in no file.
+    """
+    if recipe.source.path is None:
+        return None
+    loading, made = "", f"dz.{_constructor(recipe.surfaces[0])}"
+    if surface_file is not None:
+        loading = "from napari_deepz.surfaces import load_surface\n"
+        made = f"load_surface({str(surface_file)!r})"
+    settings = [
+        f"    source=dz.{_call('Source', recipe.source, 'sha256')},",
+        f"    surfaces={made},",
+        f"    model={recipe.model.name!r},",
+    ]
+    if recipe.sampling is not None:
+        settings.append(f"    sampling=dz.{_call('Sampling', recipe.sampling)},")
+    if recipe.compute.model_dump(exclude_defaults=True):
+        settings.append(f"    compute=dz.{_call('Compute', recipe.compute)},")
+    lines = "\n".join(settings)
+    return f'''\
+"""Virtual planes of one image, made again with napari-deepz."""
+
+import napari_deepz as dz
+{loading}
+recipe = dz.Recipe(
+{lines}
+)
+dz.save(dz.cook(recipe), {str(output)!r})
+'''
+
+
+def quoted(words: Sequence[str], *, windows: bool) -> str:
+    """Join words so that a POSIX shell, or one of Windows, takes them apart again."""
+    if not windows:
+        return shlex.join(words)
+    return " ".join(
+        word if _PLAIN_ON_WINDOWS.fullmatch(word) else _in_windows_quotes(word) for word in words
+    )
+
+
+def _in_windows_quotes(word: str) -> str:
+    line = subprocess.list2cmdline([word])
+    return line if line.startswith('"') or '"' in word else f'"{line}"'
+
+
+def _options(values: BaseModel, **options: str) -> list[str]:
+    """What of some values is not as it would be anyway, as options of the command line."""
+    given: dict[str, Any] = values.model_dump(exclude_defaults=True)
+    return [
+        f"{option}={_digits(given[name]) if isinstance(given[name], float) else given[name]}"
+        for name, option in options.items()
+        if name in given
+    ]
+
+
+def _constructor(surface: Surface) -> str:
+    """The call that makes a surface, without what is as it would be anyway."""
+    if isinstance(surface, FromImage):
+        return f"FromImage({str(surface.source)!r})"
+    given = json.loads(surface.model_dump_json(exclude={"kind"}, exclude_defaults=True))
+    settings = [f"{name}={_literal(value)}" for name, value in given.items()]
+    return f"{type(surface).__name__}({', '.join(settings)})"
+
+
+def _call(name: str, values: BaseModel, *left_out: str) -> str:
+    given = values.model_dump(exclude_defaults=True, exclude=set(left_out))
+    shown = {
+        key: _digits(value) if isinstance(value, float) else repr(value)
+        for key, value in given.items()
+    }
+    return f"{name}({', '.join(f'{key}={value}' for key, value in shown.items())})"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        rows = "".join(f"            {row!r},\n" for row in value)
+        return f"[\n{rows}        ]"
+    return repr(value)
+
+
+def _digits(value: float) -> str:
+    """Twelve digits: far more than the pixels depend on, and none of the rounding of a unit."""
+    return f"{value:.12g}"

@@ -1,0 +1,227 @@
+"""Cooking a recipe: its image is read, its model taken, and planes come out one by one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.refocus import RefocusedPlane
+from napari_deepz.images import ImageSeries, digest_of
+from napari_deepz.io.reading import read_image
+from napari_deepz.models.library import load_model
+from napari_deepz.models.package import Model
+from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.recipes.record import describe_run
+from napari_deepz.sampling import as_sampling
+from napari_deepz.surfaces import Flat, Surface
+from napari_deepz.watch import UNWATCHED, Watch
+
+
+class Cooking:
+    """A recipe on its way: iterate over it for its planes, as often as there are some left.
+
+    Everything that can go wrong before the first plane has gone wrong when it is made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to be done.
+    watch : Watch, optional
+        As for `engine.refocus.iter_refocus`.
+    pixels : ndarray, optional
+        (Y, X) of the source, for who has them already; read from its file where None.
+    model : Model, optional
+        Of the recipe, for who has it already.
+    encoding : LastEncoding, optional
+        Keeps the encoded image for the next recipe.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        With what its image and its model added: sampling, checksums.
+    model : Model
+        What refocuses.
+    shape : tuple of int
+        (Y, X) of every plane.
+    count : int
+        Number of planes.
+    z_um : tuple of float or None
+        Depth of every plane; None where one is not flat.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the image is not there.
+    ValueError
+        If image, model or surfaces cannot be used, or are not those of the recipe; one sentence.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        watch: Watch = UNWATCHED,
+        pixels: NDArray[Any] | None = None,
+        model: Model | None = None,
+        encoding: LastEncoding | None = None,
+    ) -> None:
+        sampling = recipe.sampling
+        if pixels is None:
+            series, source = open_source(recipe), recipe.source
+            pixels = series.plane(t=source.t, c=source.c, z=source.z)
+            if sampling is None and series.pixel_size_problem is not None:
+                raise ValueError(f"{series.pixel_size_problem}: say the pixel size in the recipe.")
+            sampling = sampling or as_sampling(None, series.pixel_size_um)
+        self.model = model or load_model(recipe.model.name)
+        _require_same(recipe, self.model)
+        digest = _checked_digest(recipe, pixels)
+        self.recipe = recipe.model_copy(
+            update={
+                "source": recipe.source.model_copy(update={"sha256": digest}),
+                "sampling": sampling,
+                "model": recipe.model.model_copy(
+                    update={"version": self.model.spec.version, "sha256": self.model.sha256}
+                ),
+            }
+        )
+        self.key, encoded = (encoding or LastEncoding()).encode(
+            pixels, self.model, sampling, recipe.compute, digest=digest
+        )
+        self.shape = (int(pixels.shape[0]), int(pixels.shape[1]))
+        self.count = sum(len(surface) for surface in recipe.surfaces)
+        self.z_um = depths_um(recipe.surfaces)
+        self.device = encoded.device
+        self._notes: dict[str, None] = {}
+        self._planes = encoded.iter_refocus(recipe.surfaces, watch=watch)
+        self.note(*encoded.plan(recipe.surfaces).notes)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has been noticed so far, a sentence each: of the image, the plan and the planes."""
+        return tuple(self._notes)
+
+    def note(self, *sentences: str) -> None:
+        """Add to the notes what is not among them yet."""
+        self._notes |= dict.fromkeys(sentences)
+
+    def __iter__(self) -> Generator[RefocusedPlane, None, None]:
+        for plane in self._planes:
+            self.note(*plane.notes)
+            yield plane
+
+    def close(self) -> None:
+        """Give up what is left, and the files that were opened for it."""
+        self._planes.close()
+
+    def record(self) -> Provenance:
+        """What is saved with the planes: how they were made, and what has been noticed so far."""
+        return describe_run(self.recipe, self.model, device=self.device, notes=self.notes)
+
+
+def cook(
+    recipe: Recipe, *, pixels: NDArray[Any] | None = None, watch: Watch = UNWATCHED
+) -> Cooking:
+    """Read what a recipe names, and refocus its image plane by plane.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to be done.
+    pixels : ndarray, optional
+        (Y, X) of an image that is in no file.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
+
+    Returns
+    -------
+    Cooking
+        Iterate over it, or give it to `save`. Planes are computed when they are asked for.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `Cooking`.
+    Cancelled
+        From the iteration, when the watch says so.
+    """
+    return Cooking(upward(recipe), pixels=pixels, watch=watch)
+
+
+def upward(recipe: Recipe) -> Recipe:
+    """Turn flat ranges that go downward round, as files know positive steps only."""
+    surfaces = tuple(
+        Flat(one.stop_um, one.start_um, -one.step_um)
+        if isinstance(one, Flat) and one.step_um and one.step_um < 0 and one.stop_um is not None
+        else one
+        for one in recipe.surfaces
+    )
+    return recipe.model_copy(update={"surfaces": surfaces})
+
+
+def open_source(recipe: Recipe) -> ImageSeries:
+    """Open the file of a recipe's image.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there.
+    ValueError
+        If it cannot be used, or has no such plane; one sentence.
+    """
+    source = recipe.source
+    if source.path is None:
+        raise ValueError(
+            f"The image '{source.title}' of the recipe is in no file: save it as TIFF, and name "
+            "that in the recipe."
+        )
+    series = read_image(source.path)
+    for axis, index, called in (("T", source.t, "time point"), ("C", source.c, "channel")):
+        _require_index(series, axis, index, called)
+    _require_index(series, "Z", source.z, "plane")
+    return series
+
+
+def depths_um(surfaces: tuple[Surface, ...]) -> tuple[float, ...] | None:
+    """Depth of every plane on these surfaces; None where one is not flat."""
+    if any(surface.uniform_z_um is None for surface in surfaces):
+        return None
+    return tuple(z_um for surface in surfaces for z_um in surface.uniform_z_um or ())
+
+
+def _require_index(series: ImageSeries, axis: str, index: int, called: str) -> None:
+    count = series.size(axis)
+    if index >= count:
+        have = f"only one {called}" if count == 1 else f"{called}s 0 to {count - 1}"
+        raise ValueError(f"'{series.name}' has {have}: there is no {called} {index}.")
+
+
+def _require_same(recipe: Recipe, model: Model) -> None:
+    if recipe.model.sha256 not in (None, model.sha256):
+        raise ValueError(
+            f"The model '{recipe.model.name}' at hand has other weights than that of the recipe; "
+            "add the model that it was made with, or take the checksum out of the recipe."
+        )
+
+
+def _checked_digest(recipe: Recipe, pixels: NDArray[Any]) -> str:
+    digest = digest_of(np.asarray(pixels))
+    if recipe.source.sha256 not in (None, digest):
+        raise ValueError(
+            f"The image '{recipe.source.title}' has other pixels than that of the recipe; give the "
+            "image that it was made with, or take the checksum out of the recipe."
+        )
+    return digest
+
+
+def source_files(recipe: Recipe) -> list[Path]:
+    """Files that cooking a recipe reads, and must not replace."""
+    files = [recipe.source.path, *(getattr(one, "source", None) for one in recipe.surfaces)]
+    model = recipe.model.name if os.path.exists(recipe.model.name) else None
+    return [Path(file) for file in (*files, model) if file is not None]

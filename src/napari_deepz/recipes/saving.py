@@ -1,0 +1,87 @@
+"""Refocused planes into a file, with what they are and how they were made."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from contextlib import closing
+from pathlib import Path
+
+from napari_deepz.io.replacing import require_no_input, require_replaceable
+from napari_deepz.io.writing import write_stack
+from napari_deepz.recipes.cooking import Cooking, source_files
+from napari_deepz.recipes.recipe import depth_files, stem_of
+
+UNEVEN = "The planes are not evenly spaced, so the file holds no z step."
+
+
+def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
+    """Cook a recipe into a file, plane by plane: never more than two are held at a time.
+
+    Parameters
+    ----------
+    cooking : Cooking
+        Of `cook`, nothing of which has been taken yet.
+    path : path, optional
+        Ends with .ome.tif, .tif, .ome.zarr or .zarr; the recipe's output where None. A former
+        result of this package is replaced, anything else is not.
+
+    Returns
+    -------
+    Path
+        The file, which holds a record that can be cooked again.
+
+    Raises
+    ------
+    ValueError
+        If no file is named, or something else lies there; one sentence.
+    OSError
+        If it cannot be written.
+    Cancelled
+        When the watch of the cooking says so; nothing is left of the file then.
+    """
+    with closing(cooking):
+        target = output_of(cooking, path)
+        cooking.recipe = cooking.recipe.with_depths_in_files(target)
+        z_um, step_um = cooking.z_um, even_step_um(cooking.z_um)
+        if z_um is not None and len(z_um) > 1 and step_um is None:
+            cooking.note(UNEVEN)
+        sampling = cooking.recipe.sampling
+        write_stack(
+            target,
+            (plane.data for plane in cooking),
+            count=cooking.count,
+            shape=cooking.shape,
+            pixel_size_um=None if sampling is None else sampling.pixel_size_um,
+            z_step_um=step_um,
+            z_start_um=z_um[0] if z_um else None,
+            name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
+            provenance=cooking.record(),
+        )
+        return target
+
+
+def output_of(cooking: Cooking, path: str | os.PathLike[str] | None) -> Path:
+    """The file that a cooking shall go to, if it may.
+
+    Raises
+    ------
+    ValueError
+        If none is named, it is an input, or something else lies there.
+    """
+    named = path if path is not None else cooking.recipe.output
+    if named is None:
+        raise ValueError("Say into which file the planes shall go: the recipe names none.")
+    target = Path(named)
+    require_replaceable(target, "inferred")
+    files = [target, *depth_files(cooking.recipe, target)]
+    require_no_input(files, source_files(cooking.recipe))
+    return target
+
+
+def even_step_um(z_um: tuple[float, ...] | None) -> float | None:
+    """Step between planes that are evenly spaced upward; None for one plane or others."""
+    if z_um is None or len(z_um) < 2:
+        return None
+    steps = [after - before for before, after in itertools.pairwise(z_um)]
+    return steps[0] if max(steps) - min(steps) < 1e-6 and steps[0] > 0 else None
