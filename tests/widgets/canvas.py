@@ -1,12 +1,22 @@
-"""The canvas of a viewer as a hand finds it: places of the world, clicks, drags and keys."""
+"""The canvas of a viewer as a hand finds it: places of the world, clicks, drags and keys.
+
+A viewer's model without a window gets the clicks and drags as its canvas would hand them on.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from napari.utils._proxies import ReadOnlyWrapper
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QWidget
@@ -41,6 +51,9 @@ def pixel_of(viewer: Any, world_yx: Sequence[float]) -> QPoint:
 
 def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier) -> None:
     """Move the mouse to a place of the world and click there."""
+    if not hasattr(viewer, "window"):
+        _hand_on(viewer, (world_yx, world_yx), modifier)
+        return
     canvas, at = canvas_of(viewer), pixel_of(viewer, world_yx)
     assert canvas.rect().contains(at), f"{world_yx} is not in view"
     _move(canvas, at)
@@ -50,6 +63,10 @@ def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier)
 
 def drag(viewer: Any, start_yx: Sequence[float], end_yx: Sequence[float]) -> None:
     """Press the mouse at a place of the world, move it in steps to another one, let go there."""
+    if not hasattr(viewer, "window"):
+        shares = np.linspace(0, 1, _STEPS + 1)
+        _hand_on(viewer, [(1 - at) * np.array(start_yx) + at * np.array(end_yx) for at in shares])
+        return
     canvas = canvas_of(viewer)
     start, end = (pixel_of(viewer, at) for at in (start_yx, end_yx))
     assert canvas.rect().contains(start), f"{start_yx} is not in view"
@@ -66,6 +83,39 @@ def _move(canvas: QWidget, to: QPoint) -> None:
     QApplication.processEvents()
     time.sleep(_PAUSE_S)
     QTest.mouseMove(canvas, to)
+    QApplication.processEvents()
+
+
+def _hand_on(viewer: Any, places_yx: Sequence[Any], modifier: Any = Qt.NoModifier) -> None:
+    """Press at the first place, move over the others, let go at the last one."""
+    moves = ((mouse_move_callbacks, "mouse_move", at) for at in places_yx[1:])
+    steps = [
+        (mouse_move_callbacks, "mouse_move", places_yx[0]),
+        (mouse_press_callbacks, "mouse_press", places_yx[0]),
+        *(moves if not np.array_equal(places_yx[0], places_yx[-1]) else ()),
+        (mouse_release_callbacks, "mouse_release", places_yx[-1]),
+    ]
+    names = {Qt.NoModifier: (), Qt.ShiftModifier: ("Shift",), Qt.ControlModifier: ("Control",)}
+    for number, (callbacks, kind, at) in enumerate(steps):
+        viewer.cursor.position = (*viewer.dims.point[:-2], *np.asarray(at, float))
+        zoom = viewer.scene.camera.zoom
+        event = SimpleNamespace(
+            type=kind,
+            button=1,
+            modifiers=names[modifier],
+            pos=np.asarray(at, float)[::-1] * zoom,
+            position=viewer.cursor.position,
+            view_direction=None,
+            up_direction=None,
+            camera_zoom=zoom,
+            dims_displayed=list(viewer.dims.displayed),
+            dims_point=list(viewer.dims.point),
+            is_dragging=kind == "mouse_move" and number > 1,
+            handled=False,
+        )
+        for taker in (viewer, viewer.layers.selection.active):
+            if taker is not None:
+                callbacks(taker, ReadOnlyWrapper(event, exceptions=("handled",)))
     QApplication.processEvents()
 
 

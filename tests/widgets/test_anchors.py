@@ -122,6 +122,7 @@ def test_there_is_no_layer_before_it_is_needed(scene):
     assert [layer.name for layer in scene.viewer.layers] == ["cells", "virtual"]
 
 
+@pytest.mark.window
 @pytest.mark.parametrize("shift_um", [SHIFT_UM, 0.0])
 def test_clicks_set_anchors_at_the_depth_of_the_focus(make_viewer, shift_um):
     scene = add_scene(make_viewer(), shift_um)
@@ -141,6 +142,7 @@ def test_the_layer_has_units_and_lies_over_the_virtual_image(three):
     np.testing.assert_array_equal(layer.translate, at(0, SHIFT_UM))
 
 
+@pytest.mark.window
 def test_anchors_are_seen_in_their_colour_at_every_z(three):
     canvas = canvas_of(three.viewer)
     for z_um in (-4.0, 4.0):
@@ -171,6 +173,7 @@ def test_a_click_outside_of_the_image_is_dropped(three, notified, world_um):
     assert_rows(three, ALL_ROWS[:2])
 
 
+@pytest.mark.window
 def test_a_drag_is_one_step(three):
     three.anchors.tool = Tool.MOVE
     three.drag(PLACES[1], (60, 70))
@@ -195,6 +198,7 @@ def test_an_anchor_that_is_dragged_to_the_measured_image_stays_on_the_virtual_on
     assert_rows(three, expected(ALL_ROWS[0], (60, 70, DEPTHS[1]), ALL_ROWS[2]))
 
 
+@pytest.mark.window
 def test_delete_and_undo_by_keys(three):
     three.anchors.tool = Tool.MOVE
     click(three.viewer, three.world(PLACES[0]))
@@ -225,6 +229,7 @@ def test_choosing_an_anchor_does_not_change_the_depth_of_the_next(three):
     assert_rows(three, expected(*ALL_ROWS, (70, 80, DEPTHS[2])))
 
 
+@pytest.mark.window
 def test_pasted_anchors_keep_their_depth(three):
     three.anchors.layer.selected_data = {0}
     three.anchors.depth_um = 5.0
@@ -272,6 +277,7 @@ def test_a_deleted_layer_can_be_brought_back(three):
     assert sum(isinstance(layer, Points) for layer in three.viewer.layers) == 1
 
 
+@pytest.mark.window
 def test_the_tool_follows_what_the_user_does_in_napari(three):
     anchors, viewer = three.anchors, three.viewer
     tools = []
@@ -300,6 +306,7 @@ def test_without_an_image_the_tools_say_so(make_viewer, notified):
     assert [text for _, text in notified()] == ["Open an image first: anchors lie on one."]
 
 
+@pytest.mark.window
 def test_a_drawn_line_becomes_two_anchors(three):
     anchors = three.anchors
     anchors.tool = Tool.DRAW
@@ -344,6 +351,7 @@ def test_choosing_another_layer_puts_the_line_away(three):
     assert three.viewer.layers.selection.active.name == "virtual"
 
 
+@pytest.mark.window
 def test_deleting_the_layer_for_drawing_puts_the_line_away(scene):
     scene.anchors.tool = Tool.DRAW
     scene.viewer.layers.remove("Draw in focus")
@@ -376,6 +384,7 @@ def test_a_line_joins_the_anchors_in_their_order(three):
     assert joining_lines(three) == []
 
 
+@pytest.mark.window
 def test_all_layers_can_be_deleted_together(three):
     three.anchors.joined = True
     assert len(joining_lines(three)) == 1

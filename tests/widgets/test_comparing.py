@@ -91,11 +91,11 @@ def viewer(make_viewer):
 
 
 @pytest.fixture
-def open_dock(qtbot):
+def open_dock(add_dock, qtbot):
     """Open the dock as a user does; no work may be left at the end."""
 
     def open_it(viewer):
-        _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", TITLE)
+        dock = add_dock(viewer, TITLE)
         dock.review()
         return dock
 
@@ -281,6 +281,7 @@ def test_the_cursor_elsewhere_leaves_the_sections(dock, stack):
     np.testing.assert_array_equal(image, stack[:, :, 11])
 
 
+@pytest.mark.window
 def test_a_real_mouse_over_the_canvas_moves_the_sections(dock, qtbot):
     dock.window().show()
     canvas = canvas_of(dock)
@@ -353,6 +354,7 @@ def test_a_difference_on_a_reversed_coarser_stack(viewer, open_dock, stack, virt
     assert section.mapRectToParent(section.boundingRect()).top() == -7
 
 
+@pytest.mark.window
 def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock):
     viewer, result = dock.viewer, dock.form.virtual
     viewer.layers["measured"].visible = False
@@ -374,12 +376,14 @@ def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock):
     assert not overlay.visible
 
 
+@pytest.mark.window
 def test_the_key_works_from_within_the_dock(dock):
     dock.panel.compare.setFocus()
     QTest.keyClick(dock.panel.compare, Qt.Key.Key_F)
     assert dock.look.value == Look.FLIP.value
 
 
+@pytest.mark.window
 def test_the_key_without_layers_does_nothing(viewer, open_dock):
     dock = open_dock(viewer)
     press_f(dock)
@@ -388,6 +392,7 @@ def test_the_key_without_layers_does_nothing(viewer, open_dock):
     assert not dock.panel.compare.isEnabled()
 
 
+@pytest.mark.window
 def test_the_key_of_somebody_else_is_left_alone(viewer, open_dock):
     pressed = []
     viewer.bind_key("F", pressed.append)
@@ -590,6 +595,7 @@ def test_cancel_keeps_the_scores_that_are_there(dock, stack, virtual_planes, mod
     assert "cancelled" in dock.panel.message.text()
 
 
+@pytest.mark.window
 @pytest.mark.parametrize("name", ["measured", "cells (virtual)"])
 def test_a_layer_is_deleted_during_the_work(dock, qtbot, slowly, name):
     start(dock, qtbot)
@@ -629,6 +635,7 @@ def test_moving_the_result_aside_keeps_the_scores(dock, qtbot):
     assert len(dock.depths) == 9
 
 
+@pytest.mark.window
 def test_layers_are_deleted_while_flipping(dock):
     press_f(dock)
     press_f(dock)
@@ -638,12 +645,14 @@ def test_layers_are_deleted_while_flipping(dock):
     assert not dock.viewer.canvas.overlays.text.visible
 
 
+@pytest.mark.window
 def test_the_viewer_is_closed_during_the_work(dock, qtbot, slowly):
     start(dock, qtbot)
     dock.viewer.close()
     qtbot.waitUntil(no_thread_left, timeout=5000)
 
 
+@pytest.mark.window
 def test_a_closed_dock_leaves_the_viewer_as_it_was(filled, open_dock, qtbot):
     dock, viewer = open_dock(filled), filled
     viewer.layers["measured"].visible = False
@@ -667,6 +676,7 @@ def test_a_closed_dock_leaves_the_viewer_as_it_was(filled, open_dock, qtbot):
     viewer.layers.clear()
 
 
+@pytest.mark.window
 def test_the_dock_is_closed_during_the_work(filled, open_dock, qtbot, slowly):
     dock = open_dock(filled)
     start(dock, qtbot)
@@ -678,6 +688,7 @@ def test_the_dock_is_closed_during_the_work(filled, open_dock, qtbot, slowly):
     gc.collect()
 
 
+@pytest.mark.window
 def test_two_docks(filled, open_dock, stack, virtual_planes, model, qtbot):
     viewer, dock = filled, open_dock(filled)
     other = StackComparison(viewer)

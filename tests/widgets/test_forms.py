@@ -34,11 +34,11 @@ def test_an_empty_viewer_says_what_to_do(open_dock):
     assert not dock.panel.export.isEnabled()
 
 
-def test_without_a_model_the_dock_says_what_to_do(make_viewer, monkeypatch, pixels):
+def test_without_a_model_the_dock_says_what_to_do(make_viewer, add_dock, monkeypatch, pixels):
     monkeypatch.setattr("napari_deepz.widgets.refocusing.models.model_form.list_models", dict)
     viewer = make_viewer()
     viewer.add_image(pixels, units=("um", "um"), axis_labels=("y", "x"), scale=(0.3, 0.3))
-    _, dock = viewer.window.add_plugin_dock_widget("napari-deepz", "Virtual refocusing")
+    dock = add_dock(viewer, "Virtual refocusing")
     assert "Open model" in dock.facts.model.text()
     assert not dock.panel.refocus.isEnabled()
 
@@ -323,6 +323,7 @@ def test_a_surface_through_anchors(dock):
     assert form.focus.limits == (-1, 1)
 
 
+@pytest.mark.window
 def test_the_wheel_scrolls_the_dock_and_changes_no_number(dock):
     dock.surface.kind.value = TILTED
     dock.viewer.show()

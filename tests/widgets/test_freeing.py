@@ -16,6 +16,8 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTE
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
+pytestmark = pytest.mark.window
+
 
 @pytest.fixture
 def is_freed(qtbot):
@@ -95,7 +97,7 @@ def test_a_closed_dock_is_freed(open_dock, pixels, qtbot, monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize("uses", [False, True])
-def test_a_closed_comparison_is_freed(open_dock, pixels, qtbot, is_freed, uses):
+def test_a_closed_comparison_is_freed(open_dock, add_dock, pixels, qtbot, is_freed, uses):
     dock = open_dock()
     viewer = dock.viewer
     add_image(dock, pixels)
@@ -104,11 +106,7 @@ def test_a_closed_comparison_is_freed(open_dock, pixels, qtbot, is_freed, uses):
     run(dock, qtbot)
     stack = np.stack([pixels] * 3)
     add_image(dock, stack, name="measured", translate=(-1, 0, 0), scale=(1, PIXEL_UM, PIXEL_UM))
-    _, comparison = viewer.window.add_plugin_dock_widget(
-        "napari-deepz", "Compare with measured stack"
-    )
-    docks = [comparison]
-    del _, comparison
+    docks = [add_dock(viewer, "Compare with measured stack")]
     if uses:
         docks[0].review()
         for button in (docks[0].panel.compare, docks[0].panel.difference):

@@ -36,6 +36,7 @@ def open_files():
     return sorted(file.path for file in psutil.Process().open_files())
 
 
+@pytest.mark.window
 def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
     slowly.seconds = 0.3
     files_before = open_files()
@@ -94,6 +95,7 @@ def test_a_second_run_after_a_cancelled_one(dock, qtbot, slowly):
     assert layer.data.shape == (9, 64, 80)
 
 
+@pytest.mark.window
 def test_the_image_is_deleted_during_a_run(dock, model, pixels, qtbot, slowly):
     layer = start(dock, qtbot, slowly)
     dock.viewer.layers.remove("cells")
@@ -111,6 +113,7 @@ def test_the_image_is_changed_during_a_run(dock, model, pixels, qtbot, slowly):
     np.testing.assert_array_equal(layer.data, expected.data)
 
 
+@pytest.mark.window
 def test_the_result_is_deleted_during_a_run(dock, qtbot, slowly):
     layer = start(dock, qtbot, slowly)
     dock.viewer.layers.remove(layer)
@@ -119,6 +122,7 @@ def test_the_result_is_deleted_during_a_run(dock, qtbot, slowly):
     assert [layer.name for layer in dock.viewer.layers] == ["cells"]
 
 
+@pytest.mark.window
 def test_the_viewer_is_closed_during_a_run(dock, qtbot, slowly):
     start(dock, qtbot, slowly)
     dock.viewer.close()
@@ -126,6 +130,7 @@ def test_the_viewer_is_closed_during_a_run(dock, qtbot, slowly):
     assert slowly.closed
 
 
+@pytest.mark.window
 def test_the_dock_is_closed_during_a_run(open_dock, pixels, qtbot, slowly):
     dock = open_dock()
     add_image(dock, pixels)
@@ -145,6 +150,7 @@ def test_the_dock_is_closed_during_a_run(open_dock, pixels, qtbot, slowly):
     assert gone() is None
 
 
+@pytest.mark.window
 def test_a_dock_that_is_destroyed_stops_its_worker(dock, qtbot, slowly):
     start(dock, qtbot, slowly)
     dock.setParent(None)

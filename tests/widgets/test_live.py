@@ -126,6 +126,7 @@ def test_a_deleted_layer_is_made_again_by_the_next_wish(bench):
     np.testing.assert_array_equal(bench.live.target.layer.data, bench.truth(Flat(2)))
 
 
+@pytest.mark.window
 def test_another_image_gets_a_layer_of_its_size(bench, rng):
     bench.show(Flat(1))
     bench.source.data = rng.integers(0, 4000, (50, 70), dtype=np.uint16)

@@ -32,6 +32,8 @@ from napari_deepz.widgets.shared.forms import Section
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import add_image, wait_idle
 
+pytestmark = pytest.mark.window
+
 KINDS = (FLAT, TILTED, CURVED, ANCHORS, LAYER)
 SMALL_SCREEN_PX = (1280, 800)
 CONTROLS = (QAbstractButton, QSlider, QAbstractSpinBox, QComboBox, QProgressBar)

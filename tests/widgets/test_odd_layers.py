@@ -14,11 +14,11 @@ UM = ("um", "um")
 
 
 @pytest.fixture
-def docks(open_dock, pixels, qtbot):
+def docks(open_dock, add_dock, pixels, qtbot):
     """Both docks with everything switched on, and one image."""
     dock = open_dock()
     add_image(dock, pixels)
-    dock.viewer.window.add_plugin_dock_widget("napari-deepz", "Compare with measured stack")
+    add_dock(dock.viewer, "Compare with measured stack")
     dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
     set_range(dock, -4, 4, 1)
     dock.review()
@@ -82,7 +82,19 @@ def choose(dock, layer):
         dock.surface.layer.value = layer
 
 
-@pytest.mark.parametrize("kinds", np.array_split(list(ODD), 4), ids=["1", "2", "3", "4"])
+EACH_KIND = (
+    *("in mm", "registered", "colours", "a pyramid", "5D", "labels 4D", "points", "shapes"),
+    *("vectors", "tracks", "a surface"),
+)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param(list(ODD), id="all"),
+        pytest.param(EACH_KIND, id="in the window", marks=pytest.mark.window),
+    ],
+)
 def test_odd_layers_come_are_chosen_and_go(docks, qtbot, kinds):
     """An exception in a handler of ours would come out of these calls."""
     viewer, cells = docks.viewer, docks.viewer.layers["cells"]
@@ -104,7 +116,7 @@ def test_odd_layers_come_are_chosen_and_go(docks, qtbot, kinds):
     assert docks.image.layer is None
 
 
-@pytest.mark.parametrize("ndim", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("ndim", [2, 3, 4, pytest.param(5, marks=pytest.mark.window), 6])
 def test_the_last_layer_can_be_deleted_whatever_its_axes(open_dock, ndim):
     dock = open_dock()
     layer = stack(ndim, units=("um",) * ndim, scale=(*(1.0,) * (ndim - 2), PIXEL_UM, PIXEL_UM))
@@ -115,6 +127,7 @@ def test_the_last_layer_can_be_deleted_whatever_its_axes(open_dock, ndim):
     assert dock.image.choice.choices == (None,)
 
 
+@pytest.mark.window
 def test_a_chosen_layer_changes_under_the_dock(docks, qtbot, rng):
     layer = docks.viewer.layers["cells"]
     shapes = [(3, 20, 30), (2, 3, 20, 30), (2, 2, 2, 20, 30), (20, 30), (4, 20, 30), (5, 7)]
@@ -141,6 +154,7 @@ def test_a_chosen_layer_changes_under_the_dock(docks, qtbot, rng):
         docks.review()
 
 
+@pytest.mark.window
 def test_a_result_changes_under_the_docks(docks, qtbot):
     run(docks, qtbot)
     viewer = docks.viewer
@@ -158,6 +172,7 @@ def test_a_result_changes_under_the_docks(docks, qtbot):
     docks.review()
 
 
+@pytest.mark.window
 def test_all_layers_are_deleted_while_a_run_goes_on(docks, slowly, qtbot):
     docks.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given >= 2, timeout=10_000)

@@ -72,6 +72,7 @@ def test_channels_have_their_names_and_planes_never_taken_are_black(make_viewer,
     assert [layer.name for layer in layers] == ["b, DAPI", "b, GFP"]
 
 
+@pytest.mark.window
 def test_a_file_that_is_cut_while_it_is_open(open_dock, tmp_path, pixels, qtbot, notified):
     dock = open_dock()
     stack = np.stack([pixels] * 3)

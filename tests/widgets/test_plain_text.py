@@ -115,7 +115,8 @@ def check_texts(top: QWidget) -> list[str]:
     return found
 
 
-def test_a_hostile_card_is_shown_as_it_is(open_dock, hostile_model, pixels, qtbot):
+@pytest.mark.window
+def test_a_hostile_card_is_shown_as_it_is(open_dock, add_dock, hostile_model, pixels, qtbot):
     dock = open_dock()
     layer = add_image(dock, pixels, name=f"A&B {IMAGE} {TURNED} {ESCAPE}\nsecond line")
     dock.model.add(hostile_model)
@@ -135,7 +136,7 @@ def test_a_hostile_card_is_shown_as_it_is(open_dock, hostile_model, pixels, qtbo
     dock.workbench.live_switch.value = False
     run(dock, qtbot)
     check_texts(dock)
-    dock.viewer.window.add_plugin_dock_widget("napari-deepz", "Compare with measured stack")
+    add_dock(dock.viewer, "Compare with measured stack")
 
 
 def test_the_window_with_a_hostile_card(dock, hostile_model):
@@ -169,7 +170,7 @@ def test_the_windows_about_hostile_files(dock, tmp_path, ask):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_wherever_qt_guesses_it_finds_no_html(text, monkeypatch, make_viewer, qtbot):
+def test_wherever_qt_guesses_it_finds_no_html(text, monkeypatch, qtbot):
     assert not Qt.mightBeRichText(harmless(text))
     assert not is_obeyed(harmless(text))
     assert read_as_qt_does(tooltip(text)) == visible(text, lines=True)

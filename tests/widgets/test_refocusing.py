@@ -20,6 +20,7 @@ def units_of(layer):
     return [str(unit) for unit in layer.units]
 
 
+@pytest.mark.window
 def test_a_flat_range_becomes_a_stack_with_the_engines_pixels(dock, model, pixels, qtbot):
     layer = run(dock, qtbot)
 
@@ -178,6 +179,7 @@ def test_progress_with_the_time_left(dock, qtbot, slowly):
     assert messages.index("Refocusing: 9 of 9") == len(messages) - 2
 
 
+@pytest.mark.window
 def test_the_slider_follows_the_newest_plane(dock, qtbot, slowly):
     seen = []
     dock.viewer.dims.events.point.connect(lambda: seen.append(dock.viewer.dims.point[0]))
@@ -231,6 +233,7 @@ def test_restore_defaults(dock):
     assert dock.placement.value == BESIDE
 
 
+@pytest.mark.window
 def test_the_run_in_3d(dock, model, pixels, qtbot):
     dock.viewer.dims.ndisplay = 3
     layer = run(dock, qtbot)

@@ -24,6 +24,7 @@ def responsiveness(monkeypatch):
     return module
 
 
+@pytest.mark.window
 def test_planes_are_drawn_less_often_than_they_come(responsiveness, open_dock, qtbot):
     watch = responsiveness.Stopwatch()
     watch.watch(VirtualRefocusing)

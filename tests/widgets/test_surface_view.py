@@ -148,6 +148,7 @@ def is_magenta(picture):
     return np.abs(picture - MAGENTA).max(axis=-1) < 3
 
 
+@pytest.mark.window
 def test_what_is_painted_in_2d_whatever_the_slider_says(viewer, view):
     stack = viewer.add_image(
         np.zeros((9, *SHAPE)),
@@ -166,6 +167,7 @@ def test_what_is_painted_in_2d_whatever_the_slider_says(viewer, view):
             assert is_magenta(picture[at.y(), at.x()]) == (abs(depth_um) > 10), depth_um
 
 
+@pytest.mark.window
 def test_what_is_painted_in_3d(viewer, view):
     viewer.dims.ndisplay = 3
     show(view, Tilted(45, 0, 0))
@@ -247,6 +249,7 @@ def camera(viewer):
     return (*scene.center, *scene.angles)
 
 
+@pytest.mark.window
 def test_shift_and_drag_move_the_surface_with_the_mouse(viewer, view, moves):
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
@@ -265,6 +268,7 @@ def test_shift_and_drag_move_the_surface_with_the_mouse(viewer, view, moves):
     assert camera(viewer) == before
 
 
+@pytest.mark.window
 def test_the_surface_stays_under_the_mouse_while_it_is_dragged(viewer, view):
     depth_um = [0.0]
 
@@ -282,6 +286,7 @@ def test_the_surface_stays_under_the_mouse_while_it_is_dragged(viewer, view):
     assert depth_um[0] == pytest.approx(0, abs=0.11)
 
 
+@pytest.mark.window
 def test_what_is_left_to_the_camera(viewer, view, moves):
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
@@ -303,6 +308,7 @@ def test_what_is_left_to_the_camera(viewer, view, moves):
     assert moves == []
 
 
+@pytest.mark.window
 def test_seen_from_above_the_user_is_told_to_turn_the_view(viewer, view, moves):
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
@@ -314,6 +320,7 @@ def test_seen_from_above_the_user_is_told_to_turn_the_view(viewer, view, moves):
     assert any("Turn the view" in text for text in texts)
 
 
+@pytest.mark.window
 def test_deleting_the_layer_during_a_drag(viewer, view, moves):
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)

@@ -91,7 +91,11 @@ def test_the_mesh_lies_over_the_image(dock, changes):
     np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)
 
 
-@pytest.mark.parametrize("shown_beside", [False, True], ids=["over the image", "beside the image"])
+@pytest.mark.parametrize(
+    "shown_beside",
+    [False, pytest.param(True, marks=pytest.mark.window)],
+    ids=["over the image", "beside the image"],
+)
 @turned
 def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, shown_beside):
     viewer = make_viewer()
@@ -137,11 +141,7 @@ def test_a_surface_through_points_on_a_turned_image(open_dock, pixels, qtbot, ch
     np.testing.assert_allclose(surface.dpm(SHAPE, PIXEL_UM), expected, atol=0.01)
 
 
-def open_comparison(viewer):
-    _, comparison = viewer.window.add_plugin_dock_widget(
-        "napari-deepz", "Compare with measured stack"
-    )
-    return comparison
+COMPARISON = "Compare with measured stack"
 
 
 def stack_over(dock, image, pixels):
@@ -163,14 +163,16 @@ def stack_over(dock, image, pixels):
 
 
 @turned
-def test_a_turned_result_is_compared_with_a_stack_turned_alike(open_dock, pixels, qtbot, changes):
+def test_a_turned_result_is_compared_with_a_stack_turned_alike(
+    open_dock, add_dock, pixels, qtbot, changes
+):
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)
     dock.review()
     run(dock, qtbot)
     measured = stack_over(dock, image, pixels)
-    comparison = open_comparison(dock.viewer)
+    comparison = add_dock(dock.viewer, COMPARISON)
     comparison.form.measured_choice.value = measured
     comparison.review()
     assert "3 of 3 virtual planes matched" in comparison.match.text()
@@ -188,14 +190,16 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(open_dock, pixels
 
 
 @pytest.mark.parametrize("changes", [{"rotate": 30}, {"scale": (PIXEL_UM, -PIXEL_UM)}])
-def test_a_stack_that_is_turned_against_the_result_is_refused(open_dock, pixels, qtbot, changes):
+def test_a_stack_that_is_turned_against_the_result_is_refused(
+    open_dock, add_dock, pixels, qtbot, changes
+):
     dock = open_dock()
     add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)
     dock.review()
     run(dock, qtbot)
     upright = add_image(dock, np.stack([pixels] * 3), name="measured", translate=(-1, 0, 0))
-    comparison = open_comparison(dock.viewer)
+    comparison = add_dock(dock.viewer, COMPARISON)
     comparison.form.measured_choice.value = upright
     comparison.review()
     assert "rotated or sheared against the virtual planes" in comparison.match.text()

@@ -95,6 +95,7 @@ def test_scrolling_through_the_stack_moves_the_focus(dock, live, qtbot, model):
     np.testing.assert_array_equal(live(Flat(-2)), truth(dock, Flat(-2), model))
 
 
+@pytest.mark.window
 def test_the_live_layer_can_be_deleted_and_so_can_the_image(dock, live, qtbot):
     live(Flat(0))
     dock.viewer.layers.remove("cells (live)")
@@ -113,6 +114,7 @@ def test_placement_moves_what_is_live(dock, live):
     np.testing.assert_array_equal(layers["cells (live)"].translate, layers["cells"].translate)
 
 
+@pytest.mark.window
 def test_the_surface_can_be_shown_and_deleted(dock):
     tick(dock.workbench.mesh_switch)
     assert "Surface (µm)" in dock.viewer.layers
@@ -126,6 +128,7 @@ def test_dragging_the_surface_moves_the_settings(dock):
     assert dock.surface.tilt_offset.value == 1.5
 
 
+@pytest.mark.window
 def test_switches_are_remembered(open_dock, make_viewer, pixels):
     viewer = make_viewer()
     first = open_dock(viewer)
@@ -158,6 +161,7 @@ def rms_from_truth_um(dock, surface):
     return float(np.sqrt(np.mean(away_um**2)))
 
 
+@pytest.mark.window
 @pytest.mark.slow
 def test_a_tilt_is_found_by_clicking_sharp_beads(on_tilted_beads, qtbot):
     dock = on_tilted_beads
@@ -206,6 +210,7 @@ def test_one_button_finds_the_surface(on_tilted_beads, qtbot):
     assert len(dock.anchors.anchors.rows_um()) == 0
 
 
+@pytest.mark.window
 def test_three_clicks_lead_to_a_virtual_stack(open_dock, qtbot):
     dock = open_dock()  # the first click, in the menu of plugins
     dock.surface.step.value = 10
@@ -314,6 +319,7 @@ def test_an_image_that_is_not_chosen_any_more_is_not_followed(dock, live, rng, q
     assert asked == []
 
 
+@pytest.mark.window
 def test_live_in_3d(dock, live, qtbot, model):
     dock.viewer.dims.ndisplay = 3
     dock.surface.focus.value = 2
@@ -376,6 +382,7 @@ def test_refocus_while_live_works(dock, live, qtbot, model):
     np.testing.assert_array_equal(live(Flat(-1)), expected[3])
 
 
+@pytest.mark.window
 def test_a_closed_dock_leaves_nothing_behind(open_dock, pixels, qtbot):
     dock = open_dock()
     image = add_image(dock, pixels)
@@ -395,6 +402,7 @@ def test_a_closed_dock_leaves_nothing_behind(open_dock, pixels, qtbot):
     gc.collect()
 
 
+@pytest.mark.window
 def test_of_two_docks_one_is_closed(dock, live, qtbot, model):
     live(Flat(0))
     viewer, image = dock.viewer, dock.image.layer
@@ -415,6 +423,7 @@ def test_of_two_docks_one_is_closed(dock, live, qtbot, model):
     gc.collect()
 
 
+@pytest.mark.window
 def test_the_viewer_is_closed_while_live_works(dock, qtbot):
     dock.workbench.live_switch.value = True
     assert not dock.workbench.live.is_idle
