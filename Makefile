@@ -34,6 +34,7 @@ lint: $(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry --no-ansi src
 
 $(STAMP): pyproject.toml constraints.txt .ci/install
 	sh .ci/install $(PYTHON) $(VENV)
