@@ -7,7 +7,10 @@ EVERYTHING := $(VENV)/.everything-installed
 TUNED := runs/embryo-63x/embryo-63x/model.json
 MEASURED := ../shared/data
 
-.PHONY: demo test check lint clean bench fidelity
+LOWEST := .venv-lowest
+TESTS ?= tests
+
+.PHONY: demo test lowest lint clean bench fidelity
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -15,6 +18,11 @@ demo: $(STAMP)
 test: $(EVERYTHING) lint
 	sh .ci/display-packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# `make lowest TESTS=tests/io` runs some of them.
+lowest: $(EVERYTHING)
+	sh .ci/display-packages
+	sh .ci/lowest $(BIN)/uv $(LOWEST) $(TESTS)
 
 bench: $(EVERYTHING)
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group bench
@@ -45,4 +53,4 @@ $(EVERYTHING): $(STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) deepz-demo
+	rm -rf $(VENV) $(LOWEST) deepz-demo
