@@ -10,12 +10,12 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest lint clean bench fidelity
+.PHONY: demo test lowest lint docs clean bench fidelity
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
 
-test: $(EVERYTHING) lint
+test: $(EVERYTHING) lint docs
 	sh .ci/display-packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
@@ -44,6 +44,13 @@ lint: $(EVERYTHING)
 	$(BIN)/mypy
 	$(BIN)/deptry --no-ansi src
 
+# The site, in site/. A link that leads nowhere ends it.
+docs: $(EVERYTHING)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs/command_line.md: $(wildcard src/napari_deepz/cli/*.py) | $(EVERYTHING)
+	$(BIN)/typer napari_deepz.cli utils docs --name napari-deepz --title "Command line" --output $@
+
 $(STAMP): pyproject.toml constraints.txt .ci/install
 	sh .ci/install $(PYTHON) $(VENV)
 	touch $@
@@ -53,4 +60,4 @@ $(EVERYTHING): $(STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) deepz-demo
+	rm -rf $(VENV) $(LOWEST) deepz-demo site

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from functools import cache
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
@@ -64,11 +68,11 @@ def imported(path: Path) -> set[str]:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    version = PROJECT["project"]["version"]
+    declared = PROJECT["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     changes = re.findall(r"^## \[?([\w.]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
     assert changes[0] == "Unreleased"
-    assert {version} == {napari_deepz.__version__, str(citation["version"]), changes[1]}
+    assert {declared} == {napari_deepz.__version__, str(citation["version"]), changes[1]}
 
 
 def test_every_dependency_has_a_reason() -> None:
@@ -131,3 +135,19 @@ def test_ruff_is_the_same_before_a_commit_and_in_the_checks() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
     (rev,) = (each["rev"] for each in hooks if "ruff" in each["repo"])
     assert f"ruff=={rev[1:]}" in (ROOT / "constraints.txt").read_text("utf-8").split()
+
+
+def test_the_page_of_the_command_line_is_up_to_date() -> None:
+    pinned = re.search(r"^typer==(.*)$", (ROOT / "constraints.txt").read_text("utf-8"), re.M)
+    if pinned is None or pinned[1] != version("typer"):
+        pytest.skip("another typer words the page differently")
+    command = [sys.executable, "-m", "typer", "napari_deepz.cli", "utils", "docs"]
+    written = subprocess.run(
+        [*command, "--name", "napari-deepz", "--title", "Command line"],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    ).stdout
+    page = (ROOT / "docs/command_line.md").read_text("utf-8")
+    assert page.strip() == written.strip(), "run 'make docs/command_line.md'"
