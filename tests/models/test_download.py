@@ -25,7 +25,7 @@ from napari_deepz.models.kept_downloads import (
     downloads_folder,
     forget,
 )
-from napari_deepz.watch import Cancelled, Progress
+from napari_deepz.watch import Cancelled, Progress, Watch
 from tests.models.file_server import Server
 
 SIZE = 1_000_000
@@ -52,7 +52,9 @@ def test_a_file_comes_whole_and_says_how_far_it_is(server: Server, pinned: bool)
     def on_progress(progress: Progress) -> None:
         seen.append((progress.done, progress.total))
 
-    path = fetch(server.url, server.sha256.upper() if pinned else None, on_progress=on_progress)
+    path = fetch(
+        server.url, server.sha256.upper() if pinned else None, watch=Watch(on_progress=on_progress)
+    )
     assert path.read_bytes() == server.content
     assert path.parent == downloads_folder()
     assert files() == [path.name]
@@ -63,7 +65,7 @@ def test_a_file_comes_whole_and_says_how_far_it_is(server: Server, pinned: bool)
 def test_progress_of_a_slow_download_is_told_while_it_comes(server: Server) -> None:
     server.drips_every_s, server.drop_bytes = 0.05, SIZE // 10
     seen: list[int] = []
-    fetch(server.url, on_progress=lambda progress: seen.append(progress.done))
+    fetch(server.url, watch=Watch(on_progress=lambda progress: seen.append(progress.done)))
     assert len({*seen}) > 1
     assert seen == sorted(seen)
 
@@ -147,7 +149,7 @@ def test_too_large(server: Server, monkeypatch: pytest.MonkeyPatch, says_length:
     server.says_length = says_length
     seen: list[int] = []
     with pytest.raises(ModelError, match="is larger than"):
-        fetch(server.url, on_progress=lambda progress: seen.append(progress.done))
+        fetch(server.url, watch=Watch(on_progress=lambda progress: seen.append(progress.done)))
     assert not seen
     assert not files()
 
@@ -217,7 +219,7 @@ def stopped_after(url: str, asked: threading.Event) -> float:
         return asked.is_set()
 
     with pytest.raises(Cancelled):
-        fetch(url, should_stop=wish)
+        fetch(url, watch=Watch(wish))
     return time.monotonic() - wished[0]
 
 

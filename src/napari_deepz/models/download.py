@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ import pooch
 from napari_deepz.atomic_files import WriteError, made_folder, reason_of, written_beside
 from napari_deepz.models.errors import ModelError, quoted
 from napari_deepz.models.kept_downloads import MOST_BYTES, clear_downloads, download_of
-from napari_deepz.watch import UNWATCHED, Cancelled, Progress, StopCondition, Watch
+from napari_deepz.watch import UNWATCHED, Cancelled, Progress, Watch
 
 _INSTEAD = "or download the file with a browser and add it by its path"
 _TIMEOUT_S = (10, 20)  # To connect, and between two pieces of data.
@@ -33,8 +32,7 @@ def fetch(
     url: str,
     sha256: str | None = None,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Download a file, or find it among the downloads.
 
@@ -47,10 +45,9 @@ def fetch(
         An http or https address.
     sha256 : str, optional
         Checksum that the file must have, 64 hexadecimal digits.
-    on_progress : callable, optional
-        Called with the bytes that are there and all bytes, if the server says how many.
-    should_stop : callable, optional
-        Asked ten times a second.
+    watch : Watch, optional
+        Asked ten times a second, and told the bytes that are there and all bytes, if the server
+        says how many.
 
     Returns
     -------
@@ -72,10 +69,6 @@ def fetch(
             f"{quoted(url, 300)} cannot be downloaded: only http and https addresses can."
         )
     target = download_of(url)
-    watch = Watch(
-        should_stop or UNWATCHED.should_stop,
-        on_progress or UNWATCHED.on_progress,
-    )
     try:
         made_folder(target.parent)
         clear_downloads()
