@@ -12,7 +12,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_deepz.recipes.recipe import Source
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import AlongPath, FromPoints, Tilted
+from napari_deepz.widgets.refocusing.resolving import Ground
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
     ALONG,
@@ -24,6 +27,7 @@ from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
     what_next,
 )
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.layers import View, frame_of
 from tests.widgets.canvas import click, drag
 
@@ -61,7 +65,9 @@ class Window:
             click(self.viewer, place)
 
     def surface(self):
-        return self.form.surface(SHAPE, PIXEL_UM)
+        plane = InputPlane("cells", SHAPE, PIXEL_UM, lambda: np.zeros(SHAPE), Source(name="cells"))
+        ground = Ground(plane, Sampling(pixel_size_um=PIXEL_UM), None, View((0, 0), None))
+        return self.form.maker()(ground)[0]
 
 
 @pytest.fixture

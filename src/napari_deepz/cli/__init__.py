@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from napari_deepz.cli import evaluation, model_conversion, models, refocusing, training
+from napari_deepz.cli import evaluation, model_conversion, models, pictures, refocusing, training
 from napari_deepz.cli.app import app
 from napari_deepz.cli.console import all_through_console, print_error
 from napari_deepz.cli.failures import sentence_of, was_stopped
 from napari_deepz.cli.progress import end_on_signals
 
-__all__ = ["evaluation", "main", "model_conversion", "models", "refocusing", "training"]
+__all__ = ["evaluation", "main", "model_conversion", "models", "pictures", "refocusing", "training"]
 
 _STOPPED = 130
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.surfaces import Surface
 
 
 def recipe_of(path: str | os.PathLike[str]) -> Recipe:
@@ -41,7 +42,9 @@ def recipe_of(path: str | os.PathLike[str]) -> Recipe:
     return recipe_in(record, path)
 
 
-def recipe_in(record: Provenance, path: Path) -> Recipe:
+def recipe_in(
+    record: Provenance, path: Path, *, surfaces: tuple[Surface, ...] | None = None
+) -> Recipe:
     """Take the recipe out of a record.
 
     Parameters
@@ -49,7 +52,9 @@ def recipe_in(record: Provenance, path: Path) -> Recipe:
     record : Provenance
         Of the result.
     path : Path
-        The file that the record was read from.
+        The file that the record was read from, or will be written to.
+    surfaces : tuple of Surface, optional
+        Those of the recipe, for who has them; otherwise they are read from the record.
 
     Raises
     ------
@@ -63,6 +68,8 @@ def recipe_in(record: Provenance, path: Path) -> Recipe:
         )
     sampling = None if record.sampling is None else record.sampling.model_dump()
     settings = {"surfaces": record.surfaces, "sampling": sampling, "output": str(path)}
+    if surfaces is not None:
+        return Recipe(**record.recipe | settings | {"surfaces": surfaces, "output": None})
     try:
         return Recipe.parse(record.recipe | settings, path.parent)
     except ValueError as error:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_deepz.io.replacing import require_no_input, require_replaceable
 from napari_deepz.io.writing import write_stack
+from napari_deepz.provenance import Provenance
 from napari_deepz.recipes.cooking import Cooking, source_files
 from napari_deepz.recipes.recipe import depth_files, stem_of
+from napari_deepz.sampling import Sampling
 
 UNEVEN = "The planes are not evenly spaced, so the file holds no z step."
 
@@ -43,19 +49,18 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
     with closing(cooking):
         target = output_of(cooking, path)
         cooking.recipe = cooking.recipe.with_depths_in_files(target)
-        z_um, step_um = cooking.z_um, even_step_um(cooking.z_um)
-        if z_um is not None and len(z_um) > 1 and step_um is None:
+        z_um = cooking.z_um
+        if z_um is not None and len(z_um) > 1 and even_step_um(z_um) is None:
             cooking.note(UNEVEN)
-        write_stack(
+        write_planes(
             target,
             (plane.data for plane in cooking),
             count=cooking.count,
             shape=cooking.shape,
+            z_um=z_um,
             sampling=cooking.recipe.sampling,
-            z_step_um=step_um,
-            z_start_um=z_um[0] if z_um else None,
             name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
-            provenance=cooking.record,
+            record=cooking.record,
         )
         return target
 
@@ -76,6 +81,47 @@ def output_of(cooking: Cooking, path: str | os.PathLike[str] | None) -> Path:
     files = [target, *depth_files(cooking.recipe, target)]
     require_no_input(files, source_files(cooking.recipe))
     return target
+
+
+def write_planes(
+    path: Path,
+    planes: Iterable[NDArray[Any]],
+    *,
+    count: int,
+    shape: tuple[int, int],
+    z_um: tuple[float, ...] | None,
+    sampling: Sampling | None,
+    name: str,
+    record: Provenance | Callable[[], Provenance],
+) -> None:
+    """Write virtual planes as a stack.
+
+    Parameters
+    ----------
+    path, planes, count, shape, sampling, name
+        As for `io.writing.write_stack`.
+    z_um : tuple of float or None
+        Depth of every plane; None where one is not flat.
+    record : Provenance or callable
+        How they were made; a callable is asked when the last plane is written.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `io.writing.write_stack`.
+    """
+    step_um = even_step_um(z_um)
+    write_stack(
+        path,
+        planes,
+        count=count,
+        shape=shape,
+        sampling=sampling,
+        z_step_um=None if step_um is None else round(step_um, 9),
+        z_start_um=z_um[0] if z_um else None,
+        name=name,
+        provenance=record,
+    )
 
 
 def even_step_um(z_um: tuple[float, ...] | None) -> float | None:

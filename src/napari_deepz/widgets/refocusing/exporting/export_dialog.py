@@ -15,7 +15,7 @@ from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.io.writing import STACK_SUFFIXES
 from napari_deepz.pictures.focus_sweep import SHADES
 from napari_deepz.recipes.command import command_of
-from napari_deepz.recipes.recipe import stem_of
+from napari_deepz.recipes.recipe import RECIPE_SUFFIX, stem_of
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.refocusing.exporting.export_task import (
     ExportKind,
@@ -46,6 +46,7 @@ _FORMATS = (
     _Format(ExportKind.PROJECTION, (".png",), "Depth-coded projection"),
     _Format(ExportKind.SWEEP, (".mp4",), "Focus sweep"),
     _Format(ExportKind.SWEEP, (".gif",), "Focus sweep"),
+    _Format(ExportKind.RECIPE, (RECIPE_SUFFIX,), "Recipe"),
     _Format(ExportKind.SURFACE, (".json",), "Surface"),
     _Format(ExportKind.DPM, (".dpm.tif", ".dpm.tiff"), "DPM"),
 )
@@ -183,7 +184,7 @@ def export_request(
         kind=kind,
         planes=planes_of(layer),
         z_um=record.z_um,
-        pixel_size_um=record.request.sampling.pixel_size_um,
+        sampling=record.request.sampling,
         name=layer.name,
         provenance=record.provenance.model_copy(update={"command": command}),
         surface=surface,

@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.io.writing import write_stack
-from napari_deepz.pictures.depth_colours import write_depth_coded_projection
-from napari_deepz.pictures.focus_sweep import (
-    sweep_frames,
-    sweep_order,
-    sweep_palette,
-    sweep_speed,
-)
-from napari_deepz.pictures.movie import write_movie
+from napari_deepz.pictures.saving import FlatPlanes, save_picture
 from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.again import recipe_in
+from napari_deepz.recipes.recipe import Recipe, Source, depth_files
+from napari_deepz.recipes.saving import write_planes
+from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import FromImage, Surface, load_surface, save_surface
 from napari_deepz.watch import Progress, Watch
 from napari_deepz.widgets.shared.news import Send
@@ -37,6 +34,7 @@ class ExportKind(StrEnum):
     STACK = "the virtual planes"
     PROJECTION = "a depth-coded projection"
     SWEEP = "a focus sweep"
+    RECIPE = "the recipe"
     SURFACE = "the surface"
     DPM = "the depths of the surface"
 
@@ -55,7 +53,7 @@ class ExportRequest:
         (n, Y, X) float32.
     z_um : tuple of float
         Depth of every plane relative to the input image, evenly spaced; empty where not flat.
-    pixel_size_um : float
+    sampling : Sampling
         Of the planes.
     name : str
         Of the image in the file.
@@ -75,7 +73,7 @@ class ExportRequest:
     kind: ExportKind
     planes: NDArray[Any]
     z_um: tuple[float, ...]
-    pixel_size_um: float
+    sampling: Sampling
     name: str
     provenance: Provenance
     surface: Surface
@@ -89,6 +87,9 @@ def written_files(request: ExportRequest) -> tuple[Path, ...]:
     path = request.path
     if request.kind is ExportKind.SURFACE:
         return (*surface_files(request, path), _record_beside(path))
+    if request.kind is ExportKind.RECIPE:
+        recipe = Recipe(source=Source(), surfaces=request.surface)
+        return (path, *depth_files(recipe, path))
     if request.kind is ExportKind.STACK and request.surface_file is not None:
         return (path, *surface_files(request, request.surface_file))
     return (path,)
@@ -110,84 +111,51 @@ def export_planes(request: ExportRequest, send: Send, watch: Watch) -> None:
         If the file cannot be written; one sentence.
     """
 
-    def watched(items: Any, total: int) -> Iterator[NDArray[Any]]:
-        progress = Progress(total)
-        for item in items:
-            watch.check()
-            yield item
-            progress.advance()
-            watch.on_progress(progress)
-
     if request.kind is ExportKind.STACK:
-        _write_planes(request, watched(request.planes, len(request.planes)))
-    elif request.kind is ExportKind.PROJECTION:
-        _write_projection(request, watched(request.planes, len(request.planes)))
-    elif request.kind is ExportKind.SWEEP:
-        total = len(sweep_order(len(request.planes)))
-        _write_sweep(request, watched(_frames(request), total), total)
+        _write_stack(request, watch)
+    elif request.kind in (ExportKind.PROJECTION, ExportKind.SWEEP):
+        save_picture(_shown(request), request.path, watch=watch)
+    elif request.kind is ExportKind.RECIPE:
+        recipe_in(request.provenance, request.path, surfaces=(request.surface,)).save(request.path)
     elif request.kind is ExportKind.SURFACE:
         _write_surface_and_record(request)
     else:
         _write_depths(request, request.path)
 
 
-def _write_planes(request: ExportRequest, planes: Iterator[NDArray[Any]]) -> None:
-    z_um = request.z_um
-    write_stack(
+def _write_stack(request: ExportRequest, watch: Watch) -> None:
+    def watched() -> Iterator[NDArray[Any]]:
+        progress = Progress(len(request.planes))
+        for plane in request.planes:
+            watch.check()
+            yield plane
+            progress.advance()
+            watch.on_progress(progress)
+
+    write_planes(
         request.path,
-        planes,
+        watched(),
         count=len(request.planes),
         shape=request.planes.shape[1:],
-        pixel_size_um=request.pixel_size_um,
-        z_step_um=round(z_um[1] - z_um[0], 9) if len(z_um) > 1 else None,
-        z_start_um=z_um[0] if z_um else None,
+        z_um=request.z_um or None,
+        sampling=request.sampling,
         name=request.name,
-        provenance=request.provenance,
+        record=request.provenance,
     )
     if request.surface_file is not None:
         write_surface(request, request.surface_file)
 
 
-def _write_projection(request: ExportRequest, planes: Iterator[NDArray[Any]]) -> None:
-    write_depth_coded_projection(
-        request.path,
-        planes,
-        request.z_um,
-        pixel_size_um=request.pixel_size_um,
-        caption="\n".join(
-            (f"{request.name}, brightest along z", _warning(request), request.surface.describe())
-        ),
+def _shown(request: ExportRequest) -> FlatPlanes:
+    return FlatPlanes(
+        planes=request.planes,
+        z_um=request.z_um,
+        pixel_size_um=request.sampling.pixel_size_um,
+        name=request.name,
         provenance=request.provenance,
         limits=request.limits,
+        colours=request.colours,
     )
-
-
-def _frames(request: ExportRequest) -> Iterator[NDArray[np.uint8]]:
-    model = request.provenance.model_name
-    return sweep_frames(
-        request.planes,
-        request.z_um,
-        pixel_size_um=request.pixel_size_um,
-        limits=request.limits,
-        note=f"inferred ({model})" if model else "inferred",
-    )
-
-
-def _write_sweep(request: ExportRequest, frames: Iterator[NDArray[Any]], count: int) -> None:
-    write_movie(
-        request.path,
-        frames,
-        palette=sweep_palette(request.colours),
-        frames_per_s=sweep_speed(count),
-        title=f"{request.name}: {_warning(request)}; {request.surface.describe()}",
-        provenance=request.provenance,
-    )
-
-
-def _warning(request: ExportRequest) -> str:
-    record = request.provenance
-    by = " ".join(filter(None, ("by", record.model_name or "a network", record.model_version)))
-    return f"INFERRED {by} from one image, not measured"
 
 
 def _write_surface_and_record(request: ExportRequest) -> None:
@@ -248,10 +216,10 @@ def _write_depths(request: ExportRequest, path: Path) -> None:
     notes = (*request.provenance.notes, _DEPTHS_NOTE)
     write_stack(
         path,
-        [request.surface.dpm(shape, request.pixel_size_um)],
+        [request.surface.dpm(shape, request.sampling.pixel_size_um)],
         count=1,
         shape=shape,
-        pixel_size_um=request.pixel_size_um,
+        sampling=request.sampling,
         z_step_um=None,
         z_start_um=None,
         name=f"{request.name}, depth in µm",
