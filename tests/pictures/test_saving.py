@@ -18,7 +18,7 @@ from napari_deepz.provenance import Provenance
 from napari_deepz.watch import Cancelled, Watch
 
 Z_UM = (-2.0, -1.0, 0.0, 1.0)
-RECORD = Provenance(kind="inferred", model_name="tiny", model_version="1")
+RECORD = Provenance(kind="inferred", model_name="tiny", model_version="1", axial_range_um=(-2, 1))
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ def picture(
         raise ValueError(f"{stack.name} is not a stack of flat planes with a z step.")
     if sampling is None:
         raise ValueError(f"{stack.name} does not say its pixel size; give it with --pixel-size.")
-    start_um, step_um = series.z_start_um or 0.0, series.z_step_um
+    start_um, step_um = series.z_start_um, series.z_step_um
+    if start_um is None:
+        start_um = record.axial_range_um[0] if record.axial_range_um else 0.0
     shown = FlatPlanes(
         planes=series.stack(t=t, c=c),
         z_um=tuple(round(start_um + step_um * plane, 9) for plane in range(series.size("Z"))),
