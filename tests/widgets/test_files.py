@@ -233,7 +233,7 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_image_closed(tmp_path):
             zarr.open_group(path, mode="r+").attrs["napari-deepz"] = {"provenance": [1, 2]}
         else:
             content = path.read_bytes()
-            path.write_bytes(content.replace(b"&quot;inferred&quot;", b"&quot;inferned&quot;"))
+            path.write_bytes(content.replace(b'"inferred"', b'"inferned"'))
         reader = get_reader(str(path))
         assert reader is not None
         with pytest.warns(ImageReadWarning, match="record of how this stack was made cannot be re"):

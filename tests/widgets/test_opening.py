@@ -31,7 +31,7 @@ def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, 
         provenance=Provenance(kind="inferred", axial_range_um=(-3, -1)),
     )
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"inferred&quot;, ", b"invented&quot;, ", 1))
+    path.write_bytes(content.replace(b'inferred", ', b'invented", ', 1))
     assert path.read_bytes() != content
     with pytest.warns(ImageReadWarning, match=r"'virtual.ome.tif': The record of how .* damaged"):
         (layer,) = make_viewer().open(path, plugin="napari-deepz")

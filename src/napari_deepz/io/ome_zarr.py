@@ -43,7 +43,7 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     Warns
     -----
     ImageReadWarning
-        As `full_resolution` and `lazy_pixels`.
+        As `full_resolution`, `lazy_pixels` and `plausible_optics`.
 
     Raises
     ------

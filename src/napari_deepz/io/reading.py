@@ -26,11 +26,11 @@ _FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".ome")
 def read_image(path: str | os.PathLike[str]) -> ImageSeries:
     """Read TIFF, OME-TIFF, an ImageJ hyperstack, OME-Zarr (0.4, 0.5, level 0) or PNG.
 
-    Sizes that the file does not tell, or tells in dots per inch for a printer, stay None; so do
-    those that no microscope has, and those of pixels that are not square. Of a set of OME-TIFF or
-    Micro-Manager files the image that lies in this file is read, with its planes in the others.
-    Pages of a TIFF without a description are planes (Z). Colour images are accepted where they
-    hold one intensity only: three equal colours, or one colour and two black ones.
+    Sizes and optics that the file does not tell, or tells in dots per inch for a printer, stay
+    None; so do those that no microscope has, and those of pixels that are not square. Of a set of
+    OME-TIFF or Micro-Manager files the image that lies in this file is read, with its planes in
+    the others. Pages of a TIFF without a description are planes (Z). Colour images are accepted
+    where they hold one intensity only: three equal colours, or one colour and two black ones.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
     Warns
     -----
     ImageReadWarning
-        If the file holds several images: the first is read. If sizes cannot be believed, planes
-        are missing, or it is not certain which numbers are the intensities.
+        If the file holds several images: the first is read. If sizes or optics cannot be
+        believed, planes are missing, or it is not certain which numbers are the intensities.
 
     Raises
     ------
