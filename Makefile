@@ -29,9 +29,11 @@ bench: $(EVERYTHING)
 	mkdir -p runs
 	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
 	$(BIN)/python -m benchmarks.performance runs/bench.json
+	$(BIN)/python -m benchmarks.history
 
 fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
 	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
+	$(BIN)/python -m benchmarks.history
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)
