@@ -10,7 +10,7 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest lint docs clean bench fidelity
+.PHONY: demo test lowest coverage lint docs clean bench fidelity
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -18,6 +18,11 @@ demo: $(STAMP)
 test: $(EVERYTHING) lint docs
 	sh .ci/display-packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# Apart from `make test`, which it would slow down by half.
+coverage: $(EVERYTHING)
+	sh .ci/display-packages
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report term $(TESTS)
 
 # `make lowest TESTS=tests/io` runs some of them.
 lowest: $(EVERYTHING)
@@ -29,9 +34,11 @@ bench: $(EVERYTHING)
 	mkdir -p runs
 	$(BIN)/python -m pytest benchmarks --timeout 0 -W ignore --benchmark-json runs/bench.json
 	$(BIN)/python -m benchmarks.performance runs/bench.json
+	$(BIN)/python -m benchmarks.history
 
 fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
 	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
+	$(BIN)/python -m benchmarks.history
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.history import append
 from benchmarks.memory import new_gib_s
 from napari_deepz import load_model
 
@@ -190,6 +191,16 @@ def target_table(timings: Timings, memory: list[dict[str, float]]) -> str:
     )
 
 
+def history_figures(
+    timings: Timings, memory: list[dict[str, float]], size_px: int = 1024
+) -> dict[str, float]:
+    """What is compared with earlier versions: our own work at one size, and memory at all."""
+    ours = [name for name, side_px in timings if side_px == size_px and not _is_runtime(name)]
+    times = {f"{name}, {size_px}² (ms)": 1e3 * timings[name, size_px].median_s for name in ours}
+    peaks = zip(MEMORY_SIZES_PX, memory, strict=True)
+    return times | {f"peak memory, {side_px}² (GiB)": each["peak_gib"] for side_px, each in peaks}
+
+
 def main() -> None:
     """Write the report."""
     source = Path(sys.argv[1])
@@ -248,6 +259,8 @@ No GPU was at hand: times on one are not known.
 """
     )
     print(REPORT.read_text())
+    machine_name = f"{machine['cpu']['count']} cores ({processor})"
+    append("speed", machine_name, "make bench", history_figures(timings, memory))
 
 
 if __name__ == "__main__":

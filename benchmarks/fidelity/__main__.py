@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.fidelity.figures import draw_correlation, draw_gallery
 from benchmarks.fidelity.measures import Z_UM
 from benchmarks.fidelity.methods import Network
 from benchmarks.fidelity.report import report
 from benchmarks.fidelity.results import Networks, Results, measure
+from benchmarks.history import append
 from napari_deepz import load_model
 from napari_deepz.models import DEFAULT_MODEL
 
@@ -51,8 +54,21 @@ def main() -> None:
     if given.stacks < 1:
         parser.error("--stacks must be at least 1")
     networks = at_hand(given.model, given.unet, given.published, given.tuned)
-    write(measure(networks, given.stacks, given.real, given.parts), given.output)
+    results = measure(networks, given.stacks, given.real, given.parts)
+    write(results, given.output)
+    if given.model == DEFAULT_MODEL:
+        append("fidelity", f"{given.stacks} stacks a set", "make fidelity", figures(results))
     print(given.output)
+
+
+def figures(results: Results) -> dict[str, float]:
+    """What is compared with earlier versions: scores of the default model over all distances."""
+    name = results.networks.default.name
+    return {
+        f"{held_out}, {measure}": round(float(np.mean(scores[measure][name])), 4)
+        for held_out, scores in results.sets.items()
+        for measure in ("correlation", "SSIM")
+    }
 
 
 def at_hand(model: str, unet: Path, published: Path, tuned: Path) -> Networks:
