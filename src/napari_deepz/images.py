@@ -21,10 +21,6 @@ class ImageFileError(ValueError):
     """A file cannot be used as an image; the message tells its owner why and what to do."""
 
 
-class ImageReadWarning(UserWarning):
-    """What the user must know about an image that was read: what was left out, or not believed."""
-
-
 def digest_of(pixels: NDArray[Any]) -> str:
     """SHA-256 that tells an image from any other: its shape, its type and its pixels."""
     digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.str} ".encode())
@@ -85,6 +81,9 @@ class ImageSeries:
         None when unknown.
     wavelengths_um : tuple of float or None, optional
         Emission wavelength of every channel in µm, None where it is not known; empty when none is.
+    notes : tuple of str, optional
+        What the user must know about the image that was read, a sentence each: what was left out,
+        or not believed.
 
     Raises
     ------
@@ -108,6 +107,7 @@ class ImageSeries:
     na: float | None = None
     immersion_index: float | None = None
     wavelengths_um: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         in_order = "".join(axis for axis in AXIS_ORDER if axis in self.axes)

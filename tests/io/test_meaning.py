@@ -7,8 +7,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image
+from tests.io.notes import noted
 from tests.io.raw_tiff import BITS, LENGTHS, PHOTOMETRIC, page_tags, raw_tiff, without
 from tests.io.samples import STACK
 
@@ -37,7 +38,7 @@ def test_white_is_zero(tmp_path, stored, intensities, compression):
     tifffile.imwrite(
         tmp_path / "a.tif", stored, photometric="miniswhite", metadata=None, compression=compression
     )
-    with pytest.warns(ImageReadWarning, match=f"In 'a.tif' {INVERTED}"):
+    with noted(f"In 'a.tif' {INVERTED}"):
         series = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(series.data, intensities)
     assert series.data.dtype == stored.dtype
@@ -48,7 +49,7 @@ def test_white_is_zero_in_twelve_bits(tmp_path):
     packed = np.packbits(bits.astype(np.uint8)).tobytes()
     tags = page_tags(48, 40, 12, len(packed)) | {PHOTOMETRIC: 0}
     (tmp_path / "a.tif").write_bytes(raw_tiff(packed, [tags]))
-    with pytest.warns(ImageReadWarning, match=INVERTED):
+    with noted(INVERTED):
         series = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(series.plane(), 4095 - STACK[0])
 
@@ -56,13 +57,13 @@ def test_white_is_zero_in_twelve_bits(tmp_path):
 def test_white_is_zero_of_fractions_is_left_and_said(tmp_path):
     stored = STACK.astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="miniswhite", metadata=None)
-    with pytest.warns(ImageReadWarning, match=AS_THEY_ARE):
+    with noted(AS_THEY_ARE):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, stored)
 
 
 def test_imagej_shows_intensities_inverted(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK, imagej=True, photometric="miniswhite")
-    with pytest.warns(ImageReadWarning, match=f"'a.tif' is .* shown inverted .*{AS_THEY_ARE}"):
+    with noted(f"'a.tif' is .* shown inverted .*{AS_THEY_ARE}"):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, STACK)
 
 
@@ -72,7 +73,7 @@ def test_grey_with_alpha_where_white_is_zero(tmp_path):
         tmp_path / "a.tif", samples, photometric="miniswhite", extrasamples=["unassalpha"],
         planarconfig="contig", metadata=None,
     )  # fmt: skip
-    with pytest.warns(ImageReadWarning, match=INVERTED):
+    with noted(INVERTED):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), 65535 - STACK[0])
 
 
@@ -117,7 +118,7 @@ SHUFFLED = np.random.default_rng(4).permutation(256).astype(np.uint16)
 def test_a_table_of_shades_is_looked_up(tmp_path, shades, dtype, colours):
     table = [shades * 257 * lit for lit in colours]
     write_table(tmp_path / "a.tif", table, metadata=None, compression="zlib")
-    with pytest.warns(ImageReadWarning, match=f"'a.tif' is {SHADES}"):
+    with noted(f"'a.tif' is {SHADES}"):
         series = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(series.plane(), shades[BYTES])
     assert series.data.dtype == dtype
@@ -126,14 +127,14 @@ def test_a_table_of_shades_is_looked_up(tmp_path, shades, dtype, colours):
 def test_a_table_of_sixteen_bit_shades(tmp_path):
     shades = (np.sqrt(RAMP / 255) * 65535).astype(np.uint16)
     write_table(tmp_path / "a.tif", [shades] * 3, metadata=None)
-    with pytest.warns(ImageReadWarning, match=SHADES):
+    with noted(SHADES):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), shades[BYTES])
 
 
 def test_a_stack_of_places(tmp_path):
     places = (STACK // 16).astype(np.uint8)
     write_table(tmp_path / "a.tif", [SHUFFLED * 257] * 3, places, metadata=None)
-    with pytest.warns(ImageReadWarning, match=SHADES):
+    with noted(SHADES):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").stack(), SHUFFLED[places])
 
 
@@ -148,13 +149,13 @@ def test_a_table_of_many_colours_is_asked_about(tmp_path):
 
 def test_imagej_colours_intensities_with_a_table(tmp_path):
     write_table(tmp_path / "a.tif", FIRE, imagej=True)
-    with pytest.warns(ImageReadWarning, match=f"'a.tif' is coloured with a table; {COLOURED}"):
+    with noted(f"'a.tif' is coloured with a table; {COLOURED}"):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), BYTES)
 
 
 def test_ome_tiff_colours_intensities_with_a_table(tmp_path):
     write_table(tmp_path / "a.ome.tif", FIRE, metadata={"axes": "YX"})
-    with pytest.warns(ImageReadWarning, match=COLOURED):
+    with noted(COLOURED):
         np.testing.assert_array_equal(read_image(tmp_path / "a.ome.tif").plane(), BYTES)
 
 
@@ -164,7 +165,7 @@ def test_a_table_that_says_nothing_leaves_the_numbers(tmp_path, table):
     if table is not None:
         tags[320] = table
     (tmp_path / "a.tif").write_bytes(raw_tiff(BYTES.tobytes(), [tags]))
-    with pytest.warns(ImageReadWarning, match=COLOURED):
+    with noted(COLOURED):
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), BYTES)
 
 
@@ -200,11 +201,10 @@ def test_a_png_table_that_rises_evenly(tmp_path):
 @pytest.mark.parametrize("colours", [(1, 1, 1), (0, 1, 0)])
 def test_a_png_table_of_shades_is_looked_up_and_said(tmp_path, shades, colours):
     png_of([shades * lit for lit in colours], tmp_path / "a.png")
-    with pytest.warns(ImageReadWarning, match=f"'a.png' is {SHADES}"):
+    with noted(f"'a.png' is {SHADES}"):
         np.testing.assert_array_equal(read_image(tmp_path / "a.png").plane(), shades[BYTES])
 
 
-@pytest.mark.filterwarnings("ignore::napari_deepz.images.ImageReadWarning")
 def test_a_png_table_of_many_colours_is_refused(tmp_path):
     png_of(np.asarray(FIRE) // 257, tmp_path / "a.png")
     with pytest.raises(ImageFileError, match=r"'a.png' is a colour image"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image
 from tests.io.micro_manager_files import summary, write_mmstack, write_ndtiff
+from tests.io.notes import noted
 from tests.io.ome_sets import Image, Part, ome_xml
 
 RNG = np.random.default_rng(12)
@@ -65,7 +66,7 @@ def test_several_positions_in_one_file(tmp_path):
     name = "worms_1_MMStack.ome.tif"
     planes = planes_of(0) | planes_of(1)
     write_mmstack(tmp_path / name, planes, summary(C, Z, positions=2))
-    with pytest.warns(ImageReadWarning, match=f"'{name}' holds 2 images of which only the first"):
+    with noted(f"'{name}' holds 2 images of which only the first"):
         series = read_image(tmp_path / name)
     np.testing.assert_array_equal(series.data, PIXELS[0, 0])
 
@@ -89,7 +90,7 @@ def test_files_of_another_acquisition_of_that_name_do_not_belong(tmp_path):
     others = summary(C, Z, frames=4) | {"Prefix": "others"}
     other_name = NAMES[0].replace("Pos0", "Pos0_1")
     write_mmstack(tmp_path / other_name, planes_of(0, order[12:]), others)
-    with pytest.warns(ImageReadWarning, match=f"12 of 24 planes of '{NAMES[0]}' are missing"):
+    with noted(f"12 of 24 planes of '{NAMES[0]}' are missing"):
         series = read_image(tmp_path / NAMES[0])
     np.testing.assert_array_equal(series.data, PIXELS[0, :2])
 
@@ -98,7 +99,7 @@ def test_a_z_stack_in_one_channel_only(tmp_path):
     order = [(0, 0, 0), (0, 1, 0), (1, 1, 0), (0, 2, 0)]
     xml = ome_xml(described(NAMES[:1], order), "urn:uuid:0")
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(C, Z), xml)
-    with pytest.warns(ImageReadWarning, match=f"2 of 6 planes of '{NAMES[0]}' are missing"):
+    with noted(f"2 of 6 planes of '{NAMES[0]}' are missing"):
         series = read_image(tmp_path / NAMES[0])
     np.testing.assert_array_equal(series.stack(c=0), PIXELS[0, 0, 0])
     np.testing.assert_array_equal(series.plane(c=1, z=1), PIXELS[0, 0, 1, 1])
@@ -116,7 +117,7 @@ def test_a_z_stack_in_one_channel_only(tmp_path):
 def test_an_acquisition_that_was_stopped(tmp_path, kept, shape, missing):
     order = ORDER[:kept]
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(C, Z))
-    with pytest.warns(ImageReadWarning, match=f"{missing} of 6 planes of '{NAMES[0]}' are missing"):
+    with noted(f"{missing} of 6 planes of '{NAMES[0]}' are missing"):
         series = read_image(tmp_path / NAMES[0])
     assert series.data.shape[:-2] == shape
     for c, z, _ in order:
@@ -127,7 +128,7 @@ def test_an_acquisition_that_was_stopped(tmp_path, kept, shape, missing):
 def test_a_movie_of_a_million_frames_that_was_stopped_after_three(tmp_path):
     order = [(0, 0, t) for t in range(3)]
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(1, 1, frames=10**6))
-    with pytest.warns(ImageReadWarning, match="999997 of 1000000 planes"):
+    with noted("999997 of 1000000 planes"):
         series = read_image(tmp_path / NAMES[0])
     assert series.axes == "TYX"
     np.testing.assert_array_equal(series.data, PIXELS[0, :3, 0, 0])
@@ -204,7 +205,7 @@ def test_ndtiff_in_several_files(tmp_path):
 
 def test_ndtiff_with_several_positions_in_one_file(tmp_path):
     write_ndtiff(tmp_path / "data", ndtiff_planes("position", "z"))
-    with pytest.warns(ImageReadWarning, match=f"'{FILE}' holds 2 images of which only the first"):
+    with noted(f"'{FILE}' holds 2 images of which only the first"):
         series = read_image(tmp_path / "data" / FILE)
     np.testing.assert_array_equal(series.data, PIXELS[0, 0, 0])
 
@@ -224,7 +225,7 @@ def test_ndtiff_with_a_z_stack_in_one_channel_only(tmp_path):
         p for p in ndtiff_planes("z", "channel") if p[0]["channel"] == "DAPI" or p[0]["z"] == 1
     ]
     write_ndtiff(tmp_path / "data", planes)
-    with pytest.warns(ImageReadWarning, match=f"2 of 6 planes of '{FILE}' are missing"):
+    with noted(f"2 of 6 planes of '{FILE}' are missing"):
         series = read_image(tmp_path / "data" / FILE)
     np.testing.assert_array_equal(series.stack(c=0), PIXELS[0, 0, 0])
     np.testing.assert_array_equal(series.plane(c=1, z=1), PIXELS[0, 0, 1, 1])
@@ -285,7 +286,7 @@ def test_names_in_an_index_are_made_printable(tmp_path):
 def test_ndtiff_without_its_index_is_said(tmp_path):
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"))
     (tmp_path / "data/NDTiff.index").unlink()
-    with pytest.warns(ImageReadWarning, match=r"'NDTiff.index', .*, is not beside 'NDTiffStack"):
+    with noted(r"'NDTiff.index', .*, is not beside 'NDTiffStack"):
         series = read_image(tmp_path / "data" / FILE)
     np.testing.assert_array_equal(series.data, PIXELS[0, 0, 0])
 

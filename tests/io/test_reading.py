@@ -158,7 +158,6 @@ def test_a_file_cut_anywhere_never_passes_as_whole(tmp_path):
     assert not any("\n" in message for message in messages)
 
 
-@pytest.mark.filterwarnings("ignore::napari_deepz.images.ImageReadWarning")
 def test_noise_in_a_file_is_one_sentence_or_an_image(tmp_path):
     write_every_kind(tmp_path)
     rng = np.random.default_rng(1)

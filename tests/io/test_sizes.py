@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_deepz.images import ImageReadWarning
+from napari_deepz.io.noticing import noticing
 from napari_deepz.io.reading import read_image
 from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um
+from tests.io.notes import noted
 from tests.io.samples import STACK, write_imagej
 
 COUNTS_AS_UNKNOWN = "so it counts as unknown"
@@ -25,9 +26,9 @@ def test_pixels_that_a_microscope_has_are_believed(size_um):
 @pytest.mark.parametrize("size_um", [1e-6, 0.0049, 20.1, 325.0, 25400.0])
 def test_pixels_that_no_microscope_has_are_not_believed(size_um):
     stated = f"The pixel size stored in 'a.tif', {size_um:g} µm, is none that a microscope has"
-    with pytest.warns(ImageReadWarning) as notes:
+    with noticing() as notes:
         assert plausible_pixel_um("a.tif", size_um, size_um) == (None, stated)
-    assert [str(note.message) for note in notes] == [f"{stated}, {COUNTS_AS_UNKNOWN}."]
+    assert notes == [f"{stated}, {COUNTS_AS_UNKNOWN}."]
 
 
 @pytest.mark.parametrize("z_um", [None, 0.005, 0.1, 0.5, 10.0, 200.0])
@@ -38,7 +39,7 @@ def test_z_steps_that_a_microscope_has_are_believed(z_um):
 @pytest.mark.parametrize("z_um", [1e-3, 200.1, 1000.0, 25400.0, 1e6])
 def test_z_steps_that_no_microscope_has_are_not_believed(z_um):
     stated = f"The z step stored in 'a.tif', {z_um:g} µm, is none that a microscope has"
-    with pytest.warns(ImageReadWarning, match=re.escape(f"{stated}, {COUNTS_AS_UNKNOWN}")):
+    with noted(re.escape(f"{stated}, {COUNTS_AS_UNKNOWN}")):
         assert plausible_z_step_um("a.tif", z_um) is None
 
 
@@ -50,7 +51,7 @@ def test_an_ome_z_step_in_the_wrong_unit_is_asked_about(tmp_path, z_step, unit, 
     metadata = {"axes": "ZYX", "PhysicalSizeZ": z_step, "PhysicalSizeZUnit": unit}
     metadata |= {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1}
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata=metadata)
-    with pytest.warns(ImageReadWarning, match=f"The z step stored in 'a.ome.tif', {stated} µm"):
+    with noted(f"The z step stored in 'a.ome.tif', {stated} µm"):
         series = read_image(tmp_path / "a.ome.tif")
     assert (series.pixel_size_um, series.z_step_um) == (0.1, None)
 
@@ -64,7 +65,7 @@ def test_the_z_step_of_a_single_plane_is_not_asked_about(tmp_path):
 @pytest.mark.parametrize(("unit", "pixel_um"), [("mm", 1000), ("nm", 0.001), ("m", 1e6)])
 def test_an_imagej_pixel_size_in_the_wrong_unit_is_asked_about(tmp_path, unit, pixel_um):
     write_imagej(tmp_path / "ij.tif", STACK, axes="ZYX", unit=unit)
-    with pytest.warns(ImageReadWarning, match=re.escape(f"stored in 'ij.tif', {pixel_um:g}")):
+    with noted(re.escape(f"stored in 'ij.tif', {pixel_um:g}")):
         series = read_image(tmp_path / "ij.tif")
     assert series.pixel_size_um is None
     assert "ij.tif" in series.pixel_size_problem
@@ -100,7 +101,7 @@ def test_a_spacing_left_at_1_beside_a_true_pixel_size_in_inches_is_asked_about(t
     write_imagej(
         path, STACK, pixels_per_unit=(254000.0, 254000.0), axes="ZYX", unit="inch", spacing=1.0
     )
-    with pytest.warns(ImageReadWarning, match="The z step stored in 'ij.tif', 25400 µm"):
+    with noted("The z step stored in 'ij.tif', 25400 µm"):
         series = read_image(path)
     assert series.pixel_size_um == pytest.approx(0.1)
     assert series.z_step_um is None
@@ -112,7 +113,7 @@ def test_pixels_that_are_not_square_are_said_and_asked_about(tmp_path, x_um, y_u
     metadata |= {"PhysicalSizeZ": 0.5}
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata=metadata)
     stated = f"stored as {x_um:.4g} µm wide but {y_um:.4g} µm high"
-    with pytest.warns(ImageReadWarning, match=f"{stated}, {COUNTS_AS_UNKNOWN}"):
+    with noted(f"{stated}, {COUNTS_AS_UNKNOWN}"):
         series = read_image(tmp_path / "a.ome.tif")
     assert (series.pixel_size_um, series.z_step_um) == (None, 0.5)
     assert stated in series.pixel_size_problem
@@ -122,7 +123,7 @@ def test_pixels_that_are_not_square_are_said_and_asked_about(tmp_path, x_um, y_u
 def test_a_png_of_oblong_pixels_is_said(tmp_path):
     dots = (25400 / 0.325, 25400 / 0.65)
     Image.fromarray(STACK[0]).save(tmp_path / "a.png", dpi=dots)
-    with pytest.warns(ImageReadWarning, match="'a.png' are stored as 0.325 µm wide but 0.65 µm"):
+    with noted("'a.png' are stored as 0.325 µm wide but 0.65 µm"):
         series = read_image(tmp_path / "a.png")
     assert series.pixel_size_um is None
 
@@ -130,7 +131,7 @@ def test_a_png_of_oblong_pixels_is_said(tmp_path):
 def test_resolution_tags_in_cm_that_no_microscope_has_are_asked_about(tmp_path):
     per_cm = 1e4 / 0.0001
     tifffile.imwrite(tmp_path / "a.tif", STACK[0], resolution=(per_cm, per_cm), resolutionunit=3)
-    with pytest.warns(ImageReadWarning, match="stored in 'a.tif', 0.0001 µm"):
+    with noted("stored in 'a.tif', 0.0001 µm"):
         assert read_image(tmp_path / "a.tif").pixel_size_um is None
 
 

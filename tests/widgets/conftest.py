@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +163,11 @@ def notified() -> Callable[[], list[tuple[str, str]]]:
     """Severity and text of what napari has told the user during the test."""
     count = len(notification_manager.records)
     return lambda: notifications_since(count)
+
+
+def told(notified: Callable[[], list[tuple[str, str]]], pattern: str) -> bool:
+    """Whether the user was warned of something that matches."""
+    return any(re.search(pattern, text) for kind, text in notified() if kind == "warning")
 
 
 class Slowly:

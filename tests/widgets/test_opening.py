@@ -9,14 +9,13 @@ import pytest
 import tifffile
 
 from napari_deepz import Flat, refocus
-from napari_deepz.images import ImageReadWarning
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
 from tests.io.micro_manager_files import summary, write_mmstack
-from tests.widgets.conftest import run, set_range, wait_idle
+from tests.widgets.conftest import run, set_range, told, wait_idle
 
 
-def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, rng):
+def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, rng, notified):
     path = tmp_path / "virtual.ome.tif"
     planes = rng.normal(100, 20, (3, 40, 40)).astype(np.float32)
     write_stack(
@@ -33,19 +32,21 @@ def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, 
     content = path.read_bytes()
     path.write_bytes(content.replace(b'inferred", ', b'invented", ', 1))
     assert path.read_bytes() != content
-    with pytest.warns(ImageReadWarning, match=r"'virtual.ome.tif': The record of how .* damaged"):
-        (layer,) = make_viewer().open(path, plugin="napari-deepz")
+    (layer,) = make_viewer().open(path, plugin="napari-deepz")
+    assert told(notified, r"'virtual.ome.tif': The record of how .* damaged")
     np.testing.assert_array_equal(layer.data, planes)
     np.testing.assert_allclose(layer.scale, (1, 0.325, 0.325))
     assert "provenance" not in layer.metadata
 
 
-def test_the_pixel_size_of_oblong_pixels_is_typed(open_dock, model, tmp_path, pixels, qtbot):
+def test_the_pixel_size_of_oblong_pixels_is_typed(
+    open_dock, model, tmp_path, pixels, qtbot, notified
+):
     sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 1.0}
     tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX", **sizes})
     dock = open_dock()
-    with pytest.warns(ImageReadWarning, match=r"'a.ome.tif' are stored as 0.325 µm wide but 1 µm"):
-        dock.viewer.open(tmp_path / "a.ome.tif", plugin="napari-deepz")
+    dock.viewer.open(tmp_path / "a.ome.tif", plugin="napari-deepz")
+    assert told(notified, r"'a.ome.tif' are stored as 0.325 µm wide but 1 µm")
     set_range(dock, -2, 2, 1)
     dock.review()
     assert "does not say its pixel size" in dock.facts.cautions.text()
@@ -55,13 +56,15 @@ def test_the_pixel_size_of_oblong_pixels_is_typed(open_dock, model, tmp_path, pi
     np.testing.assert_array_equal(layer.data, expected.data)
 
 
-def test_channels_have_their_names_and_planes_never_taken_are_black(make_viewer, tmp_path, rng):
+def test_channels_have_their_names_and_planes_never_taken_are_black(
+    make_viewer, tmp_path, rng, notified
+):
     pixels = rng.integers(1, 4000, (2, 3, 40, 48)).astype(np.uint16)
     planes = {(c, z, 0, 0): pixels[c, z] for c, z in ((0, 0), (0, 1), (1, 1), (0, 2))}
     path = tmp_path / "a_MMStack_Pos0.tif"
     write_mmstack(path, planes, summary(2, 3))
-    with pytest.warns(ImageReadWarning, match="2 of 6 planes of 'a_MMStack_Pos0.tif' are missing"):
-        first, second = make_viewer().open(path, plugin="napari-deepz")
+    first, second = make_viewer().open(path, plugin="napari-deepz")
+    assert told(notified, "2 of 6 planes of 'a_MMStack_Pos0.tif' are missing")
     np.testing.assert_array_equal(first.data, pixels[0])
     np.testing.assert_array_equal(second.data[1], pixels[1, 1])
     assert not np.asarray(second.data[0]).any()

@@ -83,22 +83,6 @@ def print_error(sentence: str) -> None:
     complaints.print(harmless(sentence, ""), soft_wrap=True)
 
 
-@contextmanager
-def warnings_as_notes() -> Iterator[list[str]]:
-    """Collect and print what is warned about, each sentence once."""
-    notes: list[str] = []
-
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        if str(message) not in notes:
-            notes.append(str(message))
-            print_note(str(message))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield notes
-
-
 class _ThroughConsole(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         print_error(f"{record.name}: {record.getMessage()}")

@@ -20,7 +20,7 @@ from napari_deepz.cli.app import (
     choose_index,
     choose_sampling,
 )
-from napari_deepz.cli.console import console, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.console import console, print_note, print_path
 from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
@@ -53,8 +53,7 @@ def evaluate(
     from napari_deepz.models.library import load_model
     from napari_deepz.pictures.figures import plot_evaluation
 
-    with warnings_as_notes():
-        series = read_image(stack)
+    series = read_image(stack)
     folder = check_folder(output if output is not None else Path(f"{series.name}-evaluation"))
     table, plot = folder / "evaluation.csv", folder / "evaluation.png"
     if table.exists() and not is_table(table):
@@ -82,7 +81,7 @@ def evaluate(
             compute=Compute(device=device or "auto"),
             watch=watch,
         )
-    for note in result.notes:
+    for note in (*series.notes, *result.notes):
         print_note(note)
     console.print(score_table(result.depths, f"{result.model_name} on {result.device}"))
     made_folder(folder)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from napari_deepz.cli.app import check_pixel_size, models
-from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.console import console, print_line, print_note, print_path
 from napari_deepz.cli.progress import watched
 
 if TYPE_CHECKING:
@@ -144,10 +144,7 @@ def models_add(
     from napari_deepz.models.library import list_models
 
     fields = card_fields(name, objective, pixel_size, z_range)
-    with (
-        warnings_as_notes(),
-        watched() as watch,
-    ):
+    with watched() as watch:
         spec = add_model(source, sha256=sha256, fields=fields, watch=watch)
     print_path(f"Added {spec.name}:", list_models()[spec.name])
     download = download_of(source)

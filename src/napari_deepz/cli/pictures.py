@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_deepz.cli.app import PixelSize, app, choose_index, choose_sampling
-from napari_deepz.cli.console import print_path, warnings_as_notes
+from napari_deepz.cli.console import print_note, print_path
 from napari_deepz.cli.progress import watched
 
 
@@ -33,8 +33,9 @@ def picture(
     if output.suffix.lower() == ".png":
         require_replaceable(output, record.kind)
     require_no_input([output], [stack])
-    with warnings_as_notes():
-        series = read_image(stack)
+    series = read_image(stack)
+    for note in series.notes:
+        print_note(note)
     t = choose_index(series, "T", time, "--time")
     c = choose_index(series, "C", channel, "--channel")
     sampling = choose_sampling(series, c, pixel_size)

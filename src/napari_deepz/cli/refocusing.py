@@ -23,7 +23,7 @@ from napari_deepz.cli.app import (
     choose_index,
     choose_sampling,
 )
-from napari_deepz.cli.console import console, print_line, print_note, print_path, warnings_as_notes
+from napari_deepz.cli.console import console, print_line, print_note, print_path
 from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
@@ -114,7 +114,7 @@ def refocus(
 
     if again is not None:
         _require_alone(context, output)
-        _cook(recipe_of(again), image or _beside(again), [])
+        _cook(recipe_of(again), image or _beside(again))
         return
     if image is None or output is None:
         raise ValueError(
@@ -122,8 +122,7 @@ def refocus(
         )
     require_replaceable(output, "inferred")
     wanted = _surface(z, surface, tilt_x, tilt_y, offset)
-    with warnings_as_notes() as notes:
-        series = read_image(image)
+    series = read_image(image)
     source = Source(
         path=str(image.absolute()),
         t=choose_index(series, "T", time, "--time"),
@@ -139,21 +138,20 @@ def refocus(
             device=device or "auto", precision=precision, runtime=runtime, memory_gb=memory
         ),
     )
-    _cook(recipe, output, notes)
+    _cook(recipe, output)
 
 
-def _cook(recipe: Recipe, output: Path, noticed: Sequence[str]) -> None:
+def _cook(recipe: Recipe, output: Path) -> None:
     """Cook a recipe into a file, and say what is noticed."""
     from napari_deepz.recipes.cooking import cook
     from napari_deepz.recipes.saving import output_of, save
 
-    with warnings_as_notes(), watched() as watch:
+    with watched() as watch:
         cooking = cook(recipe, watch=watch)
         output_of(cooking, output)
-        cooking.note(*noticed)
         surfaces = "; ".join(surface.describe() for surface in recipe.surfaces)
         print_line(f"{cooking.model.spec.name} on {cooking.device}: {surfaces}")
-        said = set(noticed)
+        said: set[str] = set()
         _print_new(cooking.notes, said)
         save(cooking, output)
         _print_new(cooking.notes, said)

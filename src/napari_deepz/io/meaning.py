@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 import tifffile
 from tifffile import PHOTOMETRIC
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
 from napari_deepz.io.colour import grey_from_colour
+from napari_deepz.io.noticing import note
 
 _COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR)
 _ALPHA_SAMPLES = (1, 2)
@@ -69,10 +69,6 @@ def intensities(
     axes : str
         Without "S".
 
-    Warns
-    -----
-    ImageReadWarning
-        Where the file leaves open which numbers are the intensities.
 
     Raises
     ------
@@ -136,13 +132,13 @@ def _ends_with_alpha(page: tifffile.TiffPage) -> bool:
 
 def _white_is_zero(data: da.Array, page: tifffile.TiffPage, kind: str, name: str) -> da.Array:
     if kind in _MAY_SHOW_INVERTED or data.dtype.kind == "f":
-        _note(
+        note(
             f"'{name}' is meant to be shown inverted (its zero is white); its numbers were taken "
             "as they are: if the sample is dark on a bright ground in them, invert them (in Fiji: "
             "Edit > Invert) and save the image again."
         )
         return data
-    _note(
+    note(
         f"In '{name}' zero is white, so its brightness was inverted: if the sample is dark on a "
         "bright ground now, open the image in Fiji and save it again, which keeps the numbers."
     )
@@ -160,7 +156,7 @@ def _places_in_colour_table(
     if shades is not None and rises_evenly(shades):
         return data
     if kind in _MAY_COLOUR or colours is None:
-        _note(
+        note(
             f"'{name}' is coloured with a table; its numbers, not its colours, were taken as the "
             "intensities: if they are not, turn the image into a greyscale one and save that."
         )
@@ -193,11 +189,7 @@ def rises_evenly(shades: _Pixels) -> bool:
 
 def note_shades(name: str) -> None:
     """Say that shades were taken for the places of a colour table."""
-    _note(
+    note(
         f"'{name}' is stored as places in a table of shades, which were taken as the intensities: "
         "if the places are, open it in Fiji and save it again as TIFF, which keeps them."
     )
-
-
-def _note(sentence: str) -> None:
-    warnings.warn(sentence, ImageReadWarning, stacklevel=6)

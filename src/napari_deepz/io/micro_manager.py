@@ -35,11 +35,6 @@ def read_mmstack(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> Tiff
 
     Files of other positions may lie beside it: what each file holds is told by its own index.
 
-    Warns
-    -----
-    ImageReadWarning
-        If several positions lie in the file: the first is read. If planes were never taken.
-
     Raises
     ------
     ImageFileError

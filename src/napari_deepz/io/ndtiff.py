@@ -50,11 +50,6 @@ class _Entry:
 def read_ndtiff(tif: tifffile.TiffFile, path: Path) -> TiffImage:
     """Find the planes of the position that lies first in a file, in all files of its data set.
 
-    Warns
-    -----
-    ImageReadWarning
-        If several positions lie in the file. If planes were never taken.
-
     Raises
     ------
     ImageFileError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
+from napari_deepz.io.noticing import note
 from napari_deepz.io.units import length_um, time_s
 from napari_deepz.names import plain_name
 
@@ -79,10 +79,6 @@ def full_resolution(ome: dict[str, Any], name: str) -> FullResolution:
     FullResolution
         Sizes and positions are None where the file gives no unit or no transformation.
 
-    Warns
-    -----
-    ImageReadWarning
-        If there are several images, or the transformations are of a kind that cannot be used.
 
     Raises
     ------
@@ -98,7 +94,7 @@ def full_resolution(ome: dict[str, Any], name: str) -> FullResolution:
         )
     level = multiscale["datasets"][0]
     if len(ome["multiscales"]) > 1:
-        _warn(f"'{name}' holds several images of which only the first was read.")
+        note(f"'{name}' holds several images of which only the first was read.")
     axes = multiscale.get("axes", _AXES_OF_OLD_VERSIONS)
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in axes]
     letters = _letters(axes)
@@ -164,7 +160,7 @@ def _placement(
                 continue
             values = transformation.get(kind)
             if kind not in ("scale", "translation") or not _are_numbers(values, count):
-                _warn(
+                note(
                     f"The sizes of '{name}' are stored in a form that cannot be used and are "
                     "taken as unknown: give its pixel size and z step yourself."
                 )
@@ -198,7 +194,3 @@ def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
         return ()
     labels = (channel.get("label") if isinstance(channel, dict) else None for channel in channels)
     return tuple(plain_name(label) if isinstance(label, str) else "" for label in labels)
-
-
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, ImageReadWarning, stacklevel=5)

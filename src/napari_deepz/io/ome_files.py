@@ -109,11 +109,6 @@ def own_image(ome: OmeFile) -> OmeImage:
 def read_ome(tif: tifffile.TiffFile, tables: PageTables, path: Path) -> TiffImage:
     """Find the planes of the image that lies in an OME-TIFF, in all files of its set.
 
-    Warns
-    -----
-    ImageReadWarning
-        If several images lie in the file: the first is read.
-
     Raises
     ------
     ImageFileError

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries, in_axis_order
+from napari_deepz.images import ImageFileError, ImageSeries, in_axis_order
 from napari_deepz.io.ngff import full_resolution
+from napari_deepz.io.noticing import note
 from napari_deepz.io.ome_files import companion_text
 from napari_deepz.io.ome_xml import parse_ome
 from napari_deepz.io.stated_optics import StatedOptics, plausible_optics
@@ -40,10 +41,6 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
     ImageSeries
         With a dask array; axes of length 1 other than Y and X are dropped.
 
-    Warns
-    -----
-    ImageReadWarning
-        As `full_resolution`, `lazy_pixels` and `plausible_optics`.
 
     Raises
     ------
@@ -165,11 +162,7 @@ def _image_group(group: Any, path: Path) -> Any:
     if "bioformats2raw.layout" not in ome or "0" not in group:
         return group
     if "1" in group:
-        warnings.warn(
-            f"'{path.name}' holds several images of which only the first was read.",
-            ImageReadWarning,
-            stacklevel=4,
-        )
+        note(f"'{path.name}' holds several images of which only the first was read.")
     return group["0"]
 
 

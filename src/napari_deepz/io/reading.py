@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.colour import grey_from_colour
 from napari_deepz.io.meaning import note_shades, rises_evenly, shades_of_table
+from napari_deepz.io.noticing import noticing
 from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
 from napari_deepz.io.tiff import read_tiff
@@ -42,13 +44,9 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
     ImageSeries
         Axes in the order (T, C, Z, Y, X), those of length 1 (except Y and X) dropped. TIFF and
         OME-Zarr pixels are loaded plane by plane when asked for, and not if the TIFF file was
-        changed by then.
-
-    Warns
-    -----
-    ImageReadWarning
-        If the file holds several images: the first is read. If sizes or optics cannot be
-        believed, planes are missing, or it is not certain which numbers are the intensities.
+        changed by then. Its notes say where the file holds several images, of which the first is
+        read, where sizes cannot be believed, planes are missing, or it is not certain which
+        numbers are the intensities.
 
     Raises
     ------
@@ -58,6 +56,12 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
         If the file cannot be used as an image; the message says why.
     """
     path = _existing(path)
+    with noticing() as notes:
+        series = _read(path)
+    return replace(series, notes=tuple(notes))
+
+
+def _read(path: Path) -> ImageSeries:
     try:
         if path.is_dir():
             return read_ome_zarr(path, _stem(path))

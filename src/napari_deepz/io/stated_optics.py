@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
-from napari_deepz.images import ImageReadWarning
+from napari_deepz.io.noticing import note
 from napari_deepz.sampling import Sampling
 
 
@@ -44,11 +43,6 @@ def plausible_optics(name: str, stated: StatedOptics, channels: int) -> StatedOp
     -------
     StatedOptics
         The same without what cannot be believed; wavelengths are one for each channel, or none.
-
-    Warns
-    -----
-    ImageReadWarning
-        If something cannot be believed.
     """
     na, index = stated.na, stated.immersion_index
     if na is not None and not _can_be(na=na):
@@ -85,4 +79,4 @@ def _can_be(**optics: float) -> bool:
 
 
 def _note(sentence: str, *, what: str = "it") -> None:
-    warnings.warn(f"{sentence}, so {what} counts as unknown.", ImageReadWarning, stacklevel=5)
+    note(f"{sentence}, so {what} counts as unknown.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Hashable
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_deepz.images import ImageReadWarning, ImageSeries, in_axis_order
+from napari_deepz.images import ImageSeries, in_axis_order
 from napari_deepz.io.meaning import intensities
 from napari_deepz.io.micro_manager import read_mmstack
 from napari_deepz.io.ndtiff import INDEX, read_ndtiff
+from napari_deepz.io.noticing import note
 from napari_deepz.io.ome_files import read_ome
 from napari_deepz.io.stated_optics import StatedOptics, plausible_optics
 from napari_deepz.io.tiff_image import TiffImage, does_not_fit, note_first_of
@@ -91,11 +91,9 @@ def _image(tif: tifffile.TiffFile, path: Path) -> TiffImage:
         return read_ndtiff(tif, path)
     tables = PageTables(tif, path.name)
     if (tif.micromanager_metadata or {}).get("MajorVersion", 0) >= 2 and len(tables.offsets) > 1:
-        warnings.warn(
+        note(
             f"'{INDEX}', which says which plane is which, is not beside '{path.name}', whose pages "
-            "were taken as planes in their order.",
-            ImageReadWarning,
-            stacklevel=5,
+            "were taken as planes in their order."
         )
     if tif.is_mmstack:
         return read_mmstack(tif, tables, path)

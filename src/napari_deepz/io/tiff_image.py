@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import tifffile
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
+from napari_deepz.io.noticing import note
 from napari_deepz.io.stated_optics import StatedOptics
 from napari_deepz.io.tiff_planes import PlaneMap
 from napari_deepz.io.tiff_sizes import StatedSizes
@@ -66,11 +66,7 @@ def listed(names: list[str]) -> str:
 
 def note_first_of(count: int, name: str) -> None:
     """Say that a file holds several images."""
-    warnings.warn(
-        f"'{name}' holds {count} images of which only the first was read.",
-        ImageReadWarning,
-        stacklevel=6,
-    )
+    note(f"'{name}' holds {count} images of which only the first was read.")
 
 
 def note_missing(there: int, leading: tuple[int, ...], name: str, *, planned: int = 0) -> None:
@@ -98,8 +94,4 @@ def note_missing(there: int, leading: tuple[int, ...], name: str, *, planned: in
     if total > _MOST_TO_ONE * there:
         raise ImageFileError(f"{what}: copy the whole folder again, or record it anew.")
     if missing > 0:
-        warnings.warn(
-            f"{what}: they were never taken, or lie in a file that is not in the same folder.",
-            ImageReadWarning,
-            stacklevel=6,
-        )
+        note(f"{what}: they were never taken, or lie in a file that is not in the same folder.")

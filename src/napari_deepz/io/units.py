@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 
-from napari_deepz.images import ImageReadWarning
+from napari_deepz.io.noticing import note
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
 
 _LENGTHS_UM = {
@@ -152,11 +151,6 @@ def plausible_pixel_um(
         Mean of both in µm; None when either is unknown, or they cannot be believed.
     problem : str or None
         Why they cannot be believed, see `ImageSeries.pixel_size_problem`.
-
-    Warns
-    -----
-    ImageReadWarning
-        If they cannot be believed.
     """
     if x_um is None or y_um is None:
         return None, None
@@ -166,7 +160,7 @@ def plausible_pixel_um(
         problem = f"The pixel size stored in '{name}', {x_um:g} µm, is none that a microscope has"
     else:
         return (x_um + y_um) / 2, None
-    warnings.warn(f"{problem}, so it counts as unknown.", ImageReadWarning, stacklevel=5)
+    note(f"{problem}, so it counts as unknown.")
     return None, problem
 
 
@@ -184,19 +178,12 @@ def plausible_z_step_um(name: str, z_um: float | None) -> float | None:
     -------
     float or None
         The same; None when it is unknown or cannot be believed.
-
-    Warns
-    -----
-    ImageReadWarning
-        If it cannot be believed.
     """
     if z_um is None or _within(z_um, PLAUSIBLE_Z_STEPS_UM):
         return z_um
-    warnings.warn(
+    note(
         f"The z step stored in '{name}', {z_um:g} µm, is none that a microscope has, so it "
-        "counts as unknown.",
-        ImageReadWarning,
-        stacklevel=5,
+        "counts as unknown."
     )
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import stat
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import dask.array as da
 import numpy as np
 import psutil
 
-from napari_deepz.images import ImageFileError, ImageReadWarning
+from napari_deepz.images import ImageFileError
+from napari_deepz.io.noticing import note
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
 
@@ -48,10 +48,6 @@ def lazy_pixels(array: Any, axes: str, folder: Path, name: str) -> da.Array:
     dask.array.Array
         What cannot be read from it later raises ImageFileError.
 
-    Warns
-    -----
-    ImageReadWarning
-        If parts of the pixels are not stored.
 
     Raises
     ------
@@ -203,7 +199,7 @@ def _say_what_is_missing(array: Any, folder: Path, name: str) -> None:
             f"{total - stored} of {total} parts of '{name}' are not there and are taken as "
             f"{array.fill_value}: copy it again unless they are meant to be empty."
         )
-    warnings.warn(sentence, ImageReadWarning, stacklevel=5)
+    note(sentence)
 
 
 def _count_stored(folder: Path, largest_bytes: int, name: str) -> int | None:

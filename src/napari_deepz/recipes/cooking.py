@@ -72,8 +72,10 @@ class Cooking:
         encoding: LastEncoding | None = None,
     ) -> None:
         sampling = recipe.sampling
+        read_notes: tuple[str, ...] = ()
         if pixels is None:
             series, source = open_source(recipe), recipe.source
+            read_notes = series.notes
             pixels = series.plane(t=source.t, c=source.c, z=source.z)
             if sampling is None and series.pixel_size_problem is not None:
                 raise ValueError(f"{series.pixel_size_problem}: say the pixel size in the recipe.")
@@ -97,7 +99,7 @@ class Cooking:
         self.count = sum(len(surface) for surface in recipe.surfaces)
         self.z_um = depths_um(recipe.surfaces)
         self.device = encoded.device
-        self._notes: dict[str, None] = {}
+        self._notes = dict.fromkeys(read_notes)
         self._planes = encoded.iter_refocus(recipe.surfaces, watch=watch)
         self.note(*encoded.plan(recipe.surfaces).notes)
 

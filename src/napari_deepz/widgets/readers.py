@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries
+from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.shared.layers import CHANNEL, OPTICS, layer_arguments
-from napari_deepz.widgets.shared.plain_text import harmless, layer_name
+from napari_deepz.widgets.shared.plain_text import harmless, layer_name, show_warning
 
 LayerData = tuple[Any, dict[str, Any], str]
 Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
@@ -25,14 +24,12 @@ def get_reader(path: str | Sequence[str]) -> Reader | None:
 
 def _read_shown(path: str | os.PathLike[str]) -> list[LayerData]:
     """Read layers for napari, whose window takes what it is told for HTML if it looks like it."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            layers = read_layers(path)
-        except ImageFileError as error:
-            raise ImageFileError(harmless(str(error))) from error
-    for warning in caught:
-        warnings.warn(harmless(str(warning.message)), warning.category, stacklevel=2)
+    try:
+        layers, notes = _read(Path(path))
+    except ImageFileError as error:
+        raise ImageFileError(harmless(str(error))) from error
+    for note in notes:
+        show_warning(note)
     return [
         (data, arguments | {"name": layer_name(arguments["name"])}, kind)
         for data, arguments, kind in layers
@@ -47,9 +44,14 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     ImageFileError
         If the file cannot be used as an image; the message says why.
     """
-    path = Path(path)
+    return _read(Path(path))[0]
+
+
+def _read(path: Path) -> tuple[list[LayerData], tuple[str, ...]]:
+    """Layers, and what is noticed about them."""
     series = read_image(path)
-    provenance = _provenance(path)
+    provenance, damage = _provenance(path)
+    notes = (*series.notes, *damage)
     z_start_um = 0.0
     if provenance is not None and provenance.axial_range_um is not None:
         z_start_um = provenance.axial_range_um[0]
@@ -59,11 +61,11 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
         metadata["provenance"] = provenance.to_json()
     arguments["metadata"] = metadata | _optics(series, 0)
     if "C" not in series.axes:
-        return [(series.data, arguments, "image")]
+        return [(series.data, arguments, "image")], notes
     axis = series.axes.index("C")
     for key in ("axis_labels", "scale", "units", "translate"):
         arguments[key] = arguments[key][:axis] + arguments[key][axis + 1 :]
-    return [
+    layers: list[LayerData] = [
         (
             series.data[(slice(None),) * axis + (channel,)],
             arguments
@@ -75,6 +77,7 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
         )
         for channel in range(series.size("C"))
     ]
+    return layers, notes
 
 
 def _optics(series: ImageSeries, channel: int) -> dict[str, Any]:
@@ -88,13 +91,12 @@ def _optics(series: ImageSeries, channel: int) -> dict[str, Any]:
     return {OPTICS: known} if known else {}
 
 
-def _provenance(path: Path) -> Provenance | None:
-    """Read the record in a file; the image opens without one that is damaged."""
+def _provenance(path: Path) -> tuple[Provenance | None, tuple[str, ...]]:
+    """Read the record in a file; the image opens without one that is damaged, which is said."""
     try:
-        return read_provenance(path)
+        return read_provenance(path), ()
     except (ValueError, OSError) as error:
-        warnings.warn(f"'{path.name}': {error}", ImageReadWarning, stacklevel=3)
-        return None
+        return None, (f"'{path.name}': {error}",)
 
 
 def _channel(series: ImageSeries, channel: int) -> str:
