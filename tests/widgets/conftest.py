@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,13 @@ from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import write_tiny_model
 
 PIXEL_UM = 0.325
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _modules_are_no_rubbish() -> None:
+    """Collecting it, as each window does at its end, need not look through all that is imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
