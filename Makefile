@@ -7,14 +7,22 @@ EVERYTHING := $(VENV)/.everything-installed
 TUNED := runs/embryo-63x/embryo-63x/model.json
 MEASURED := ../shared/data
 
-.PHONY: demo test check lint clean bench fidelity
+LOWEST := .venv-lowest
+TESTS ?= tests
+
+.PHONY: demo test lowest lint docs clean bench fidelity
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
 
-test: $(EVERYTHING) lint
+test: $(EVERYTHING) lint docs
 	sh .ci/display-packages
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+# `make lowest TESTS=tests/io` runs some of them.
+lowest: $(EVERYTHING)
+	sh .ci/display-packages
+	sh .ci/lowest $(BIN)/uv $(LOWEST) $(TESTS)
 
 bench: $(EVERYTHING)
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group bench
@@ -34,6 +42,14 @@ lint: $(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/deptry --no-ansi src
+
+# The site, in site/. A link that leads nowhere ends it.
+docs: $(EVERYTHING)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs/command_line.md: $(wildcard src/napari_deepz/cli/*.py) | $(EVERYTHING)
+	$(BIN)/typer napari_deepz.cli utils docs --name napari-deepz --title "Command line" --output $@
 
 $(STAMP): pyproject.toml constraints.txt .ci/install
 	sh .ci/install $(PYTHON) $(VENV)
@@ -44,4 +60,4 @@ $(EVERYTHING): $(STAMP)
 	touch $@
 
 clean:
-	rm -rf $(VENV) deepz-demo
+	rm -rf $(VENV) $(LOWEST) deepz-demo site

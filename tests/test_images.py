@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from napari_deepz.images import ImageFileError, ImageSeries, in_axis_order
+from napari_deepz.sampling import Sampling
 
 
 @pytest.fixture
@@ -122,8 +123,37 @@ def test_positions_and_channel_names_are_kept(movie):
         ({"z_start_um": float("nan")}, "A position of 'worm' is nan µm"),
         ({"origin_um": (0.0, float("inf"))}, "A position of 'worm' is inf µm"),
         ({"channel_names": ("one", "two")}, "'worm' has 3 channels, but 2 names"),
+        ({"wavelengths_um": (0.5, 0.6)}, "'worm' has 3 channels, but 2 emission wavelengths"),
+        ({"wavelengths_um": (0.5, 0.6, 600)}, "'wavelength_um' of a sampling is 600"),
+        ({"na": 1.4, "immersion_index": 1.0}, "1.4 is not possible in an immersion of index 1"),
+        ({"na": 63}, "'na' of a sampling is 63"),
     ],
 )
 def test_positions_and_names_that_cannot_be(movie, wrong, message):
     with pytest.raises(ValueError, match=message):
         ImageSeries(movie, "TCZYX", None, None, name="worm", **wrong)
+
+
+def test_every_channel_has_a_sampling(movie: np.ndarray) -> None:
+    optics = {"na": 0.75, "immersion_index": 1.0}
+    series = ImageSeries(
+        movie, "TCZYX", 0.3, 0.5, name="worm", wavelengths_um=(0.46, None, 0.6), **optics
+    )
+    assert [series.sampling(c) for c in range(3)] == [
+        Sampling(pixel_size_um=0.3, wavelength_um=wavelength_um, **optics)
+        for wavelength_um in (0.46, None, 0.6)
+    ]
+    assert series.sampling() == series.sampling(0)
+    for c in (3, -1):
+        with pytest.raises(ValueError, match=f"'worm' has no channel {c}: they are numbered"):
+            series.sampling(c)
+
+
+def test_a_series_without_wavelengths_or_channels_has_a_sampling(movie: np.ndarray) -> None:
+    series = ImageSeries(movie[0, 0], "ZYX", 0.3, 0.5, na=1.2)
+    assert series.sampling() == Sampling(pixel_size_um=0.3, na=1.2)
+
+
+def test_without_a_pixel_size_there_is_no_sampling(movie: np.ndarray) -> None:
+    series = ImageSeries(movie, "TCZYX", None, 0.5, na=1.2, wavelengths_um=(0.5, 0.5, 0.6))
+    assert series.sampling(2) is None

@@ -175,7 +175,7 @@ def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path, name):
         ({"dtype": "complex64"}, "type complex64 cannot be stored"),
         ({"dtype": "float16"}, "type float16 cannot be stored"),
         ({"dtype": "int64"}, "type int64 cannot be stored"),
-        ({"pixel_size_um": 0.0}, "pixel_size_um is 0.0: it must be a positive"),
+        ({"pixel_size_um": 0.0}, "'pixel_size_um' of a sampling is 0.0"),
         ({"z_step_um": -0.5}, "z_step_um is -0.5: it must be a positive"),
         ({"z_start_um": float("nan")}, "z_start_um is nan"),
     ],

@@ -296,7 +296,7 @@ def test_a_download_to_which_more_must_be_said_is_kept(
     for _ in range(2):
         with pytest.raises(ModelError, match=r"^http://.* does not say its range"):
             add_model(server.url)
-    assert [status for status, *_ in server.sent] == [200, 304]
+    assert len(server.sent) == 1
     assert {path.name for path in folder.iterdir()} == {"earlier", ".downloads"}
 
 

@@ -123,7 +123,7 @@ def test_other_pixels_other_weights_and_other_places_are_refused(
     with pytest.raises(ValueError, match="has other weights than that of the recipe"):
         cook(weights)
     place = recipe.model_copy(update={"source": recipe.source.model_copy(update={"z": 3})})
-    with pytest.raises(ValueError, match="planes 0 to 2: there is no plane 3"):
+    with pytest.raises(ValueError, match="has no plane 3: they are numbered from 0 to 2"):
         cook(place)
     pixels = tifffile.imread(movie)
     pixels[1, 1, 2, 5, 5] += 1

@@ -20,7 +20,12 @@ from qtpy.QtWidgets import QApplication
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
+from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.sampling import Sampling
+from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import write_tiny_model
 
@@ -111,6 +116,19 @@ def dock(open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray) -> Vir
     set_range(dock, -4, 4, 1)
     dock.review()
     return dock
+
+
+def request_for(
+    plane: InputPlane, surface: Surface, package: Path, pixel_size_um: float = PIXEL_UM
+) -> RefocusRequest:
+    """A run that no form was asked about."""
+    recipe = Recipe(
+        source=plane.source,
+        surfaces=surface,
+        sampling=Sampling(pixel_size_um=plane.pixel_size_um or pixel_size_um),
+        model=str(package),
+    )
+    return RefocusRequest(plane, recipe, package, ())
 
 
 def add_image(dock: VirtualRefocusing, data: Any, name: str = "cells", **changes: Any) -> Any:

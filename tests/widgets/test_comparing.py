@@ -26,10 +26,10 @@ from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.comparing.pair_view import Look
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.refocusing.result_layer import ResultLayer
-from napari_deepz.widgets.refocusing.session import make_request
 from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
 from napari_deepz.widgets.shared.results import record_of
 from napari_deepz.widgets.shared.run_state import Phase
+from tests.widgets.conftest import request_for
 
 PIXEL_UM = 0.5
 SHAPE = (32, 40)
@@ -70,17 +70,16 @@ def add_virtual(viewer, pixels, planes, *, z_um=(-4, 4, 1), beside=True, name="c
         units=("um", "um"),
         scale=(PIXEL_UM, PIXEL_UM),
     )
-    request = make_request(
+    request = request_for(
         input_plane(image, View.of(viewer)),
         Flat(*z_um),
         Path("no model") if model is None else model.source,
-        typed_pixel_size_um=PIXEL_UM,
     )
     result = ResultLayer(viewer, image, frame_of(image, View.of(viewer)), request, beside=beside)
     result.describe(Provenance(kind="inferred", input_name=name, model_name="tiny"))
     result.canvas[:] = planes
     for index, plane in enumerate(planes):
-        result.take(PlaneDone(index, float(plane.min()), float(plane.max()), ()))
+        result.take(PlaneDone(index, float(plane.min()), float(plane.max())))
     result.finish()
     return result.layer
 
@@ -553,7 +552,7 @@ def test_a_result_that_is_still_growing_is_not_compared(viewer, open_dock, stack
         stack[4], axis_labels=("y", "x"), units=("um", "um"), scale=(PIXEL_UM, PIXEL_UM)
     )
     plane = input_plane(image, View.of(viewer))
-    request = make_request(plane, Flat(-4, 4, 1), Path("m"), typed_pixel_size_um=1)
+    request = request_for(plane, Flat(-4, 4, 1), Path("m"))
     frame = frame_of(image, View.of(viewer))
     result = ResultLayer(viewer, image, frame, request, beside=True)
     dock = open_dock(viewer)
@@ -562,7 +561,7 @@ def test_a_result_that_is_still_growing_is_not_compared(viewer, open_dock, stack
     assert "still being computed" in dock.match.text()
     result.describe(Provenance(kind="inferred", model_name="tiny"))
     for index in range(9):
-        result.take(PlaneDone(index, 0, 1, ()))
+        result.take(PlaneDone(index, 0, 1))
     result.finish()
     dock.review()
     assert "9 of 9" in dock.match.text()

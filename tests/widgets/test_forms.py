@@ -13,7 +13,6 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionSlider
 
 from napari_deepz.surfaces import Curved, Tilted
-from napari_deepz.widgets.refocusing.session import model_facts
 from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     ANCHORS,
     CURVED,
@@ -23,6 +22,7 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     TILTED,
     UP,
 )
+from napari_deepz.widgets.refocusing.texts import model_facts
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.widgets.conftest import PIXEL_UM, add_image, run
 
@@ -169,7 +169,7 @@ def test_the_dock_fits_a_small_screen(dock):
 
 
 def surface_of(dock):
-    return dock.surface.surface(dock.image)
+    return dock.forms.resolved().request.surface
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from napari_deepz.engine.refocus import refocus
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.refocusing.live.live_task import LiveWork
 from napari_deepz.widgets.refocusing.live.live_view import Live
-from napari_deepz.widgets.refocusing.session import make_request
 from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
-from tests.widgets.conftest import PIXEL_UM
+from tests.widgets.conftest import PIXEL_UM, request_for
 
 
 class Bench:
@@ -41,9 +40,7 @@ class Bench:
     def show(self, surface):
         view = View.of(self.viewer)
         plane = input_plane(self.source, view)
-        request = make_request(
-            plane, surface, self.model.source, typed_pixel_size_um=PIXEL_UM, notes=()
-        )
+        request = request_for(plane, surface, self.model.source)
         self.live.show(request, self.source, frame_of(self.source, view), beside=True)
 
     def wait_exact(self, generation):

@@ -135,7 +135,7 @@ def test_a_chosen_layer_changes_under_the_dock(docks, qtbot, rng):
         layer.data = rng.integers(0, 99, shape, dtype=np.uint16)
         qtbot.wait(30)
         docks.review()
-        assert docks.image.plane().shape == shape[-2:]
+        assert docks.forms.resolved().plane.shape == shape[-2:]
     for change in (
         {"scale": (-0.3, 0.3)},
         {"rotate": 40},

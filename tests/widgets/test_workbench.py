@@ -199,7 +199,7 @@ def test_one_button_finds_the_surface(on_tilted_beads, qtbot):
     press(dock.anchors.find.native)
     wait_idle(dock, qtbot)
     assert 6 <= len(dock.anchors.anchors.rows_um()) <= 36
-    surface = dock.surface.surface(dock.image)
+    surface = dock.forms.resolved().request.surface
     rms_um = rms_from_truth_um(dock, surface)
     print(f"found: {rms_um:.2f} µm rms from the true plane")
     assert rms_um < 1
@@ -353,7 +353,7 @@ def test_a_model_that_is_deleted_is_told_where_live_is(dock, live, model):
     live(Flat(0))
     (model.source / "model.json").unlink()
     dock.surface.focus.value = 1
-    assert dock.workbench.message.text() == "Live waits for a model."
+    assert dock.workbench.message.text() == "Live: Open a model first."
     assert [layer.name for layer in dock.viewer.layers] == ["cells"]
     assert dock.workbench.live_switch.value
 
@@ -361,7 +361,7 @@ def test_a_model_that_is_deleted_is_told_where_live_is(dock, live, model):
 def test_live_says_what_it_waits_for(open_dock, rng, qtbot, model):
     dock = open_dock()
     tick(dock.workbench.live_switch)
-    assert dock.workbench.message.text() == "Live waits for an image."
+    assert dock.workbench.message.text() == "Live: Open an image first."
     bare = dock.viewer.add_image(rng.integers(0, 99, (64, 80)), name="bare")
     assert dock.workbench.message.text() == (
         "Live: The pixel size of 'bare' is not known; enter it."

@@ -122,14 +122,13 @@ def check_pixel_size(given: float) -> float:
 
 def choose_sampling(
     series: ImageSeries,
+    channel: int,
     pixel_size: float | None,
     na: float | None = None,
     immersion: str | None = None,
     wavelength: float | None = None,
 ) -> Sampling | None:
     """Take the options before the file; ask where what the file says cannot be believed."""
-    from napari_deepz.sampling import as_sampling
-
     if pixel_size is None and series.pixel_size_problem is not None:
         raise ValueError(
             f"{series.pixel_size_problem}: give the width of a pixel in µm with --pixel-size, or "
@@ -142,14 +141,19 @@ def choose_sampling(
         "wavelength_um": None if wavelength is None else _in_um(wavelength),
     }
     said = {key: value for key, value in given.items() if value is not None}
-    known = as_sampling(None, series.pixel_size_um)
-    if known is None and "pixel_size_um" not in said:
+    known = {
+        "pixel_size_um": series.pixel_size_um,
+        "na": series.na,
+        "immersion_index": series.immersion_index,
+        "wavelength_um": series.wavelengths_um[channel] if series.wavelengths_um else None,
+    }
+    if known["pixel_size_um"] is None and "pixel_size_um" not in said:
         if said:
             raise ValueError(
                 f"'{series.name}' does not say its pixel size; give it in µm with --pixel-size."
             )
         return None
-    return Sampling(**(known.model_dump() if known is not None else {}) | said)
+    return Sampling(**known | said)
 
 
 def immersion_index(given: str) -> float:

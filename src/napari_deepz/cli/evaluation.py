@@ -67,11 +67,11 @@ def evaluate(
         raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:
         raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
-    sampling = choose_sampling(series, pixel_size, na, immersion, wavelength)
     where = {
         "t": choose_index(series, "T", time, "--time"),
         "c": choose_index(series, "C", channel, "--channel"),
     }
+    sampling = choose_sampling(series, where["c"], pixel_size, na, immersion, wavelength)
     with watched() as watch:
         result = evaluate_stack(
             series.stack(**where),

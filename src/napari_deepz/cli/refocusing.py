@@ -124,15 +124,16 @@ def refocus(
     wanted = _surface(z, surface, tilt_x, tilt_y, offset)
     with warnings_as_notes() as notes:
         series = read_image(image)
+    source = Source(
+        path=str(image.absolute()),
+        t=choose_index(series, "T", time, "--time"),
+        c=choose_index(series, "C", channel, "--channel"),
+        z=choose_index(series, "Z", plane, "--plane"),
+    )
     recipe = Recipe(
-        source=Source(
-            path=str(image.absolute()),
-            t=choose_index(series, "T", time, "--time"),
-            c=choose_index(series, "C", channel, "--channel"),
-            z=choose_index(series, "Z", plane, "--plane"),
-        ),
+        source=source,
         surfaces=(wanted,),
-        sampling=choose_sampling(series, pixel_size, na, immersion, wavelength),
+        sampling=choose_sampling(series, source.c, pixel_size, na, immersion, wavelength),
         model=model,
         compute=Compute(
             device=device or "auto", precision=precision, runtime=runtime, memory_gb=memory

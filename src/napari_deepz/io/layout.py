@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_deepz.images import AXIS_ORDER, require_optics
 from napari_deepz.names import plain_name
+from napari_deepz.sampling import Sampling
 
 _STORABLE = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
 _ALWAYS_STORED = "ZYX"
@@ -25,19 +26,19 @@ class StackLayout:
         Number of time points, channels and planes in depth, height and width of a plane.
     dtype : numpy.dtype
         8, 16 or 32 bit integer, or 32 or 64 bit floating point number.
-    pixel_size_um, z_step_um, z_start_um : float or None
-        Pixel size, distance between planes and axial position of the first one in µm; None when
-        unknown, or when the planes are not flat and evenly spaced.
+    sampling : Sampling or None
+        Pixel size and optics; None when the pixel size is unknown.
+    z_step_um, z_start_um : float or None
+        Distance between planes and axial position of the first one in µm; None when unknown, or
+        when the planes are not flat and evenly spaced.
     name : str
         Name of the image; kept as `names.plain_name` cleans it.
     t_step_s : float or None, optional
         Time between time points in seconds; None when unknown.
     channel_names : tuple of str, optional
         One for each channel, cleaned as `name`; empty for one channel that is called as the image.
-    na, immersion_index : float or None, optional
-        Of the objective, see `Sampling`; None when unknown.
     wavelengths_um : tuple of float or None, optional
-        Emission wavelength of each channel in µm; empty when unknown.
+        Emission wavelength of each channel in µm; empty for that of `sampling`, if it is known.
 
     Raises
     ------
@@ -48,14 +49,12 @@ class StackLayout:
 
     shape: tuple[int, int, int, int, int]
     dtype: np.dtype[Any]
-    pixel_size_um: float | None
+    sampling: Sampling | None
     z_step_um: float | None
     z_start_um: float | None
     name: str
     t_step_s: float | None = None
     channel_names: tuple[str, ...] = ()
-    na: float | None = None
-    immersion_index: float | None = None
     wavelengths_um: tuple[float | None, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,7 +73,7 @@ class StackLayout:
                 f"Pixels of type {self.dtype} cannot be stored in OME files: choose one of "
                 f"{', '.join(np.dtype(code).name for code in _STORABLE)}."
             )
-        for field, unit in (("pixel_size_um", "µm"), ("z_step_um", "µm"), ("t_step_s", "s")):
+        for field, unit in (("z_step_um", "µm"), ("t_step_s", "s")):
             size = getattr(self, field)
             if size is not None and not (math.isfinite(size) and size > 0):
                 raise ValueError(
@@ -89,7 +88,9 @@ class StackLayout:
                     f"There are {channels} channels, but {count} {called} for them: give one for "
                     "each channel."
                 )
-        require_optics(self.na, self.immersion_index, self.wavelengths_um)
+        require_optics(None, None, self.wavelengths_um)
+        if self.sampling and self.sampling.wavelength_um and not self.wavelengths_um:
+            object.__setattr__(self, "wavelengths_um", (self.sampling.wavelength_um,) * channels)
 
     @property
     def axes(self) -> str:
@@ -105,8 +106,18 @@ class StackLayout:
     @property
     def steps(self) -> dict[str, float | None]:
         """From one element to the next along T in seconds, along Z, Y and X in µm, if known."""
-        pixel_um = self.pixel_size_um
+        pixel_um = None if self.sampling is None else self.sampling.pixel_size_um
         return {"T": self.t_step_s, "C": None, "Z": self.z_step_um, "Y": pixel_um, "X": pixel_um}
+
+    @property
+    def na(self) -> float | None:
+        """Numerical aperture of the objective; None when unknown."""
+        return None if self.sampling is None else self.sampling.na
+
+    @property
+    def immersion_index(self) -> float | None:
+        """Refractive index of the immersion; None when unknown."""
+        return None if self.sampling is None else self.sampling.immersion_index
 
     @property
     def plane_shape(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ _BYTES_PER_PAGE = 512
 _UM_PER_CM = 1e4
 
 # In place of the OME-XML, which is appended when it is known how the planes were made.
-_UNFINISHED = "This file is being written."
+_UNFINISHED = "\0\0\0\0"
 
 
 def write_ome_tiff(
@@ -46,8 +46,8 @@ def write_ome_tiff(
         Asked after the last plane how it was made.
     """
     resolution = {}
-    if layout.pixel_size_um is not None:
-        per_cm = _UM_PER_CM / layout.pixel_size_um
+    if layout.sampling is not None:
+        per_cm = _UM_PER_CM / layout.sampling.pixel_size_um
         resolution = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
     needed_bytes = layout.nbytes + layout.count * _BYTES_PER_PAGE
     bigtiff = needed_bytes > _LARGEST_CLASSIC_TIFF_BYTES

@@ -19,6 +19,7 @@ from napari_deepz.io.ome_zarr import zarr_package
 from napari_deepz.io.ome_zarr_writing import OmeZarrVersion, write_ome_zarr
 from napari_deepz.io.replacing import require_replaceable
 from napari_deepz.provenance import Provenance
+from napari_deepz.sampling import Sampling, as_sampling
 
 STACK_SUFFIXES = (".tif", ".tiff", ".zarr")
 """How the names end that a stack can be written to."""
@@ -37,7 +38,8 @@ def write_stack(
     count: int,
     shape: tuple[int, int],
     dtype: DTypeLike = "float32",
-    pixel_size_um: float | None,
+    pixel_size_um: float | None = None,
+    sampling: Sampling | None = None,
     z_step_um: float | None,
     z_start_um: float | None,
     name: str,
@@ -45,8 +47,6 @@ def write_stack(
     t_count: int = 1,
     t_step_s: float | None = None,
     channel_names: Sequence[str] = (),
-    na: float | None = None,
-    immersion_index: float | None = None,
     wavelengths_um: Sequence[float | None] = (),
     ome_zarr_version: OmeZarrVersion = "0.5",
 ) -> None:
@@ -71,8 +71,10 @@ def write_stack(
     dtype : dtype, optional
         Type to store: 8, 16, 32 bit integers or 32, 64 bit floats. Planes of another type are
         converted where no value can overflow or lose its fraction.
-    pixel_size_um : float or None
-        Pixel size in µm; None when unknown.
+    pixel_size_um : float or None, optional
+        Pixel size in µm, where nothing is known of the optics; None when unknown.
+    sampling : Sampling or None, optional
+        Pixel size and optics, in place of `pixel_size_um`.
     z_step_um : float or None
         Distance between planes in µm; None when unknown or uneven.
     z_start_um : float or None
@@ -90,11 +92,9 @@ def write_stack(
         Time between time points in seconds; None when unknown.
     channel_names : sequence of str, optional
         One for each channel, "" for one without a name; empty for a single channel.
-    na, immersion_index : float or None, optional
-        Numerical aperture of the objective and refractive index of its immersion, see `Sampling`;
-        None when unknown.
     wavelengths_um : sequence of float or None, optional
-        Emission wavelength of each channel in µm, None where it is unknown; empty when all are.
+        Emission wavelength of each channel in µm, None where it is unknown; that of `sampling`
+        unless given.
     ome_zarr_version : {"0.5", "0.4"}, optional
         Of an OME-Zarr image: 0.5 (zarr 3), or 0.4 (zarr 2) for programs that read no other.
 
@@ -112,14 +112,12 @@ def write_stack(
     layout = StackLayout(
         shape=(t_count, max(len(channel_names), 1), count, int(shape[0]), int(shape[1])),
         dtype=np.dtype(dtype).newbyteorder("="),
-        pixel_size_um=pixel_size_um,
+        sampling=as_sampling(sampling, pixel_size_um),
         z_step_um=z_step_um,
         z_start_um=z_start_um,
         name=name,
         t_step_s=t_step_s,
         channel_names=tuple(channel_names),
-        na=na,
-        immersion_index=immersion_index,
         wavelengths_um=tuple(wavelengths_um),
     )
     if ome_zarr_version not in get_args(OmeZarrVersion):

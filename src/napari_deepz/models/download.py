@@ -1,55 +1,43 @@
-"""Files from the internet: fetched once, with a checksum, and continued where they broke off."""
+"""Files from the internet: there whole, with their checksum, or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from threading import Thread
+from typing import Any, BinaryIO
 
-from napari_deepz.atomic_files import WriteError, made_folder, reason_of
+import pooch
+
+from napari_deepz.atomic_files import WriteError, made_folder, reason_of, written_beside
 from napari_deepz.models.errors import ModelError, quoted
-from napari_deepz.models.kept_downloads import (
-    MOST_BYTES,
-    Part,
-    claimed_part,
-    clear_downloads,
-    download_of,
-    release,
-    version_of,
-)
-from napari_deepz.models.web import Answer, BrokenOffError, UnreachableError, answer_to
-from napari_deepz.watch import Cancelled, Progress, StopCondition
+from napari_deepz.models.kept_downloads import MOST_BYTES, clear_downloads, download_of
+from napari_deepz.watch import UNWATCHED, Cancelled, Progress, Watch
 
 _INSTEAD = "or download the file with a browser and add it by its path"
-_OK, _PARTIAL, _NOT_SATISFIABLE = 200, 206, 416
-
-
-class DownloadWarning(UserWarning):
-    """Something about a download that the user must know."""
-
-
-class _RefusedError(ModelError):
-    """Nothing is to be kept of a download."""
+_TIMEOUT_S = (10, 20)  # To connect, and between two pieces of data.
+_HEADERS = {"Accept-Encoding": "identity"}  # Packed on the way, its length would say nothing.
+_PIECE_BYTES = 64 << 10
+_ASK_EVERY_S = 0.1
+_FRESH_S = 3600
+_TRIES = 3
 
 
 def fetch(
     url: str,
     sha256: str | None = None,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCondition | None = None,
+    watch: Watch = UNWATCHED,
 ) -> Path:
     """Download a file, or find it among the downloads.
 
-    A file with the right checksum is used without asking the server. Without a checksum the
-    server is asked whether the file is still the same; if it cannot be reached, the file that is
-    there is used. A download that broke off goes on where it did.
+    A file with the right checksum is used without asking the server; without a checksum, one that
+    came within the hour. A download that breaks off is begun again twice.
 
     Parameters
     ----------
@@ -57,10 +45,9 @@ def fetch(
         An http or https address.
     sha256 : str, optional
         Checksum that the file must have, 64 hexadecimal digits.
-    on_progress : callable, optional
-        Called with the bytes that are there and all bytes, if the server says how many.
-    should_stop : callable, optional
-        Asked between pieces and while there are none; what has come stays for the next time.
+    watch : Watch, optional
+        Asked ten times a second, and told the bytes that are there and all bytes, if the server
+        says how many.
 
     Returns
     -------
@@ -70,29 +57,31 @@ def fetch(
     Raises
     ------
     ModelError
-        If it cannot be had, is too large, or has another checksum: then nothing of it is kept.
+        If it cannot be had, is too large, or has another checksum.
     OSError
         If it cannot be written; one sentence.
     Cancelled
         If it was stopped.
-
-    Warns
-    -----
-    DownloadWarning
-        If the server cannot be asked and an earlier download is used.
     """
     sha256 = None if sha256 is None else checked_sha256(sha256)
     if not url.lower().startswith(("http://", "https://")):
         raise ModelError(
             f"{quoted(url, 300)} cannot be downloaded: only http and https addresses can."
         )
-    target, asked = download_of(url), should_stop or (lambda: False)
+    target = download_of(url)
     try:
         made_folder(target.parent)
         clear_downloads()
-        if not _is_there(url, target, sha256, asked):
-            _Download(url, target, sha256, on_progress, asked).run()
-        os.utime(target)
+        if not _is_there(target, sha256):
+            with written_beside(target) as part:
+                _fill(part, url, watch)
+                if sha256 is not None and digest_of(part) != sha256:
+                    raise ModelError(
+                        f"The file from {url} does not have the SHA-256 checksum {sha256}; it was "
+                        "not kept, because it is damaged or not the file that was meant."
+                    )
+        elif sha256 is not None:
+            os.utime(target)
     except OSError as error:
         raise WriteError(
             f"The download of {url} cannot be written to {target.parent}: {reason_of(error)}."
@@ -119,142 +108,98 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _is_there(url: str, target: Path, sha256: str | None, should_stop: StopCondition) -> bool:
+def _is_there(target: Path, sha256: str | None) -> bool:
     if not target.exists():
         return False
     if sha256 is not None:
         return digest_of(target) == sha256
-    return not _is_outdated(url, target, should_stop)
+    return time.time() - target.stat().st_mtime < _FRESH_S
 
 
-def _is_outdated(url: str, target: Path, should_stop: StopCondition) -> bool:
-    version = version_of(target)
-    known = version.read_text("utf-8") if version.exists() else ""
-    headers = {"Accept-Encoding": "identity"}
-    if known:
-        headers["If-None-Match" if known.startswith('"') else "If-Modified-Since"] = known
-    try:
-        with answer_to(url, headers, should_stop) as answer:
-            return answer.status == _OK
-    except UnreachableError:
-        warnings.warn(
-            f"{url} cannot be reached, so the file that was downloaded from it earlier is used.",
-            DownloadWarning,
-            stacklevel=4,
-        )
-        return False
+class _Arrival:
+    """What pooch takes for a file to write to, and for the bar that shows its progress."""
 
+    def __init__(self, url: str, stream: BinaryIO) -> None:
+        self.url, self.stream = url, stream
+        self.total: int | None = None  # Set by pooch when there is an answer, 0 if that is silent.
+        self.done = 0
+        self.is_unwanted = False
 
-def _version(answer: Answer) -> str:
-    """What the server calls this version of the file; empty if it has no reliable name."""
-    tag = answer.headers.get("ETag", "")
-    return tag if tag.startswith('"') else answer.headers.get("Last-Modified", "")
-
-
-@dataclass(frozen=True)
-class _Download:
-    """One attempt, into a part of its own that the next attempt continues."""
-
-    url: str
-    target: Path
-    sha256: str | None
-    on_progress: Callable[[Progress], None] | None
-    should_stop: StopCondition
-
-    def run(self) -> None:
-        part, keep = claimed_part(self.target), False
-        try:
-            self._fill(part)
-            if self.sha256 is not None and digest_of(part.data) != self.sha256:
-                raise _RefusedError(
-                    f"The file from {self.url} does not have the SHA-256 checksum {self.sha256}; "
-                    "it was not kept, because it is damaged or not the file that was meant."
-                )
-            os.replace(part.data, self.target)
-            os.replace(part.version, version_of(self.target))
-        except _RefusedError:
-            raise
-        except (ModelError, Cancelled, KeyboardInterrupt):
-            keep = True
-            raise
-        finally:
-            release(part, self.target, keep=keep)
-
-    def _fill(self, part: Part) -> None:
-        """Bring a part to the length that the server says."""
-        with self._answer(part) as answer:
-            if answer.status != _PARTIAL:
-                part.data.unlink(missing_ok=True)
-                part.version.write_text(_version(answer), "utf-8")
-            done = part.size
-            length = answer.headers.get("Content-Length", "")
-            # The length of packed data says nothing about how much will be written.
-            known = length.isdecimal() and "Content-Encoding" not in answer.headers
-            total = done + int(length) if known else None
-            with part.data.open("ab") as stream:
-                done = self._copy(answer, stream, done, total)
-        if part.size != (done if total is None else total):
-            raise self._broken_off()
-
-    @contextmanager
-    def _answer(self, part: Part) -> Iterator[Answer]:
-        """Ask for what is missing, or for all of it if the server has another version now."""
-        have = part.size
-        known = part.version.read_text("utf-8") if part.version.exists() else ""
-        headers = {"Accept-Encoding": "identity"}
-        if have and known:
-            headers |= {"Range": f"bytes={have}-", "If-Range": known}
-        try:
-            with answer_to(self.url, headers, self.should_stop) as answer:
-                begins = answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-                unwanted = answer.status == _PARTIAL and not begins
-                if not ("Range" in headers and (answer.status == _NOT_SATISFIABLE or unwanted)):
-                    self._check(answer)
-                    yield answer
-                    return
-        except UnreachableError as error:
+    def write(self, piece: bytes) -> None:
+        if self.is_unwanted:
+            raise Cancelled
+        if max(self.done + len(piece), self.total or 0) > MOST_BYTES:
             raise ModelError(
-                f"{self.url} cannot be reached: check the address and the network, {_INSTEAD}."
-            ) from error
-        part.data.unlink()
-        with self._answer(part) as answer:
-            yield answer
-
-    def _check(self, answer: Answer) -> None:
-        if answer.status not in (_OK, _PARTIAL):
-            raise ModelError(
-                f"{self.url} cannot be downloaded: the server answers {answer.status} "
-                f"{quoted(answer.reason)}; check the address, {_INSTEAD}."
+                f"The file at {self.url} is larger than {MOST_BYTES >> 30} GiB; no model that "
+                "napari-deepz can use is."
             )
-
-    def _copy(self, answer: Answer, stream: BinaryIO, done: int, total: int | None) -> int:
-        """Write what comes; returns how much there is then."""
-        progress = None if total is None else Progress(total, done)
-        if total is not None and total > MOST_BYTES:
-            raise self._too_large()
         try:
-            for piece in answer.pieces:
-                stream.write(piece)
-                stream.flush()  # What has come is there for the next attempt, even after a kill.
-                done += len(piece)
-                if done > MOST_BYTES:
-                    raise self._too_large()
-                if progress is not None and self.on_progress is not None:
-                    progress.advance(len(piece))
-                    self.on_progress(progress)
-                if self.should_stop():
-                    raise Cancelled
-        except BrokenOffError as error:
-            raise self._broken_off() from error
-        return done
+            self.stream.write(piece)
+        except OSError as error:
+            raise WriteError(str(error)) from error
+        self.done += len(piece)
 
-    def _too_large(self) -> _RefusedError:
-        return _RefusedError(
-            f"The file at {self.url} is larger than {MOST_BYTES >> 30} GiB; no model that "
-            "napari-deepz can use is."
-        )
+    def _nothing(self, *_: int) -> None: ...
 
-    def _broken_off(self) -> ModelError:
-        return ModelError(
-            f"The download of {self.url} broke off before its end; run the same again to go on."
-        )
+    flush = update = reset = close = _nothing
+
+
+def _fill(part: Path, url: str, watch: Watch) -> None:
+    for _ in range(_TRIES):
+        with part.open("wb") as stream:
+            arrival = _Arrival(url, stream)
+            try:
+                _receive(arrival, watch)
+            except (ModelError, WriteError, Cancelled):
+                raise
+            except Exception as error:  # Of requests, urllib3, and what lies below them.
+                if (answer := getattr(error, "response", None)) is not None:
+                    raise ModelError(
+                        f"{url} cannot be downloaded: the server answers {answer.status_code} "
+                        f"{quoted(answer.reason)}; check the address, {_INSTEAD}."
+                    ) from error
+                if arrival.total is None:
+                    raise ModelError(
+                        f"{url} cannot be reached: check the address and the network, {_INSTEAD}."
+                    ) from error
+            else:
+                if arrival.done >= (arrival.total or 0):
+                    return
+    raise ModelError(f"The download of {url} broke off before its end; run the same again.")
+
+
+def _receive(arrival: _Arrival, watch: Watch) -> None:
+    """Let another thread wait for the network, where no signal and no wish to stop is heard."""
+    end: Future[None] = Future()
+    answers = ExitStack()  # Pooch leaves them open when it fails.
+
+    def keep(answer: Any, **_: Any) -> None:
+        answers.callback(answer.close)
+
+    load = pooch.HTTPDownloader(
+        arrival, _PIECE_BYTES, timeout=_TIMEOUT_S, headers=_HEADERS, hooks={"response": keep}
+    )
+
+    def work() -> None:
+        try:
+            with answers:
+                load(arrival.url, arrival, None)
+        except BaseException as error:
+            end.set_exception(error)
+        else:
+            end.set_result(None)
+
+    Thread(target=work, daemon=True).start()
+    progress: Progress | None = None
+    is_over = False
+    try:
+        while not is_over:
+            is_over = bool(wait([end], _ASK_EVERY_S).done)
+            watch.check()
+            if arrival.total and arrival.done:
+                progress = progress or Progress(arrival.total)
+                progress.advance(arrival.done - progress.done)
+                watch.on_progress(progress)
+    finally:
+        arrival.is_unwanted = True
+    end.result()

@@ -77,7 +77,7 @@ def add_model(
     clear_downloads()
     url = str(source) if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)) else None
     if url is not None:
-        path = fetch(url, sha256, on_progress=watch.on_progress, should_stop=watch.should_stop)
+        path = fetch(url, sha256, watch=watch)
     else:
         path = Path(source)
         _check_digest(path, sha256)

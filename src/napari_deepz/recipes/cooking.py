@@ -19,7 +19,6 @@ from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.recipes.record import describe_run
-from napari_deepz.sampling import as_sampling
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.watch import UNWATCHED, Watch
 
@@ -78,7 +77,7 @@ class Cooking:
             pixels = series.plane(t=source.t, c=source.c, z=source.z)
             if sampling is None and series.pixel_size_problem is not None:
                 raise ValueError(f"{series.pixel_size_problem}: say the pixel size in the recipe.")
-            sampling = sampling or as_sampling(None, series.pixel_size_um)
+            sampling = sampling or series.sampling(source.c)
         self.model = model or load_model(recipe.model.name)
         _require_same(recipe, self.model)
         digest = _checked_digest(recipe, pixels)
@@ -173,7 +172,7 @@ def open_source(recipe: Recipe) -> ImageSeries:
     FileNotFoundError
         If it is not there.
     ValueError
-        If it cannot be used, or has no such plane; one sentence.
+        If it cannot be used; one sentence.
     """
     source = recipe.source
     if source.path is None:
@@ -181,11 +180,7 @@ def open_source(recipe: Recipe) -> ImageSeries:
             f"The image '{source.title}' of the recipe is in no file: save it as TIFF, and name "
             "that in the recipe."
         )
-    series = read_image(source.path)
-    for axis, index, called in (("T", source.t, "time point"), ("C", source.c, "channel")):
-        _require_index(series, axis, index, called)
-    _require_index(series, "Z", source.z, "plane")
-    return series
+    return read_image(source.path)
 
 
 def depths_um(surfaces: tuple[Surface, ...]) -> tuple[float, ...] | None:
@@ -193,13 +188,6 @@ def depths_um(surfaces: tuple[Surface, ...]) -> tuple[float, ...] | None:
     if any(surface.uniform_z_um is None for surface in surfaces):
         return None
     return tuple(z_um for surface in surfaces for z_um in surface.uniform_z_um or ())
-
-
-def _require_index(series: ImageSeries, axis: str, index: int, called: str) -> None:
-    count = series.size(axis)
-    if index >= count:
-        have = f"only one {called}" if count == 1 else f"{called}s 0 to {count - 1}"
-        raise ValueError(f"'{series.name}' has {have}: there is no {called} {index}.")
 
 
 def _require_same(recipe: Recipe, model: Model) -> None:

@@ -46,17 +46,16 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
         z_um, step_um = cooking.z_um, even_step_um(cooking.z_um)
         if z_um is not None and len(z_um) > 1 and step_um is None:
             cooking.note(UNEVEN)
-        sampling = cooking.recipe.sampling
         write_stack(
             target,
             (plane.data for plane in cooking),
             count=cooking.count,
             shape=cooking.shape,
-            pixel_size_um=None if sampling is None else sampling.pixel_size_um,
+            sampling=cooking.recipe.sampling,
             z_step_um=step_um,
             z_start_um=z_um[0] if z_um else None,
             name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
-            provenance=cooking.record(),
+            provenance=cooking.record,
         )
         return target
 

@@ -11,7 +11,7 @@ from typing import Any
 from napari_deepz.images import ImageFileError, ImageReadWarning, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.shared.layers import CHANNEL, layer_arguments
+from napari_deepz.widgets.shared.layers import CHANNEL, OPTICS, layer_arguments
 from napari_deepz.widgets.shared.plain_text import harmless, layer_name
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -54,8 +54,10 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
     if provenance is not None and provenance.axial_range_um is not None:
         z_start_um = provenance.axial_range_um[0]
     arguments = layer_arguments(series, z_start_um=z_start_um)
-    metadata = {} if provenance is None else {"provenance": provenance.to_json()}
-    arguments["metadata"] = metadata
+    metadata: dict[str, Any] = {}
+    if provenance is not None:
+        metadata["provenance"] = provenance.to_json()
+    arguments["metadata"] = metadata | _optics(series, 0)
     if "C" not in series.axes:
         return [(series.data, arguments, "image")]
     axis = series.axes.index("C")
@@ -67,12 +69,23 @@ def read_layers(path: str | os.PathLike[str]) -> list[LayerData]:
             arguments
             | {
                 "name": f"{series.name}, {_channel(series, channel)}",
-                "metadata": metadata | {CHANNEL: channel},
+                "metadata": metadata | {CHANNEL: channel} | _optics(series, channel),
             },
             "image",
         )
         for channel in range(series.size("C"))
     ]
+
+
+def _optics(series: ImageSeries, channel: int) -> dict[str, Any]:
+    """What the file says of the optics of a channel, for a layer's metadata."""
+    stated = {
+        "na": series.na,
+        "immersion_index": series.immersion_index,
+        "wavelength_um": series.wavelengths_um[channel] if series.wavelengths_um else None,
+    }
+    known = {part: value for part, value in stated.items() if value is not None}
+    return {OPTICS: known} if known else {}
 
 
 def _provenance(path: Path) -> Provenance | None:

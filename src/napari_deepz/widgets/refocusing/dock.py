@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,40 +23,35 @@ from qtpy.QtCore import QEvent, QSize
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.analysis.autofocus import Form
-from napari_deepz.engine.devices import choose_device, describe_device
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.provenance import Provenance
-from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.refocusing.all_forms import AllForms
 from napari_deepz.widgets.refocusing.exporting.copying import CopyButton
 from napari_deepz.widgets.refocusing.exporting.export_dialog import ask_export
 from napari_deepz.widgets.refocusing.exporting.export_task import export_planes
 from napari_deepz.widgets.refocusing.facts import Facts
-from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.models.model_dialogs import (
     NewModelDialog,
     ask_adding,
     ask_conversion,
 )
-from napari_deepz.widgets.refocusing.models.model_form import ModelForm
 from napari_deepz.widgets.refocusing.models.model_task import (
     ModelReady,
     add_to_models,
     convert_model,
 )
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone, refocus_planes
+from napari_deepz.widgets.refocusing.resolving import resolve
 from napari_deepz.widgets.refocusing.result_layer import ResultLayer, show_confidence
 from napari_deepz.widgets.refocusing.run_panel import RunPanel
-from napari_deepz.widgets.refocusing.session import RefocusRequest, make_request, result_facts
-from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import SMOOTH
-from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors
 from napari_deepz.widgets.refocusing.surfaces.find_task import (
     SurfaceFound,
     find_focus,
     range_to_search,
 )
-from napari_deepz.widgets.refocusing.surfaces.surface_form import SurfaceForm
+from napari_deepz.widgets.refocusing.texts import cautions_for, result_facts
 from napari_deepz.widgets.refocusing.workbench import Workbench
 from napari_deepz.widgets.shared.background import Job, Work, tell
 from napari_deepz.widgets.shared.forms import (
@@ -65,7 +61,9 @@ from napari_deepz.widgets.shared.forms import (
     group,
     single_shot,
 )
+from napari_deepz.widgets.shared.layers import frame_of
 from napari_deepz.widgets.shared.news import Advance
+from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import show_error, show_warning
 from napari_deepz.widgets.shared.remembering import Memory
 from napari_deepz.widgets.shared.results import place, results_in
@@ -92,40 +90,43 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self._device = describe_device(choose_device())
+        self.forms = forms = AllForms(self.viewer)
+        self.image, self.model, self.compute = forms.image, forms.model, forms.compute
+        self.surface, self.anchors = forms.surface, forms.anchors
+        self._device = self.compute.describe()
         self.state = RunState(message=f"Computes on {self._device}.")
         self._encoding, self._planes = LastEncoding(), PlaneCache()
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
-        self._found = ""
+        self._found, self._said = "", set[str]()
         self._asking: tuple[NewModelDialog, Callable[..., None], str] | None = None
         self._result: ResultLayer | None = None
-
-        self.image = ImageForm(self.viewer)
-        self.model = ModelForm()
-        self.anchors = AnchorForm(Anchors(self.viewer))
-        self.surface = SurfaceForm(lambda: self.viewer.layers, self.anchors)
-        forms = self.image, self.model, self.surface
         self.workbench = Workbench(
-            self.viewer, *forms, self.anchors.anchors, self._encoding, self._planes, self
+            self.viewer,
+            forms.resolved,
+            self.model,
+            self.surface,
+            self.anchors.anchors,
+            self._encoding,
+            self._planes,
+            self,
         )
         self.placement = ComboBox(
             label="Show it",
             choices=[BESIDE, OVER],
             tooltip="Where results lie; also moves those that are there.",
         )
-        self.facts = Facts(self.viewer, *forms)
+        self.facts = Facts(self.viewer)
         self.panel = RunPanel(self.state, CopyButton(self._chosen_result))
         self._lay_out()
 
         self._review_timer = single_shot(self, self.review)
         self._refresh_timer = single_shot(self, self._refresh)
-        self.image.choice.changed.connect(self._suggest_pixel_size)
-        for form in (self.image, self.model, self.surface):
-            form.changed.connect(self._on_setting)
+        forms.changed.connect(self._on_setting)
         self.workbench.image_changed.connect(self._on_setting)
         self.anchors.find_clicked.connect(self.find_surface)
         self.model.changed.connect(self._on_model)
+        self.compute.changed.connect(self._on_model)
         self.model.found_saved_model.connect(self._ask_conversion)
         self.model.found_bioimageio.connect(self._ask_adding)
         self.placement.changed.connect(self._place_results)
@@ -146,14 +147,15 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.review()
 
     def _lay_out(self) -> None:
-        facts, look = self.facts, self.workbench.widget
+        facts, look, forms = self.facts, self.workbench.widget, self.forms
+        about_image = self.image.widget, forms.optics.widget, facts.image, facts.samples
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(
             Scrolled(
-                group("Measured image", self.image.widget, facts.image, facts.samples),
-                group("Model", self.model.widget, facts.about_model),
+                group("Measured image", *about_image),
+                group("Model", self.model.widget, facts.about_model, self.compute.widget),
                 group("Refocus onto", self.surface.widget, look, facts.result),
                 facts.cautions,
                 group("Result", Rows(self.placement), facts.shown),
@@ -179,15 +181,12 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
 
     def reset_choices(self, _: Any = None) -> None:
         """Look again which layers there are; napari calls this when they change."""
-        self.image.reset_choices()
-        self.model.reset_choices()
-        self.surface.reset_choices()
+        self.forms.reset_choices()
         self._review_soon()
 
     def restore_defaults(self) -> None:
         """Set every setting back."""
-        self.model.restore()
-        self.surface.restore(self.model.spec)
+        self.forms.restore()
         self.placement.value = BESIDE
         self.workbench.live_switch.value = self.workbench.mesh_switch.value = False
 
@@ -195,62 +194,54 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         """Show what there is to know about the present settings."""
         if self.state.phase is not Phase.IDLE:
             return
-        self.facts.review()
-        has_image, results = self.image.layer is not None, results_in(self.viewer)
-        self.panel.allow(refocus=has_image and self.model.spec is not None, export=bool(results))
+        resolved = self.forms.resolved()
+        self.facts.review(resolved, package=self.model.package)
+        plane = resolved.plane
+        self.image.ask_pixel_size(plane is not None and plane.pixel_size_um is None)
+        can_run = resolved.layer is not None and resolved.model is not None
+        self.panel.allow(refocus=can_run, export=bool(results_in(self.viewer)))
 
     def refocus(self) -> None:
         """Start a run with the present settings."""
-        layer, package = self.image.layer, self.model.package
-        if self.state.phase is not Phase.IDLE or layer is None or package is None:
+        resolved = self.forms.resolved()
+        layer, request = resolved.layer, resolved.request
+        if self.state.phase is not Phase.IDLE or layer is None or resolved.model is None:
+            return
+        if request is None:
+            show_error(resolved.problem)
             return
         try:
-            surface, notes = self.surface.surface(self.image)
-            request = self._request(surface, package, notes)
             self.image.write_pixel_size()
-            result = ResultLayer(
-                self.viewer,
-                layer,
-                self.image.frame(),
-                request,
-                beside=self._beside,
-            )
+            frame = frame_of(layer, View.of(self.viewer))
+            result = ResultLayer(self.viewer, layer, frame, request, beside=self._beside)
         except ValueError as error:
             show_error(str(error))
             return
         except MemoryError:
-            show_error(f"There is no memory for {result_facts(surface, request.plane.shape)}.")
+            what = result_facts(request.surface, request.plane.shape)
+            show_error(f"There is no memory for {what}.")
             return
-        for note in notes:
-            show_warning(note)
         self.viewer.reset_view()
-        self._result = result
+        self._result, self._said = result, {*request.notes, *cautions_for(resolved)}
         work = partial(refocus_planes, request, result.canvas, self._encoding, self._planes)
-        self._start(work, "Refocusing", total=len(surface))
+        self._start(work, "Refocusing", total=len(request.surface))
 
     def find_surface(self) -> None:
         """Look for the surface on which the image is sharpest, and set anchors on it."""
-        spec, package = self.model.spec, self.model.package
-        if self.state.phase is not Phase.IDLE or self.image.layer is None:
-            return
-        if spec is None or package is None:
+        resolved = self.forms.resolved()
+        model = resolved.model
+        if self.state.phase is not Phase.IDLE or model is None or resolved.layer is None:
             return
         form: Form = "smooth" if self.anchors.form.value == SMOOTH else "plane"
-        try:
-            request = self._request(range_to_search(spec.axial_range_um), package)
-            self.image.write_pixel_size()
-        except ValueError as error:
-            show_error(str(error))
+        everywhere = range_to_search(model.spec.axial_range_um)
+        settings = replace(self.forms.settings(), make_surface=lambda _: (everywhere, ()))
+        searched = resolve(settings, resolved.layer, View.of(self.viewer))
+        if searched.request is None:
+            show_error(searched.problem)
             return
-        self._start(partial(find_focus, request, form, self._encoding), "Finding the surface")
-
-    def _request(
-        self, surface: Surface, package: Path, notes: tuple[str, ...] = ()
-    ) -> RefocusRequest:
-        typed_um = self.image.pixel_size.value
-        return make_request(
-            self.image.plane(), surface, package, typed_pixel_size_um=typed_um, notes=notes
-        )
+        self.image.write_pixel_size()
+        work = partial(find_focus, searched.request, form, self._encoding)
+        self._start(work, "Finding the surface")
 
     @property
     def _beside(self) -> bool:
@@ -317,13 +308,19 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         elif isinstance(item, Provenance) and self._result is not None:
             self._device = item.device or self._device
             self._result.describe(item)
+            for note in item.notes:
+                if note not in self._said:
+                    self._said.add(note)
+                    show_warning(note)
         elif isinstance(item, PlaneDone) and self._result is not None:
             self._result.take(item)
             self._refresh_soon()
         elif isinstance(item, SurfaceFound):
             self._found = f" {item.text}"
             self.anchors.anchors.replace(item.rows_um)
-            show_confidence(self.viewer, item.confidence, self.image.frame())
+            show_confidence(
+                self.viewer, item.confidence, frame_of(self.image.layer, View.of(self.viewer))
+            )
         elif isinstance(item, ModelReady):
             self.model.add(item.package)
             for note in item.notes:
@@ -375,12 +372,10 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             self.cancel()
 
     def _on_model(self) -> None:
-        self._suggest_pixel_size()
+        self.forms.suggest_sizes()
         if self.state.phase is Phase.IDLE:
+            self._device = self.compute.describe()
             self.state.message = f"Computes on {self._device}."
-
-    def _suggest_pixel_size(self, _: Any = None) -> None:
-        self.image.suggest_pixel_size(self.model.spec.pixel_size_um if self.model.spec else None)
 
     def _place_results(self, _: Any) -> None:
         for layer in results_in(self.viewer):

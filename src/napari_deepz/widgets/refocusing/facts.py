@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import PushButton
 
-from napari_deepz.widgets.refocusing.image_form import ImageForm
-from napari_deepz.widgets.refocusing.models.model_form import ModelForm
-from napari_deepz.widgets.refocusing.session import (
+from napari_deepz.widgets.refocusing.resolving import Resolved
+from napari_deepz.widgets.refocusing.texts import (
     cautions_for,
     image_facts,
     model_facts,
     result_facts,
 )
-from napari_deepz.widgets.refocusing.surfaces.surface_form import SurfaceForm
 from napari_deepz.widgets.shared.forms import Rows, Section, side_by_side
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import PlainLabel
@@ -35,15 +34,10 @@ class Facts:
     ----------
     viewer : napari.Viewer
         Whose results are counted.
-    image, model, surface
-        The forms.
     """
 
-    def __init__(
-        self, viewer: Any, image: ImageForm, model: ModelForm, surface: SurfaceForm
-    ) -> None:
+    def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self._image, self._model, self._surface = image, model, surface
         self.image, self.model, self.result, self.cautions, self.shown = (
             PlainLabel() for _ in range(5)
         )
@@ -56,27 +50,29 @@ class Facts:
         button.changed.connect(lambda _: self._viewer.open_sample(PLUGIN, _SAMPLES[text]))
         return button
 
-    def review(self) -> None:
-        """Write all texts anew."""
-        spec, has_image = self._model.spec, self._image.layer is not None
-        image_text, result_text, cautions = "" if has_image else _NO_IMAGE, "", []
-        if has_image and spec is not None:
-            try:
-                plane = self._image.plane()
-                image_text = image_facts(plane)
-                surface, notes = self._surface.surface(self._image)
-                pixel_size_um = plane.pixel_size_um or self._image.pixel_size.value
-                cautions = [*notes, *cautions_for(surface, plane, pixel_size_um, spec)]
-                result_text = result_facts(surface, plane.shape)
-            except ValueError as error:
-                cautions = [str(error)]
-        self.image.setText(image_text)
+    def review(self, resolved: Resolved, *, package: Path | None) -> None:
+        """Write all texts anew.
+
+        Parameters
+        ----------
+        resolved : Resolved
+            What the settings mean.
+        package : Path or None
+            Where the chosen model should lie.
+        """
+        model, plane, request = resolved.model, resolved.plane, resolved.request
+        has_image = resolved.layer is not None
+        try:
+            cautions = cautions_for(resolved)
+        except ValueError as error:
+            cautions, request = [str(error)], None
+        self.image.setText(_NO_IMAGE if not has_image else image_facts(plane) if plane else "")
         self.samples.setVisible(not has_image)
-        self.model.setText(model_facts(spec) if spec is not None else self._no_model())
-        self.model.setToolTip(spec.description if spec is not None else "")
-        if spec is None:
+        self.model.setText(model_facts(model.spec) if model is not None else _no_model(package))
+        self.model.setToolTip(model.spec.description if model is not None else "")
+        if model is None:
             self.about_model.folded = False
-        self.result.setText(result_text)
+        self.result.setText(result_facts(request.surface, request.plane.shape) if request else "")
         self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
         self.cautions.setVisible(bool(cautions))
         results = results_in(self._viewer)
@@ -85,6 +81,6 @@ class Facts:
         for text in (self.image, self.result, self.shown):
             text.setVisible(bool(text.text()))
 
-    def _no_model(self) -> str:
-        package = self._model.package
-        return _NO_MODEL if package is None else f"The model in {package} is not there any more."
+
+def _no_model(package: Path | None) -> str:
+    return _NO_MODEL if package is None else f"The model in {package} is not there any more."

@@ -9,19 +9,14 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
-from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.shared.forms import Rows
-from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.layers import (
-    frame_of,
-    input_plane,
     is_plausible,
     likely_pixel_size_um,
     names_of,
+    pixel_size_um,
     set_pixel_size,
-    surface_from_layer,
 )
-from napari_deepz.widgets.shared.placement import Frame, View
 from napari_deepz.widgets.shared.plain_text import show_error
 from napari_deepz.widgets.shared.results import is_inferred
 
@@ -64,7 +59,7 @@ class ImageForm:
             text="Write to layer", tooltip="Give the image layer this pixel size now."
         )
         self.widget = Rows(self.choice, self.pixel_size, self.write)
-        self._ask_pixel_size(False)
+        self.ask_pixel_size(False)
         self._typed_for: Image | None = None
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.pixel_size.changed.connect(self._on_typed)
@@ -116,41 +111,16 @@ class ImageForm:
         ValueError
             If the layer cannot be refocused; one sentence.
         """
-        if self.layer is not None and self.plane().pixel_size_um is None:
-            set_pixel_size(self.layer, self.pixel_size.value)
+        layer = self.layer
+        if layer is not None and pixel_size_um(layer) is None:
+            set_pixel_size(layer, self.pixel_size.value)
             self._viewer.reset_view()
             self.changed.emit()
 
-    def plane(self) -> InputPlane:
-        """Take the plane that is shown, and ask for a pixel size where it has none.
-
-        Raises
-        ------
-        ValueError
-            If the layer cannot be refocused; one sentence.
-        """
-        plane = input_plane(self.choice.value, View.of(self._viewer))
-        self._ask_pixel_size(plane.pixel_size_um is None)
-        return plane
-
-    def _ask_pixel_size(self, wanted: bool) -> None:
+    def ask_pixel_size(self, wanted: bool) -> None:
+        """Show the row for the pixel size, or hide it."""
         for row in (self.pixel_size, self.write):
             self.widget.show_row(row, wanted)
-
-    def frame(self) -> Frame:
-        """Find where that plane lies; its pixel size must be known."""
-        return frame_of(self.choice.value, View.of(self._viewer))
-
-    def surface_from(self, layer: Layer) -> tuple[Surface, tuple[str, ...]]:
-        """Make a surface for that plane from another layer, and say what is noticed about it.
-
-        Raises
-        ------
-        ValueError
-            If it cannot be one; one sentence.
-        """
-        frame = self.frame() if self.plane().pixel_size_um is not None else None
-        return surface_from_layer(layer, View.of(self._viewer), frame)
 
 
 def _can_be_refocused(layer: Layer) -> bool:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.refocusing.exporting.repeating import flat_through
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
-from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.placement import Frame, length_um
 from napari_deepz.widgets.shared.plain_text import layer_name
+from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.results import CONFIDENCE, RESULT, ResultRecord
 
 _ONE_PLANE_STEP_UM = 1.0

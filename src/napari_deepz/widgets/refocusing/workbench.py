@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import CheckBox
@@ -11,12 +12,11 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
-from napari_deepz.surfaces import Flat, Surface
-from napari_deepz.widgets.refocusing.image_form import ImageForm
+from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.live.live_task import Shown
 from napari_deepz.widgets.refocusing.live.live_view import Live
 from napari_deepz.widgets.refocusing.models.model_form import ModelForm
-from napari_deepz.widgets.refocusing.session import make_request
+from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
@@ -37,7 +37,9 @@ class Workbench(QObject):  # type: ignore[misc]
     ----------
     viewer : napari.Viewer
         Gets the layers.
-    image, model, surface
+    resolved : callable
+        What the settings mean now.
+    model, surface
         The forms.
     anchors : Anchors
         Those of the surface form.
@@ -63,7 +65,7 @@ class Workbench(QObject):  # type: ignore[misc]
     def __init__(
         self,
         viewer: Any,
-        image: ImageForm,
+        resolved: Callable[[], Resolved],
         model: ModelForm,
         surface: SurfaceForm,
         anchors: Anchors,
@@ -73,7 +75,7 @@ class Workbench(QObject):  # type: ignore[misc]
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image, self._model, self._surface, self._anchors = image, model, surface, anchors
+        self._resolved, self._surface, self._anchors = resolved, surface, anchors
         self._planes = planes
         self._tool = Tool.NONE
         self.beside = self.awake = True
@@ -127,7 +129,8 @@ class Workbench(QObject):  # type: ignore[misc]
             self._is_following = False
 
     def _follow(self) -> None:
-        self._watch(self._image.layer)
+        resolved = self._resolved()
+        self._watch(resolved.layer)
         uses_anchors = self._surface.kind.value == ANCHORS
         if self._anchors.visible != uses_anchors:
             self._anchors.visible = uses_anchors
@@ -135,17 +138,15 @@ class Workbench(QObject):  # type: ignore[misc]
         if not (uses_anchors or self.live_switch.value or self.mesh_switch.value):
             self.rest()
             return
-        layer, spec, package = self._image.layer, self._model.spec, self._model.package
-        if layer is None or spec is None or package is None:
-            self.rest(f"Live waits for {'an image' if layer is None else 'a model'}.")
+        layer, frame, request = resolved.layer, resolved.frame, resolved.shown
+        if layer is None or frame is None or request is None or resolved.model is None:
+            self.rest(resolved.shown_problem)
             return
+        plane, range_um = request.plane, resolved.model.spec.axial_range_um
         try:
-            plane, frame = self._image.plane(), self._image.frame()
-            surface = self._shown_surface()
-            request = make_request(plane, surface, package, typed_pixel_size_um=frame.pixel_size_um)
-            self._show_mesh(surface, plane, frame, spec.axial_range_um)
+            self._show_mesh(request.surface, plane, frame, range_um)
         except ValueError as error:
-            self.rest(f"Live: {error}")
+            self.rest(str(error))
             return
         if self.live_switch.value:
             self.live.show(request, layer, frame, beside=self.beside)
@@ -155,7 +156,7 @@ class Workbench(QObject):  # type: ignore[misc]
             self._anchors.show_at(
                 frame,
                 plane.shape,
-                range_um=spec.axial_range_um,
+                range_um=range_um,
                 shift_um=frame.beside_um(plane.shape) if self._is_beside else 0.0,
             )
 
@@ -164,7 +165,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._stop_live()
         self.mesh.hide()
         if why and self.live_switch.value:
-            self._say(why)
+            self._say(f"Live: {why}")
 
     def close(self) -> None:
         """Show nothing any more, until `awake` is set again."""
@@ -183,19 +184,6 @@ class Workbench(QObject):  # type: ignore[misc]
     def _is_beside(self) -> bool:
         """Whether a virtual image lies to the right of the measured one."""
         return self.beside and (self.live.target is not None or bool(results_in(self._viewer)))
-
-    def _shown_surface(self) -> Surface:
-        """The wanted surface; one plane of a flat range, and where anchors are being picked."""
-        kind = self._surface.kind.value
-        picks = kind == ANCHORS and self._anchors.tool in (Tool.PICK, Tool.DRAW)
-        if kind == FLAT or picks:
-            return Flat(self._surface.focus.value)
-        try:
-            return self._surface.surface(self._image)[0]
-        except ValueError:
-            if kind == ANCHORS:
-                return Flat(self._surface.focus.value)
-            raise
 
     def _show_mesh(
         self, surface: Surface, plane: InputPlane, frame: Frame, range_um: tuple[float, float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,15 @@ READER = "napari-deepz"
 
 CHANNEL = "channel"
 """Where a layer's metadata say which channel of its file it is."""
+
+OPTICS = "napari-deepz optics"
+"""Where a layer's metadata keep what its file says of the optics."""
+
+
+def stated_optics(layer: Layer) -> Mapping[str, float | None]:
+    """What the file of a layer says of its optics, as in `Sampling`."""
+    stated = layer.metadata.get(OPTICS)
+    return stated if isinstance(stated, Mapping) else {}
 
 
 def pixel_size_um(layer: Layer) -> float | None:

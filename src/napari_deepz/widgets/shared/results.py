@@ -10,9 +10,9 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.layers import z_axis_of
 from napari_deepz.widgets.shared.placement import View, length_um, placing_of, shown_index
+from napari_deepz.widgets.shared.requests import RefocusRequest
 
 RESULT = "napari-deepz"
 """In the metadata of a layer that a run has filled."""

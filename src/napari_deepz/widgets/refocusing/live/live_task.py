@@ -17,9 +17,9 @@ from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Surface
 from napari_deepz.watch import Watch
-from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.news import Send
+from napari_deepz.widgets.shared.requests import RefocusRequest
 
 
 @dataclass(frozen=True, eq=False)

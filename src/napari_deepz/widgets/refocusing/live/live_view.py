@@ -14,10 +14,10 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
 from napari_deepz.widgets.refocusing.live.live_task import LiveWork, Shown
-from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.background import Job
 from napari_deepz.widgets.shared.placement import Frame, lay
 from napari_deepz.widgets.shared.plain_text import layer_name
+from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.results import LIVE
 
 

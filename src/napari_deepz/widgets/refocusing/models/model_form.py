@@ -11,11 +11,12 @@ from qtpy.QtWidgets import QFileDialog
 from napari_deepz.models import DEFAULT_MODEL
 from napari_deepz.models.bioimageio.description import DESCRIPTION_FILES
 from napari_deepz.models.errors import ModelError
-from napari_deepz.models.library import kind_of, list_models
+from napari_deepz.models.library import kind_of, list_models, name_of
 from napari_deepz.models.package import SPEC_FILE, read_spec
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.models.tensorflow import GRAPH_FILE, check_tensorflow
 from napari_deepz.widgets.refocusing.models.model_dialogs import ModelCard
+from napari_deepz.widgets.refocusing.resolving import ChosenModel
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.plain_text import distinct, show_error
 
@@ -43,6 +44,7 @@ class ModelForm:
 
     def __init__(self) -> None:
         self._opened: dict[str, Path] = {}
+        self._read: tuple[object, ChosenModel] | None = None
         self._models = list_models()
         self.choice = ComboBox(
             label="Model",
@@ -71,12 +73,28 @@ class ModelForm:
     @property
     def spec(self) -> ModelSpec | None:
         """Card of the chosen model, as it is now; None where there is none any more."""
+        chosen = self.chosen
+        return None if chosen is None else chosen.spec
+
+    @property
+    def chosen(self) -> ChosenModel | None:
+        """The chosen model; None where there is none any more.
+
+        Its card is read again only where its file is another one than before.
+        """
         if self.package is None:
             return None
         try:
-            return read_spec(self.package)
-        except ModelError:
+            card = self.package / SPEC_FILE if self.package.is_dir() else self.package
+            stat = card.stat()
+            state = self.package, stat.st_mtime_ns, stat.st_size
+            if self._read is None or self._read[0] != state:
+                spec = read_spec(self.package)
+                self._read = state, ChosenModel(name_of(self.package), self.package, spec)
+        except (ModelError, OSError):
+            self._read = None
             return None
+        return self._read[1]
 
     def reset_choices(self) -> None:
         """Look again which models there are."""

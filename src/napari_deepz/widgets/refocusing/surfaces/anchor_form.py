@@ -10,6 +10,7 @@ from qtpy import compat
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.refocusing.resolving import Ground, SurfaceMaker
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
     ALONG,
     EXACT_UM,
@@ -132,25 +133,24 @@ class AnchorForm:
         self.smoothing.value = EXACT_UM
         self.anchors.tool = Tool.NONE
 
-    def surface(self, shape: tuple[int, int], pixel_size_um: float) -> Surface:
-        """Make the surface that the anchors stand for.
+    def maker(self) -> SurfaceMaker:
+        """What makes the surface that the anchors stand for now.
 
-        Parameters
-        ----------
-        shape : tuple of int
-            (Y, X) of the image in pixels.
-        pixel_size_um : float
-            Size of a pixel in µm.
-
-        Raises
-        ------
-        ValueError
-            If there are too few anchors; one sentence.
+        It raises a `ValueError` of one sentence where there are too few anchors.
         """
-        rows_um = self.anchors.rows_um()
-        return surface_through(
-            self.form.value, rows_um, shape, pixel_size_um, smooth_um=self.smoothing.value
-        )
+        form, smooth_um, rows_um = self.form.value, self.smoothing.value, self.anchors.rows_um()
+
+        def surface(ground: Ground) -> tuple[Surface, tuple[str, ...]]:
+            made = surface_through(
+                form,
+                rows_um,
+                ground.plane.shape,
+                ground.sampling.pixel_size_um,
+                smooth_um=smooth_um,
+            )
+            return made, made.notes
+
+        return surface
 
     def _use(self, tool: Tool, on: bool) -> None:
         self.anchors.tool = tool if on else Tool.NONE

@@ -13,8 +13,8 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.models.library import load_model
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Watch
-from napari_deepz.widgets.refocusing.session import RefocusRequest
 from napari_deepz.widgets.shared.news import Send
+from napari_deepz.widgets.shared.requests import RefocusRequest
 
 STEP_UM = 0.5
 

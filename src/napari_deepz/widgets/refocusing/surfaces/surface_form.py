@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
@@ -13,11 +14,10 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
-from napari_deepz.widgets.refocusing.image_form import ImageForm
-from napari_deepz.widgets.refocusing.session import whole_steps
+from napari_deepz.widgets.refocusing.resolving import Ground, SurfaceMaker, whole_steps
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.shared.forms import Rows
-from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.layers import names_of, surface_from_layer
 from napari_deepz.widgets.shared.placement import LayerError
 from napari_deepz.widgets.shared.sliders import SliderBox
 
@@ -184,47 +184,33 @@ class SurfaceForm:
         """Look again which layers there are."""
         self.layer.reset_choices()
 
-    def surface(self, image: ImageForm) -> tuple[Surface, tuple[str, ...]]:
-        """Make the surface that the form describes, and say what is noticed about it.
+    def maker(self) -> SurfaceMaker:
+        """What makes the surface that the form describes now, for any image.
 
-        Parameters
-        ----------
-        image : ImageForm
-            Tells the image for which it is made.
-
-        Raises
-        ------
-        ValueError
-            If a setting does not make sense; one sentence.
+        It raises a `ValueError` of one sentence where a setting does not make sense.
         """
-        if self.kind.value != LAYER:
-            surface = self._described(image)
-            return surface, surface.notes
-        if self.layer.value is None:
-            raise LayerError(
-                "Choose a layer for the surface: an image of depths in µm, or points with z."
-            )
-        return image.surface_from(self.layer.value)
-
-    def _described(self, image: ImageForm) -> Surface:
         kind = self.kind.value
         if kind == FLAT:
             step_um = self.step.value if self.stop.value >= self.start.value else -self.step.value
-            return whole_steps(Flat(self.start.value, self.stop.value, step_um))
+            ends_um = self.start.value, self.stop.value
+            return _always(lambda: whole_steps(Flat(*ends_um, step_um)))
         if kind == TILTED:
-            return Tilted(self.tilt_x.value, self.tilt_y.value, self.tilt_offset.value)
+            tilt = self.tilt_x.value, self.tilt_y.value, self.tilt_offset.value
+            return _always(lambda: Tilted(*tilt))
         if kind == CURVED:
-            centre = (self.centre_y.value, self.centre_x.value)
-            return Curved(
-                form=self.form.value,
-                radius_um=self.radius.value,
-                centre_um=None if self.centred.value else centre,
-                offset_um=self.vertex.value,
-                axis_deg=self.axis.value,
-            )
-        plane = image.plane()
-        pixel_size_um = plane.pixel_size_um or image.pixel_size.value
-        return self.anchors.surface(plane.shape, pixel_size_um)
+            settings = {
+                "form": self.form.value,
+                "radius_um": self.radius.value,
+                "centre_um": None
+                if self.centred.value
+                else (self.centre_y.value, self.centre_x.value),
+                "offset_um": self.vertex.value,
+                "axis_deg": self.axis.value,
+            }
+            return _always(lambda: Curved(**settings))
+        if kind == ANCHORS:
+            return self.anchors.maker()
+        return partial(_from_layer, self.layer.value)
 
     def move(self, dz_um: float) -> bool:
         """Move the surface along z, as far as the form allows.
@@ -276,6 +262,24 @@ class SurfaceForm:
         self._curved.show_row(self.axis, self.form.value == "cylinder")
         for coordinate in (self.centre_x, self.centre_y):
             self._curved.show_row(coordinate, not self.centred.value)
+
+
+def _always(make: Callable[[], Surface]) -> SurfaceMaker:
+    """A surface that does not depend on the image."""
+
+    def surface(_: Ground) -> tuple[Surface, tuple[str, ...]]:
+        made = make()
+        return made, made.notes
+
+    return surface
+
+
+def _from_layer(layer: Layer | None, ground: Ground) -> tuple[Surface, tuple[str, ...]]:
+    if layer is None:
+        raise LayerError(
+            "Choose a layer for the surface: an image of depths in µm, or points with z."
+        )
+    return surface_from_layer(layer, ground.view, ground.frame)
 
 
 def _can_be_surface(layer: Layer) -> bool:

@@ -1,0 +1,81 @@
+"""All forms of the dock, and what they say together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psygnal import Signal
+
+from napari_deepz.widgets.refocusing.compute_form import ComputeForm
+from napari_deepz.widgets.refocusing.image_form import ImageForm
+from napari_deepz.widgets.refocusing.models.model_form import ModelForm
+from napari_deepz.widgets.refocusing.optics_form import OpticsForm
+from napari_deepz.widgets.refocusing.resolving import DockSettings, Resolved, resolve
+from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
+from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
+from napari_deepz.widgets.shared.layers import stated_optics
+from napari_deepz.widgets.shared.placement import View
+
+
+class AllForms:
+    """Image, optics, model, surface with its anchors, and computation.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers are offered.
+
+    Attributes
+    ----------
+    changed : Signal
+        Emitted when any setting changes.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self.image, self.optics = ImageForm(viewer), OpticsForm()
+        self.model, self.compute = ModelForm(), ComputeForm()
+        self.anchors = AnchorForm(Anchors(viewer))
+        self.surface = SurfaceForm(lambda: viewer.layers, self.anchors)
+        self.image.choice.changed.connect(self.suggest_sizes)
+        for form in (self.image, self.optics, self.model, self.surface, self.compute):
+            form.changed.connect(self.changed.emit)
+
+    def resolved(self) -> Resolved:
+        """What all settings mean for the image, now."""
+        return resolve(self.settings(), self.image.layer, View.of(self._viewer))
+
+    def settings(self) -> DockSettings:
+        """All that the user has set."""
+        kind, tool = self.surface.kind.value, self.anchors.anchors.tool
+        picks = kind == ANCHORS and tool in (Tool.PICK, Tool.DRAW)
+        return DockSettings(
+            model=self.model.chosen,
+            make_surface=self.surface.maker(),
+            focus_um=self.surface.focus.value,
+            shows_focus=kind == FLAT or picks,
+            lacks_surface=kind == ANCHORS,
+            typed_pixel_um=self.image.pixel_size.value,
+            optics=self.optics.values(),
+            compute=self.compute.compute(),
+        )
+
+    def suggest_sizes(self, _: Any = None) -> None:
+        """Fill in what the image says of its optics, and a likely pixel size."""
+        layer, spec = self.image.layer, self.model.spec
+        self.optics.suggest(layer, {} if layer is None else stated_optics(layer))
+        self.image.suggest_pixel_size(spec.pixel_size_um if spec else None)
+
+    def reset_choices(self) -> None:
+        """Look again which layers and models there are."""
+        for form in (self.image, self.model, self.surface):
+            form.reset_choices()
+
+    def restore(self) -> None:
+        """Set every setting back."""
+        self.model.restore()
+        self.surface.restore(self.model.spec)
+        self.compute.restore()

@@ -1,0 +1,254 @@
+"""What the user has set and the layer offers, settled once for all who want to know.
+
+`resolve` is a pure function: the facts in the dock, the live picture and the run read its result,
+and no one else asks the forms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari.layers import Image
+
+from napari_deepz.engine.compute import Compute
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.sampling import Sampling
+from napari_deepz.surfaces import Flat, FromImage, Surface
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.layers import frame_of, input_plane
+from napari_deepz.widgets.shared.placement import Frame, LayerError, View
+from napari_deepz.widgets.shared.requests import RefocusRequest
+
+_COARSE_GRID_PX = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What a surface may depend on: the image that it is made for.
+
+    Attributes
+    ----------
+    plane : InputPlane
+        The image.
+    sampling : Sampling
+        Its own, or what the user said.
+    frame : Frame or None
+        Where it lies in the world; None while its layer has no pixel size.
+    view : View
+        What the viewer shows.
+    """
+
+    plane: InputPlane
+    sampling: Sampling
+    frame: Frame | None
+    view: View
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """A model of the menu.
+
+    Attributes
+    ----------
+    name : str
+        How a recipe calls it.
+    package : Path
+        Where it lies.
+    spec : ModelSpec
+        Its card.
+    """
+
+    name: str
+    package: Path
+    spec: ModelSpec
+
+
+SurfaceMaker = Callable[[Ground], tuple[Surface, tuple[str, ...]]]
+"""Makes a surface for an image, and says what is noticed about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class DockSettings:
+    """What the user has set.
+
+    Attributes
+    ----------
+    model : ChosenModel or None
+        None where there is none.
+    make_surface : SurfaceMaker
+        Onto what is refocused.
+    focus_um : float
+        The depth that is looked at.
+    shows_focus : bool
+        Whether the plane at the focus is looked at in place of the surface.
+    lacks_surface : bool
+        Whether it is looked at also while there is no surface yet, as with too few anchors.
+    typed_pixel_um : float
+        For images that do not say their pixel size.
+    optics : dict
+        What the user says of numerical aperture, immersion and wavelength, as in `Sampling`.
+    compute : Compute
+        With what is computed.
+    """
+
+    model: ChosenModel | None
+    make_surface: SurfaceMaker
+    focus_um: float
+    shows_focus: bool
+    lacks_surface: bool
+    typed_pixel_um: float
+    optics: dict[str, float | None]
+    compute: Compute
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """What these settings mean for a layer.
+
+    Attributes
+    ----------
+    layer : Image or None
+        What is refocused.
+    model : ChosenModel or None
+        With what.
+    plane : InputPlane or None
+        The plane of the layer; None where it has none that can be used.
+    frame : Frame or None
+        Where the plane lies; None while its pixel size is not known to its layer.
+    request : RefocusRequest or None
+        The run that is wanted; None where `problem` says why there can be none.
+    shown : RefocusRequest or None
+        The one plane that is looked at; None where `shown_problem` says why there is none.
+    problem, shown_problem : str
+        A sentence, or nothing.
+    """
+
+    layer: Image | None
+    model: ChosenModel | None
+    plane: InputPlane | None = None
+    frame: Frame | None = None
+    request: RefocusRequest | None = None
+    shown: RefocusRequest | None = None
+    problem: str = ""
+    shown_problem: str = ""
+
+
+def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved:
+    """Settle what the settings mean for a layer, without reading its pixels.
+
+    Parameters
+    ----------
+    settings : DockSettings
+        What the user has set.
+    layer : Image or None
+        The chosen layer.
+    view : View
+        Tells which of its planes is shown.
+
+    Returns
+    -------
+    Resolved
+        Whatever is wrong is said in it; nothing is raised.
+    """
+    model = settings.model
+    if layer is None or model is None:
+        missing = f"Open {'an image' if layer is None else 'a model'} first."
+        return Resolved(layer, model, problem=missing, shown_problem=missing)
+    try:
+        plane = input_plane(layer, view)
+    except ValueError as error:
+        return Resolved(layer, model, problem=str(error), shown_problem=str(error))
+    frame, shown_problem = None, ""
+    try:
+        frame = frame_of(layer, view)
+    except LayerError as error:
+        shown_problem = str(error)
+    try:
+        sampling, notes = _sampling(plane, settings)
+    except ValueError as error:
+        return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
+    ground = Ground(plane, sampling, frame, view)
+
+    def request(surface: Surface, also: tuple[str, ...]) -> RefocusRequest:
+        depth_range_um(surface, plane.shape, sampling.pixel_size_um)
+        recipe = Recipe(
+            source=plane.source,
+            surfaces=surface,
+            sampling=sampling,
+            model=model.name,
+            compute=settings.compute,
+        )
+        return RefocusRequest(plane, recipe, model.package, (*also, *notes))
+
+    run, problem = None, ""
+    try:
+        run = request(*settings.make_surface(ground))
+    except ValueError as error:
+        problem = str(error)
+    shown = run
+    if settings.shows_focus or (run is None and settings.lacks_surface):
+        shown = request(Flat(settings.focus_um), ())
+    if frame is None:
+        shown = None
+    elif shown is None:
+        shown_problem = problem
+    return Resolved(layer, model, plane, frame, run, shown, problem, shown_problem)
+
+
+def _sampling(plane: InputPlane, settings: DockSettings) -> tuple[Sampling, tuple[str, ...]]:
+    """Take what the image says, and else what the user says, and note that."""
+    notes: tuple[str, ...] = ()
+    pixel_size_um = plane.pixel_size_um
+    if pixel_size_um is None:
+        pixel_size_um = settings.typed_pixel_um
+        smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
+        if not smallest_um <= pixel_size_um <= largest_um:
+            raise ValueError(
+                f"A pixel size of {pixel_size_um:g} µm is entered, which no microscope has: enter "
+                f"one from {smallest_um:g} to {largest_um:g} µm."
+            )
+        notes = (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm is taken, as entered.",)
+    return Sampling(pixel_size_um=pixel_size_um, **settings.optics), notes
+
+
+def _about_pixel_size(plane: InputPlane) -> str:
+    if plane.doubtful_pixel_um is None:
+        return "The image does not say its pixel size"
+    return (
+        f"The image says that its pixels are {plane.doubtful_pixel_um:g} µm wide, which no "
+        "microscope's are"
+    )
+
+
+def whole_steps(flat: Flat) -> Flat:
+    """Make the planes of a flat range evenly spaced, by ending it before a last shorter step."""
+    depths_um = flat.uniform_z_um
+    if flat.step_um is None or len(depths_um) < 3:
+        return flat
+    step_um = depths_um[1] - depths_um[0]
+    even = math.isclose(depths_um[-1] - depths_um[-2], step_um, rel_tol=1e-6)
+    return flat if even else Flat(depths_um[0], depths_um[-2], flat.step_um)
+
+
+def depth_range_um(
+    surface: Surface, shape: tuple[int, int], pixel_size_um: float
+) -> tuple[float, float]:
+    """Smallest and largest depth in µm, quickly: formulas are evaluated on a coarse grid.
+
+    Raises
+    ------
+    ValueError
+        If the surface does not suit an image of this (Y, X) shape.
+    """
+    if isinstance(surface, FromImage):
+        if surface.depths_um.shape != shape:
+            return surface.range_um(shape, pixel_size_um)
+        return float(surface.depths_um.min()), float(surface.depths_um.max())
+    coarser = math.ceil(max(shape) / _COARSE_GRID_PX)
+    coarse_shape = (math.ceil(shape[0] / coarser), math.ceil(shape[1] / coarser))
+    return surface.range_um(coarse_shape, pixel_size_um * coarser)

@@ -1,0 +1,86 @@
+"""What the dock says about image, model and result."""
+
+from __future__ import annotations
+
+import math
+
+from napari_deepz.engine.cautions import notes_on
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.refocusing.resolving import Resolved, depth_range_um
+from napari_deepz.widgets.shared.input_plane import InputPlane
+
+_FLOAT_BYTES = 4
+_LARGE_BYTES = 4_000_000_000
+
+
+def model_facts(spec: ModelSpec) -> str:
+    """Tell what a model was made for, one fact a line."""
+    low_um, high_um = spec.axial_range_um
+    na = f", NA {spec.na:g}" if spec.na is not None else ""
+    pixels = f"{spec.pixel_size_um:g} µm" if spec.pixel_size_um is not None else "unknown size"
+    lines = [
+        f"{spec.objective}{na}, pixels of {pixels}",
+        f"{low_um:g} to {high_um:g} µm from the image's plane",
+    ]
+    if spec.sample:
+        lines.append(f"For {spec.sample}")
+    if spec.modality_in != spec.modality_out:
+        lines.append(f"From {spec.modality_in} to {spec.modality_out}")
+    if "data" in spec.training:
+        lines.append(f"Trained on {spec.training['data']}")
+    return "\n".join(lines)
+
+
+def image_facts(plane: InputPlane) -> str:
+    """Tell the size of the input plane."""
+    height, width = plane.shape
+    size = f"{width} × {height} pixels"
+    return f"{size} of {plane.pixel_size_um:g} µm" if plane.pixel_size_um else size
+
+
+def result_facts(surface: Surface, shape: tuple[int, int]) -> str:
+    """Tell what a run will make."""
+    planes = "1 plane" if len(surface) == 1 else f"{len(surface)} planes"
+    return f"{surface.describe()}: {planes}, {_bytes(surface, shape) / 1e6:.3g} MB"
+
+
+def _bytes(surface: Surface, shape: tuple[int, int]) -> int:
+    return len(surface) * math.prod(shape) * _FLOAT_BYTES
+
+
+def cautions_for(resolved: Resolved) -> list[str]:
+    """Say what the user should know before a run, a sentence each: what the record will say too.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be worked with.
+    """
+    plane, request, model = resolved.plane, resolved.request, resolved.model
+    if resolved.layer is None or model is None:
+        return []
+    if plane is None or request is None:
+        return [resolved.problem]
+    found = [*request.notes]
+    if plane.doubtful_z_step_um is not None:
+        found.append(
+            f"The image says that its planes are {plane.doubtful_z_step_um:g} µm apart, which no "
+            "microscope's are: correct the layer's scale along z, or do not trust where in z its "
+            "results are shown."
+        )
+    found += notes_on(
+        plane.shape,
+        [request.surface],
+        model.spec,
+        sampling=request.sampling,
+        range_um=depth_range_um,
+    )
+    found = [*dict.fromkeys(found)]
+    size_bytes = _bytes(request.surface, plane.shape)
+    if size_bytes > _LARGE_BYTES:
+        found.append(
+            f"The result takes {size_bytes / 1e9:.1f} GB of memory: choose fewer planes, or use "
+            "the command napari-deepz refocus, which writes it to a file plane by plane."
+        )
+    return found
