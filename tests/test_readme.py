@@ -61,7 +61,9 @@ def test_commands_and_python_run_in_an_empty_folder(
             subprocess.run(command, shell=True, env=environment, check=True, capture_output=True)
         else:
             monkeypatch.setattr(sys, "argv", shlex.split(command))
-            main()
+            with pytest.raises(SystemExit) as end:
+                main()
+            assert not end.value.code, command
     virtual = read_image(tmp_path / "virtual.ome.tif")
     assert virtual.data.shape == (41, 128, 128)
     assert (virtual.pixel_size_um, virtual.z_step_um) == (0.325, 0.5)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QThreadPool
 from qtpy.QtWidgets import QApplication
 
-from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.recipes.recipe import Recipe
@@ -30,13 +29,6 @@ from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import write_tiny_model
 
 PIXEL_UM = 0.325
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _modules_are_no_rubbish() -> None:
-    """Collecting it, as each window does at its end, need not look through all that is imported."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +171,7 @@ class Slowly:
         self.seconds = seconds
         self.closed = False
         self.given = 0
-        self.genuine = LastEncoding.iter_refocus
+        self.genuine = EncodedImage.iter_refocus
 
     def __call__(self, *arguments: Any, **settings: Any) -> Iterator[Any]:
         planes = self.genuine(*arguments, **settings)
@@ -197,6 +189,6 @@ class Slowly:
 def slowly(monkeypatch: pytest.MonkeyPatch) -> Slowly:
     slow = Slowly(0.1)
     monkeypatch.setattr(
-        LastEncoding, "iter_refocus", lambda *given, **settings: slow(*given, **settings)
+        EncodedImage, "iter_refocus", lambda *given, **settings: slow(*given, **settings)
     )
     return slow
