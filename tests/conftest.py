@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def write_tiny_model(folder: Path, **changes: object) -> Path:
             parameter.copy_(torch.randn_like(parameter) * 0.1)
     save_model(folder, spec, network)
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _modules_are_no_rubbish() -> None:
+    """Collecting it, as many tests do at their end, need not look through all that is imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

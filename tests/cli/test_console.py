@@ -262,7 +262,6 @@ main()
 @pytest.mark.parametrize(
     ("kind", "where", "arguments", "extra"),
     [
-        ("SIGINT", "napari_deepz.demo:write_stack", ("demo", "--no-gui", "--output", "o"), None),
         ("SIGHUP", "napari_deepz.demo:write_stack", ("demo", "--no-gui", "--output", "o"), None),
         (
             "SIGTERM",
@@ -277,7 +276,7 @@ main()
             "bioimageio.spec",
         ),
     ],
-    ids=["demo", "demo, terminal closed", "simulate", "export"],
+    ids=["demo, terminal closed", "simulate", "export"],
 )
 def test_a_signal_ends_it_tidily(
     tmp_path: Path, kind: str, where: str, arguments: tuple[str, ...], extra: str | None

@@ -18,8 +18,8 @@ from tests.cli.conftest import Run, Said
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.models.file_server import Server
 from tests.models.packages import (
-    DAMAGES,
-    HOSTILE,
+    OFTEN_DAMAGED,
+    OFTEN_HOSTILE,
     Damage,
     Hostile,
     climbing,
@@ -113,13 +113,13 @@ def test_the_checksum_of_a_download_is_shown_until_it_is_given(models: Run, serv
     assert load_model("tiny").spec == tiny_spec()
 
 
-@pytest.mark.parametrize("damage", [damage for damage, _ in DAMAGES], ids=name_of)
+@pytest.mark.parametrize("damage", [damage for damage, _ in OFTEN_DAMAGED], ids=name_of)
 def test_broken_packages(models: Run, package: Path, damage: Damage):
     damage(package)
     check_refused(models("add", package, check=False), str(package))
 
 
-@pytest.mark.parametrize("make", [make for make, _ in HOSTILE], ids=name_of)
+@pytest.mark.parametrize("make", [make for make, _ in OFTEN_HOSTILE], ids=name_of)
 def test_hostile_archives(models: Run, package: Path, make: Hostile):
     path = make(package)
     check_refused(models("add", path, check=False), str(path))

@@ -219,6 +219,14 @@ DAMAGES: list[tuple[Damage, str]] = [
     (infinity_in_training, "not finite"),
 ]
 
+OFTEN_DAMAGED = [
+    (damage, sentence)
+    for damage, sentence in DAMAGES
+    if damage
+    in (no_weights, no_card, pickled_weights, nan_weights, odd_test, not_json, field_with_escapes)
+]
+"""One of each file and step of the loader, for the doors behind which it stands."""
+
 
 def patched(path: Path, *, at: int, value: int, form: str) -> Path:
     """Overwrite a field of the headers of all members; its place is that in the central list."""
@@ -377,6 +385,13 @@ HOSTILE: list[tuple[Hostile, str]] = [
     (truncated_archive, "The zip file .* is damaged or was not copied whole"),
     (no_archive, "neither a folder nor a readable zip"),
 ]
+
+OFTEN_HOSTILE = [
+    (make, sentence)
+    for make, sentence in HOSTILE
+    if make in (climbing, too_many, large_member, encrypted, truncated_archive, no_archive)
+]
+"""One of each step of reading an archive, likewise."""
 
 
 def name_of(value: object) -> str | None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import warnings
 import zipfile
 from pathlib import Path
@@ -67,10 +68,19 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Model:
     )
 
 
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was exported once, a file of each architecture."""
+    return tmp_path_factory.mktemp("exports")
+
+
 @pytest.fixture
-def exported(model: Model, tmp_path: Path) -> Path:
-    export_bioimageio(model, tmp_path / "exported.zip")
-    return tmp_path / "exported.zip"
+def exported(model: Model, exports: Path, tmp_path: Path) -> Path:
+    """An export of the model that a test may change."""
+    once = exports / f"{model.spec.architecture}.zip"
+    if not once.exists():
+        export_bioimageio(model, once)
+    return shutil.copy(once, tmp_path / "exported.zip")
 
 
 def described(package: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -150,11 +151,17 @@ def test_other_weights_are_refused_by_name(tmp_path: Path, weights: Any, sentenc
 # --- descriptions and test images, of packages that say they are ours -----------------------------
 
 
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    export_bioimageio(load_model(write_tiny_model(folder / "native")), folder / "exported.zip")
+    return folder / "exported.zip"
+
+
 @pytest.fixture
-def exported(tmp_path: Path) -> Path:
-    package = write_tiny_model(tmp_path / "native")
-    export_bioimageio(load_model(package), tmp_path / "exported.zip")
-    return tmp_path / "exported.zip"
+def exported(exported_once: Path, tmp_path: Path) -> Path:
+    """An export that a test may change."""
+    return shutil.copy(exported_once, tmp_path / "exported.zip")
 
 
 def name_of_description(package: Path) -> str:

@@ -21,8 +21,8 @@ from napari_deepz.watch import Cancelled, Watch
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.models.file_server import Server
 from tests.models.packages import (
-    DAMAGES,
-    HOSTILE,
+    OFTEN_DAMAGED,
+    OFTEN_HOSTILE,
     Damage,
     Hostile,
     name_of,
@@ -70,7 +70,7 @@ def check_refused(folder: Path, source: str | Path, sentence: str, **options: ob
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=name_of)
+@pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
 def test_broken_packages_are_not_added(
     folder: Path, package: Path, damage: Damage, sentence: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -80,7 +80,7 @@ def test_broken_packages_are_not_added(
     assert not (package.parent / "ran").exists()
 
 
-@pytest.mark.parametrize(("make", "sentence"), HOSTILE, ids=name_of)
+@pytest.mark.parametrize(("make", "sentence"), OFTEN_HOSTILE, ids=name_of)
 def test_hostile_archives_are_not_added(folder: Path, package: Path, make: Hostile, sentence: str):
     path = make(package)
     assert str(path) in check_refused(folder, path, sentence)
@@ -218,7 +218,7 @@ def test_a_models_folder_that_is_a_file(package: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("called", ["m", "m/", "./m", "weights/", "m.zip"])
-@pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=name_of)
+@pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
 def test_sentences_are_whole_whatever_the_source_is_called(
     folder: Path,
     package: Path,
@@ -236,7 +236,7 @@ def test_sentences_are_whole_whatever_the_source_is_called(
     assert str(package.parent) not in said
 
 
-@pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=name_of)
+@pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
 def test_sentences_name_the_address_of_a_download(
     folder: Path, package: Path, server: Server, damage: Damage, sentence: str
 ):

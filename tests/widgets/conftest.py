@@ -17,7 +17,7 @@ from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QThreadPool
 from qtpy.QtWidgets import QApplication
 
-from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.recipes.recipe import Recipe
@@ -177,7 +177,7 @@ class Slowly:
         self.seconds = seconds
         self.closed = False
         self.given = 0
-        self.genuine = LastEncoding.iter_refocus
+        self.genuine = EncodedImage.iter_refocus
 
     def __call__(self, *arguments: Any, **settings: Any) -> Iterator[Any]:
         planes = self.genuine(*arguments, **settings)
@@ -195,6 +195,6 @@ class Slowly:
 def slowly(monkeypatch: pytest.MonkeyPatch) -> Slowly:
     slow = Slowly(0.1)
     monkeypatch.setattr(
-        LastEncoding, "iter_refocus", lambda *given, **settings: slow(*given, **settings)
+        EncodedImage, "iter_refocus", lambda *given, **settings: slow(*given, **settings)
     )
     return slow

@@ -19,6 +19,7 @@ from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.pictures.depth_colours import depth_coded_projection
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import load_surface
+from napari_deepz.watch import UNWATCHED
 from napari_deepz.widgets.refocusing.exporting import export_task
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
@@ -197,7 +198,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(dock, qtbot, folder, ki
         with pytest.raises(
             OSError, match=r"^'a\.\w+(\.\w+)?' could not be written, nothing"
         ) as caught:
-            export_planes(request, lambda _: None, lambda: False)
+            export_planes(request, lambda _: None, UNWATCHED)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(caught.value).count("could not be written") == 1

@@ -29,7 +29,9 @@ def is_freed(qtbot):
         for _ in range(5):
             qtbot.wait(30)
             gc.collect()
-        return gone() is None
+            if gone() is None:
+                return True
+        return False
 
     return look
 

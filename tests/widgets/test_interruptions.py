@@ -11,8 +11,7 @@ import psutil
 import pytest
 from qtpy.QtCore import QThreadPool
 
-from napari_deepz.engine.last_encoding import LastEncoding
-from napari_deepz.engine.refocus import refocus
+from napari_deepz.engine.refocus import EncodedImage, refocus
 from napari_deepz.surfaces import Flat
 from napari_deepz.widgets.shared.results import record_of
 from napari_deepz.widgets.shared.run_state import Phase
@@ -171,7 +170,7 @@ def test_a_model_that_has_gone_is_an_error_in_a_sentence(dock, model, qtbot, not
 
 
 def test_a_run_that_breaks_keeps_what_it_has_and_tells(dock, monkeypatch, qtbot, notified):
-    genuine = LastEncoding.iter_refocus
+    genuine = EncodedImage.iter_refocus
 
     def breaking(*arguments, **settings):
         for plane in genuine(*arguments, **settings):
@@ -179,7 +178,7 @@ def test_a_run_that_breaks_keeps_what_it_has_and_tells(dock, monkeypatch, qtbot,
                 raise RuntimeError("the graphics card is on fire")
             yield plane
 
-    monkeypatch.setattr(LastEncoding, "iter_refocus", breaking)
+    monkeypatch.setattr(EncodedImage, "iter_refocus", breaking)
     layer = run(dock, qtbot)
     assert ("error", "the graphics card is on fire") in notified()
     assert layer.data.shape == (4, 64, 80)

@@ -91,12 +91,12 @@ def test_the_mesh_lies_over_the_image(dock, changes):
     np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)
 
 
+@pytest.mark.parametrize("shown_beside", [False, True], ids=["over the image", "beside the image"])
 @pytest.mark.parametrize(
-    "shown_beside",
-    [False, pytest.param(True, marks=pytest.mark.window)],
-    ids=["over the image", "beside the image"],
+    "changes",
+    [*TURNED.values(), pytest.param(TURNED["registered"], marks=pytest.mark.window)],
+    ids=[*TURNED, "registered, in the window"],
 )
-@turned
 def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, shown_beside):
     viewer = make_viewer()
     settings = {"scale": (PIXEL_UM,) * 2, "units": ("um",) * 2, "axis_labels": ("y", "x")}
