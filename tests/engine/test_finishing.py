@@ -60,7 +60,6 @@ def test_the_planes_before_know_nothing_of_it_and_all_after_do():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("pixel_size_um", [PIXEL_SIZE_UM, 0.8])
-@pytest.mark.filterwarnings("ignore:The image has 0.8")
 def test_a_plane_without_a_number_is_refused_in_a_sentence(value, pixel_size_um):
     sentence = "'known' gives NaN or infinity, no numbers, for all pixels of plane 3 of 4; check"
     with pytest.raises(OutputError, match=sentence):
