@@ -260,7 +260,7 @@ def hears_ctrl_c() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_a_key_interrupts_where_nobody_asks(server: Server) -> None:
     """Used from Python, without a stop condition."""
-    server.drips_every_s = 3.0
+    server.drips_every_s = 60.0
     code = f"from napari_deepz.models.download import fetch; fetch({server.url!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.DEVNULL, preexec_fn=hears_ctrl_c
@@ -270,8 +270,8 @@ def test_a_key_interrupts_where_nobody_asks(server: Server) -> None:
     time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) != 0
-    assert time.monotonic() - began < 2
+    assert process.wait(30) != 0
+    assert time.monotonic() - began < 15  # PyTorch takes its time to go, where others work too.
     assert not files()
 
 
