@@ -30,6 +30,7 @@ class Server:
     def __post_init__(self) -> None:
         answers = type("Answers", (_Answers,), {"file": self})
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), answers)
+        self.http.daemon_threads = True  # Nobody waits for one that drips.
         self.thread = Thread(target=self.http.serve_forever, args=(0.01,))
         self.thread.start()
 

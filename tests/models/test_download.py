@@ -52,9 +52,8 @@ def test_a_file_comes_whole_and_says_how_far_it_is(server: Server, pinned: bool)
     def on_progress(progress: Progress) -> None:
         seen.append((progress.done, progress.total))
 
-    path = fetch(
-        server.url, server.sha256.upper() if pinned else None, watch=Watch(on_progress=on_progress)
-    )
+    watch = Watch(on_progress=on_progress)
+    path = fetch(server.url, server.sha256.upper() if pinned else None, watch=watch)
     assert path.read_bytes() == server.content
     assert path.parent == downloads_folder()
     assert files() == [path.name]
@@ -262,7 +261,7 @@ def hears_ctrl_c() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_a_key_interrupts_where_nobody_asks(server: Server) -> None:
     """Used from Python, without a stop condition."""
-    server.drips_every_s = 30.0
+    server.drips_every_s = 60.0
     code = f"from napari_deepz.models.download import fetch; fetch({server.url!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stderr=subprocess.DEVNULL, preexec_fn=hears_ctrl_c
@@ -272,8 +271,8 @@ def test_a_key_interrupts_where_nobody_asks(server: Server) -> None:
     time.sleep(0.3)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) != 0
-    assert time.monotonic() - began < 10
+    assert process.wait(30) != 0
+    assert time.monotonic() - began < 15  # PyTorch takes its time to go, where others work too.
     assert not files()
 
 

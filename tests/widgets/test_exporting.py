@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 
 from napari_deepz.cli import app
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.pictures import saving as pictures
 from napari_deepz.pictures.depth_colours import depth_coded_projection
 from napari_deepz.provenance import Provenance
+from napari_deepz.recipes import saving
 from napari_deepz.surfaces import load_surface
 from napari_deepz.watch import UNWATCHED
-from napari_deepz.widgets.refocusing.exporting import export_task
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
@@ -150,7 +151,7 @@ def test_the_selected_result_is_exported(dock, qtbot, folder, save_as):
 
 def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
     run(dock, qtbot)
-    genuine = export_task.write_stack
+    genuine = saving.write_stack
 
     def cancelled_in_the_middle(path, planes, **settings):
         def some():
@@ -161,7 +162,7 @@ def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, sav
 
         genuine(path, some(), **settings)
 
-    monkeypatch.setattr(export_task, "write_stack", cancelled_in_the_middle)
+    monkeypatch.setattr(saving, "write_stack", cancelled_in_the_middle)
     save_as(folder / "out.ome.tif")
     assert "cancelled" in dock.panel.message.text()
     assert list(folder.iterdir()) == []
@@ -169,7 +170,7 @@ def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, sav
 
 def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
     run(dock, qtbot)
-    genuine = export_task.sweep_frames
+    genuine = pictures.sweep_frames
 
     def cancelled_in_the_middle(*given, **settings):
         for index, frame in enumerate(genuine(*given, **settings)):
@@ -177,7 +178,7 @@ def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save
                 dock._job.cancel()
             yield frame
 
-    monkeypatch.setattr(export_task, "sweep_frames", cancelled_in_the_middle)
+    monkeypatch.setattr(pictures, "sweep_frames", cancelled_in_the_middle)
     save_as(folder / "out.gif")
     assert "cancelled" in dock.panel.message.text()
     assert list(folder.iterdir()) == []
@@ -222,14 +223,14 @@ def offered(monkeypatch, dock, qtbot):
 
 def test_what_is_offered_of_a_stack_and_of_one_plane(dock, qtbot, offered):
     run(dock, qtbot)
-    pictures = [".png", ".mp4", ".gif"]
-    assert offered() == [".ome.tif", ".ome.zarr", *pictures, ".json"]
+    moving = [".png", ".mp4", ".gif"]
+    assert offered() == [".ome.tif", ".ome.zarr", *moving, ".recipe.json", ".json"]
     set_range(dock, 2, 2, 1)
     run(dock, qtbot)
-    assert offered() == [".ome.tif", ".ome.zarr", ".json", ".dpm.tif"]
+    assert offered() == [".ome.tif", ".ome.zarr", ".recipe.json", ".json", ".dpm.tif"]
     dock.surface.kind.value = TILTED
     run(dock, qtbot)
-    assert offered() == [".ome.tif", ".ome.zarr", ".json", ".dpm.tif"]
+    assert offered() == [".ome.tif", ".ome.zarr", ".recipe.json", ".json", ".dpm.tif"]
 
 
 @pytest.mark.parametrize(
@@ -503,7 +504,7 @@ def test_a_full_disk_is_said_once_and_the_dock_goes_on(
     dock, qtbot, folder, save_as, notified, monkeypatch
 ):
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
-    genuine, limits = export_task.write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
+    genuine, limits = saving.write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def on_a_full_disk(*given, **settings):
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
@@ -513,14 +514,14 @@ def test_a_full_disk_is_said_once_and_the_dock_goes_on(
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
     run(dock, qtbot)
-    monkeypatch.setattr(export_task, "write_stack", on_a_full_disk)
+    monkeypatch.setattr(saving, "write_stack", on_a_full_disk)
     save_as(folder / "out.ome.tif")
     errors = [text for severity, text in notified() if severity == "error"]
     assert len(errors) == 1
     assert errors[0].startswith("'out.ome.tif' could not be written, nothing is left of it")
     assert dock.panel.message.text() == "Exporting failed."
     assert list(folder.iterdir()) == []
-    monkeypatch.setattr(export_task, "write_stack", genuine)
+    monkeypatch.setattr(saving, "write_stack", genuine)
     save_as(folder / "out.ome.tif")
     assert len(tifffile.imread(folder / "out.ome.tif")) == 9
 
@@ -536,7 +537,7 @@ def test_a_place_that_cannot_be_written_is_said_once(
         def read_only(*_, **__):
             raise PermissionError(13, "Permission denied", str(folder / where))
 
-        monkeypatch.setattr(export_task, "write_depth_coded_projection", read_only)
+        monkeypatch.setattr(pictures, "write_depth_coded_projection", read_only)
     save_as(folder / where)
     assert [severity for severity, _ in notified()] == ["error"]
     assert dock.panel.message.text() == "Exporting failed."
