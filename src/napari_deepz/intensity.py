@@ -8,6 +8,7 @@ the exact inverse into the image's own units.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -131,6 +132,36 @@ def fit_intensity(
             f"The normalisation '{method}' is not known; use {known} or 'percentiles-LOW-HIGH'."
         )
     return Intensity(method, offset, gain if gain > 0 else _highest(image, offset))
+
+
+def fit_series_intensity(method: str, frames: Sequence[NDArray[np.generic]]) -> Intensity:
+    """Measure offset and gain once for a series, so that no frame changes those beside it.
+
+    Fitted frame by frame, one cell that lights up changes the gain and with it all others.
+
+    Parameters
+    ----------
+    method : str
+        As for `fit_intensity`.
+    frames : sequence of ndarray
+        (Y, X) each, finite and of the same shape. They are read one after the other; above four
+        million pixels in all a regular grid of each is measured.
+
+    Returns
+    -------
+    Intensity
+        For every frame of the series.
+
+    Raises
+    ------
+    ValueError
+        If the method is not known, or there is no frame.
+    """
+    if not len(frames):
+        raise ValueError("There is no frame to measure intensities on.")
+    pixels = frames[0].size * len(frames)
+    stride = max(1, int(np.ceil(np.sqrt(pixels / _SAMPLE_PIXELS))))
+    return fit_intensity(method, np.concatenate([frame[::stride, ::stride] for frame in frames]))
 
 
 def triangle_threshold(image: NDArray[np.generic]) -> float:

@@ -67,7 +67,7 @@ def test_what_a_model_was_made_for(dock, model):
 def test_another_pixel_size_than_the_models(dock, pixels, qtbot, notified):
     dock.viewer.layers["cells"].scale = (0.5, 0.5)
     dock.review()
-    assert "pixels of 0.5 µm" in dock.facts.cautions.text()
+    assert "has 0.5 µm pixels" in dock.facts.cautions.text()
     layer = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (1, 0.5, 0.5))
     assert any("resampled" in text for _, text in notified())
@@ -105,7 +105,7 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(open_dock, 
     np.testing.assert_allclose(layer.scale[1:], (0.3201, 0.3201))
     assert not dock.image.pixel_size.native.isVisibleTo(dock)
     notes = layer.metadata["napari-deepz"].provenance.notes
-    assert "The image does not say its pixel size; 0.3201 µm was entered by hand." in notes
+    assert "The image does not say its pixel size; 0.3201 µm is taken, as entered." in notes
 
 
 def test_a_scale_without_units_suggests_the_pixel_size(open_dock, pixels):

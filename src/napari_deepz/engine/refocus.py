@@ -87,6 +87,9 @@ class EncodedImage:
         2304 × 2304.
     budget : Budget, optional
         Limits of memory and scratch space; those of `compute` where None.
+    intensity : Intensity, optional
+        Of the series that the image is a frame of, from `fit_series_intensity`; fitted to the
+        image alone where None.
 
     Raises
     ------
@@ -106,10 +109,11 @@ class EncodedImage:
         compute: Compute | None = None,
         tile_px: int | None = None,
         budget: Budget | None = None,
+        intensity: Intensity | None = None,
     ) -> None:
         lens = Lens.of(model, compute)
         self._sampling = as_sampling(sampling, pixel_size_um)
-        self._encoding = Encoding(check_image(image), lens, tile_px)
+        self._encoding = Encoding(check_image(image), lens, tile_px, intensity)
         free_bytes = psutil.virtual_memory().available
         self._budget = budget or Budget.of(lens.compute.memory_gb, free_bytes)
 
