@@ -23,6 +23,7 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     UP,
 )
 from napari_deepz.widgets.refocusing.texts import model_facts
+from napari_deepz.widgets.shared.results import record_of
 from tests.conftest import tiny_spec, write_tiny_model
 from tests.widgets.conftest import PIXEL_UM, add_image, run
 
@@ -70,7 +71,8 @@ def test_another_pixel_size_than_the_models(dock, pixels, qtbot, notified):
     assert "has 0.5 µm pixels" in dock.facts.cautions.text()
     layer = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (1, 0.5, 0.5))
-    assert any("resampled" in text for _, text in notified())
+    assert any("resampled" in note for note in record_of(layer).provenance.notes)
+    assert notified() == []  # It stood in the dock before.
 
 
 def test_units_other_than_micrometres(dock):
@@ -302,18 +304,17 @@ def test_a_surface_through_anchors(dock):
     assert form.focus.limits == (-10, 10)
     assert form.focus.native.isVisibleTo(form.widget)
     assert form.anchors.widget.isVisibleTo(form.widget)
-    with pytest.raises(ValueError, match="anchor"):
-        form.surface(dock.image)
+    assert "anchor" in dock.forms.resolved().problem
 
     told = []
     form.changed.connect(lambda: told.append(len(anchors.rows_um())))
     anchors.replace([(0, 0, -1), (0, 20, 1), (15, 0, -1), (15, 20, 1)])
     assert told
     assert set(told) == {4}
-    expected = form.surface(dock.image).dpm((64, 80), PIXEL_UM)
+    expected = surface_of(dock).dpm((64, 80), PIXEL_UM)
     np.testing.assert_allclose(expected[0, [0, -1]], [-1, -1 + 79 * PIXEL_UM / 10], atol=1e-4)
     assert form.move(2.5)
-    moved = form.surface(dock.image).dpm((64, 80), PIXEL_UM)
+    moved = surface_of(dock).dpm((64, 80), PIXEL_UM)
     np.testing.assert_allclose(moved - expected, 2.5, atol=1e-4)
 
     form.kind.value = TILTED

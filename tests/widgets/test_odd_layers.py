@@ -198,13 +198,13 @@ def test_a_pixel_size_that_no_microscope_has_is_asked_for(open_dock, pixels, qtb
     dock.review()
     assert dock.image.pixel_size.native.isVisibleTo(dock)
     assert dock.image.pixel_size.value == PIXEL_UM  # the model's
-    assert "µm wide, which no microscope's are: check" in dock.facts.cautions.text()
+    assert "µm wide, which no microscope's are; 0.325 µm is taken" in dock.facts.cautions.text()
     dock.surface.stop.value = dock.surface.start.value
     result = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (PIXEL_UM, PIXEL_UM))
     np.testing.assert_allclose(result.scale[1:], (PIXEL_UM, PIXEL_UM))
     notes = result.metadata["napari-deepz"].provenance.notes
-    assert any("no microscope's are; 0.325 µm was entered by hand" in note for note in notes)
+    assert any("no microscope's are; 0.325 µm is taken, as entered" in note for note in notes)
 
 
 def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(open_dock, pixels, notified):
