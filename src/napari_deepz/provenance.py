@@ -126,6 +126,8 @@ class Provenance(BaseModel):
         sentences.append(f"Written by {self.software} {self.version}, {self.created}.")
         if self.command:
             sentences.append(f"Repeat with: {self.command}")
+        elif self.recipe:
+            sentences.append("Repeat with: napari-deepz refocus --again and the name of this file")
         return " ".join(sentences)
 
 

@@ -101,7 +101,10 @@ def test_how_it_is_computed_can_be_chosen_and_is_recorded(
 
 def test_a_way_of_computing_that_is_not_known_is_refused(deepz: Run, image: Path, tmp_path: Path):
     for options, sentence in (
-        (("--precision", "half"), "The precision 'half' is not known"),
+        (
+            ("--precision", "half"),
+            "'precision' of the computation is 'half'; input should be",
+        ),
         (("--runtime", "openvino"), "for models of the published U-Net only"),
     ):
         said = deepz("refocus", image, "x.tif", "--z", "1", *options, cwd=tmp_path, check=False)

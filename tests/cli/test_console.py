@@ -262,7 +262,12 @@ main()
 @pytest.mark.parametrize(
     ("kind", "where", "arguments", "extra"),
     [
-        ("SIGHUP", "napari_deepz.demo:write_stack", ("demo", "--no-gui", "--output", "o"), None),
+        (
+            "SIGHUP",
+            "napari_deepz.recipes.saving:write_stack",
+            ("demo", "--no-gui", "--output", "o"),
+            None,
+        ),
         (
             "SIGTERM",
             "napari_deepz.training.files:write_stack",

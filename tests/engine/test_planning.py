@@ -147,7 +147,7 @@ def test_the_models_pixel_size_is_assumed_and_said():
     assert one.pixel_size_um == PIXEL_SIZE_UM
     assert not one.resampled
     assert one.notes == (
-        "The image's pixel size is not known, so that of the model 'known', 0.5 µm, was assumed.",
+        "The image's pixel size is not known, so that of the model 'known', 0.5 µm, is assumed.",
     )
 
 
@@ -163,7 +163,7 @@ def test_other_pixel_sizes_are_resampled_and_said():
     assert one.resampled
     assert one.working_shape == (50, 100)
     assert one.notes == (
-        "The image has 0.25 µm pixels and the model 'known' works at 0.5 µm, so the image was "
+        "The image has 0.25 µm pixels and the model 'known' works at 0.5 µm, so the image is "
         "resampled from 100 × 200 to 50 × 100 pixels and every plane back; the model knows the "
         "objective 20x/0.75 dry only, do not trust it with another.",
     )

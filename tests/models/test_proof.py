@@ -18,6 +18,7 @@ from napari_deepz.models.installing import add_model
 from napari_deepz.models.library import user_models_folder
 from napari_deepz.models.package import load_package
 from napari_deepz.models.proof import SIMILAR
+from napari_deepz.watch import UNWATCHED
 from napari_deepz.widgets.refocusing.models.model_task import add_to_models
 from tests.conftest import write_tiny_model
 from tests.models.packages import edit_card, zipped
@@ -143,7 +144,7 @@ def test_the_command_and_the_dock_refuse_it_in_the_same_words(package: Path):
     assert isinstance(run.exception, ModelError)
     assert "fails its own test" in str(run.exception)
     with pytest.raises(ModelError, match="fails its own test"):
-        add_to_models(package, CardFields(), lambda _: None, lambda: False)
+        add_to_models(package, CardFields(), lambda _: None, UNWATCHED)
     assert added() == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -113,8 +114,10 @@ def test_sections_fold_by_mouse_and_by_keyboard(shown):
     titles = {section.header.text()[2:]: section for section in shown.findChildren(Section)}
     assert list(titles) == [
         "Measured image",
+        "Optics",
         "Model",
         "What it was made for",
+        "Computation",
         "Refocus onto",
         "Result",
     ]
@@ -216,7 +219,8 @@ def test_quantities_say_their_unit(shown, qtbot):
                 field = form.itemAt(row, QFormLayout.FieldRole).widget()
                 numbers = [*field.findChildren(QAbstractSpinBox)]
                 if numbers or isinstance(field, QAbstractSpinBox):
-                    assert "(µm)" in label.text() or "(°)" in label.text()
+                    has_unit = re.search(r"\((µm|°|nm|GB)\)", label.text())
+                    assert has_unit or label.text() in ("NA", "Immersion index"), label.text()
 
 
 def change_everything(dock):

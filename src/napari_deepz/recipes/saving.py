@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_deepz.io.replacing import require_no_input, require_replaceable
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.command import command_needs_file, command_of
 from napari_deepz.recipes.cooking import Cooking, source_files
 from napari_deepz.recipes.recipe import depth_files, stem_of
 from napari_deepz.sampling import Sampling
@@ -60,9 +61,18 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
             z_um=z_um,
             sampling=cooking.recipe.sampling,
             name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
-            record=cooking.record,
+            record=lambda: _with_command(cooking, target),
         )
         return target
+
+
+def _with_command(cooking: Cooking, target: Path) -> Provenance:
+    """The record, with the command that makes the file again, where a command can say it all."""
+    recipe = cooking.recipe
+    command = None
+    if len(recipe.surfaces) == 1 and not command_needs_file(recipe.surfaces[0]):
+        command = command_of(recipe, target)
+    return cooking.record().model_copy(update={"command": command})
 
 
 def output_of(cooking: Cooking, path: str | os.PathLike[str] | None) -> Path:

@@ -211,6 +211,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             show_error(resolved.problem)
             return
         try:
+            said = {*request.notes, *cautions_for(resolved)}
             self.image.write_pixel_size()
             frame = frame_of(layer, View.of(self.viewer))
             result = ResultLayer(self.viewer, layer, frame, request, beside=self._beside)
@@ -222,7 +223,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             show_error(f"There is no memory for {what}.")
             return
         self.viewer.reset_view()
-        self._result, self._said = result, {*request.notes, *cautions_for(resolved)}
+        self._result, self._said = result, said
         work = partial(refocus_planes, request, result.canvas, self._encoding, self._planes)
         self._start(work, "Refocusing", total=len(request.surface))
 
