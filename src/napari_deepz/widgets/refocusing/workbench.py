@@ -110,7 +110,8 @@ class Workbench(QObject):  # type: ignore[misc]
         self.live.failed.connect(self._on_failed)
         self.mesh.dragged.connect(self._on_dragged)
         anchors.tool_changed.connect(self._on_tool)
-        model.changed.connect(self.live.forget)
+        # Before anything else hears of it: the next picture is to be made with the new model.
+        model.changed.connect(self.live.forget, priority=1)
         self.mesh.removed.connect(self._on_mesh_removed)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.dims.events.point.connect(self._on_dims)
