@@ -88,4 +88,10 @@ def test_objectives_as_people_write_them(text, read):
 def test_what_is_offered_is_possible():
     for name in OBJECTIVES:
         na, immersion_index = parse_objective(name)
-        Sampling(pixel_size_um=0.1, na=na, immersion_index=immersion_index, wavelength_um=0.52)
+        assert na is not None
+        assert immersion_index is not None
+        sampling = Sampling(
+            pixel_size_um=0.1, na=na, immersion_index=immersion_index, wavelength_um=0.52
+        )
+        assert sampling.axial_unit_um is not None
+        assert sampling.axial_unit_um > 0

@@ -151,12 +151,26 @@ def test_an_image_in_no_file_is_cooked_from_its_pixels(
     np.testing.assert_array_equal(tifffile.imread(file), tifffile.imread(again))
 
 
-def test_a_stopped_cooking_leaves_no_file(recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("surface", [Flat(-2, 2, 1), FromImage(np.ones((64, 80), np.float32))])
+def test_a_stopped_cooking_leaves_no_file(recipe: Recipe, tmp_path: Path, surface: Surface) -> None:
+    recipe = recipe.model_copy(update={"surfaces": (surface,)})
     before = sorted(tmp_path.iterdir())
     asked = iter(range(1_000_000))
     with pytest.raises(Cancelled):
         save(cook(recipe, watch=Watch(lambda: next(asked) > 20)), tmp_path / "out.ome.tif")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_depths_beside_a_result_replace_nothing_else(recipe: Recipe, tmp_path: Path) -> None:
+    depths = recipe.model_copy(update={"surfaces": (FromImage(np.ones((64, 80), np.float32)),)})
+    (tmp_path / "out.dpm.tif").write_text("mine")
+    with pytest.raises(ValueError, match=r"out\.dpm\.tif' exists and was not made by napari-deepz"):
+        save(cook(depths), tmp_path / "out.ome.tif")
+    assert (tmp_path / "out.dpm.tif").read_text() == "mine"
+    (tmp_path / "out.dpm.tif").unlink()
+    for _ in range(2):
+        save(cook(depths), tmp_path / "out.ome.tif")
+    assert (tifffile.imread(tmp_path / "out.dpm.tif") == 1).all()
 
 
 def test_what_lies_in_the_way_is_never_replaced(recipe: Recipe, movie: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from napari.layers import Image
 
 from napari_deepz.engine.compute import Compute
 from napari_deepz.io.reading import read_provenance
@@ -49,19 +50,21 @@ def test_numbers_find_their_objective(form: OpticsForm) -> None:
 
 
 def test_what_the_file_says_is_filled_in_but_not_over_what_was_typed(form: OpticsForm) -> None:
-    one, other = object(), object()
+    one, other = (Image(np.zeros((4, 4))) for _ in range(2))
     told: list[None] = []
     form.changed.connect(lambda: told.append(None))
     stated = {"na": 1.1, "immersion_index": 1.33, "wavelength_um": 0.61}
-    form.suggest(one, stated)  # type: ignore[arg-type]
+    form.suggest(one, stated)
     assert form.values() == stated
     assert form.objective.value == "25x/1.1 water"
     assert told == []
     form.na.value = 1.2
-    form.suggest(one, stated)  # type: ignore[arg-type]
+    form.suggest(one, stated)
     assert form.values()["na"] == 1.2
-    form.suggest(other, {})  # type: ignore[arg-type]
+    form.suggest(other, {})
     assert set(form.values().values()) == {None}
+    form.suggest(one, stated)
+    assert form.values() == stated | {"na": 1.2}
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.compute import Compute
 from napari_deepz.models import DEFAULT_MODEL
+from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.depths import write_depths
 from napari_deepz.sampling import Sampling
 from napari_deepz.settings import Settings
-from napari_deepz.surfaces import FromImage, Surface, found_from, parse_surface, save_depths
+from napari_deepz.surfaces import FromImage, Surface, found_from, parse_surface
 
 RECIPE_SUFFIX = ".recipe.json"
 
@@ -161,6 +163,8 @@ class Recipe(Settings):
 
         Raises
         ------
+        ValueError
+            If something else lies there than what this package has written.
         OSError
             If they cannot be written; one sentence.
         """
@@ -169,7 +173,13 @@ class Recipe(Settings):
         for surface in self.surfaces:
             if isinstance(surface, FromImage) and surface.source is None:
                 file = files.pop(0)
-                save_depths(surface, file)
+                write_depths(
+                    file,
+                    surface.depths_um,
+                    sampling=self.sampling,
+                    name=self.source.title,
+                    record=Provenance(kind="inferred", input_name=self.source.title),
+                )
                 surface = FromImage(file)
             surfaces.append(surface)
         return self.model_copy(update={"surfaces": tuple(surfaces)})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.io.replacing import require_no_input, require_replaceable
@@ -49,19 +50,30 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
     """
     with closing(cooking):
         target = output_of(cooking, path)
-        cooking.recipe = cooking.recipe.with_depths_in_files(target)
-        z_um = cooking.z_um
+        z_um, complete = cooking.z_um, False
         if z_um is not None and len(z_um) > 1 and even_step_um(z_um) is None:
             cooking.note(UNEVEN)
+
+        def planes() -> Iterator[NDArray[np.float32]]:
+            nonlocal complete
+            for plane in cooking:
+                yield plane.data
+            complete = True
+
+        def record() -> Provenance:
+            if complete:  # A cooking that was stopped leaves no depths either.
+                cooking.recipe = cooking.recipe.with_depths_in_files(target)
+            return _with_command(cooking, target)
+
         write_planes(
             target,
-            (plane.data for plane in cooking),
+            planes(),
             count=cooking.count,
             shape=cooking.shape,
             z_um=z_um,
             sampling=cooking.recipe.sampling,
             name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
-            record=lambda: _with_command(cooking, target),
+            record=record,
         )
         return target
 
@@ -87,8 +99,9 @@ def output_of(cooking: Cooking, path: str | os.PathLike[str] | None) -> Path:
     if named is None:
         raise ValueError("Say into which file the planes shall go: the recipe names none.")
     target = Path(named)
-    require_replaceable(target, "inferred")
     files = [target, *depth_files(cooking.recipe, target)]
+    for file in files:
+        require_replaceable(file, "inferred")
     require_no_input(files, source_files(cooking.recipe))
     return target
 

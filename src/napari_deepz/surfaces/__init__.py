@@ -14,7 +14,6 @@ from napari_deepz.surfaces.files import (
     found_from,
     load_surface,
     parse_surface,
-    save_depths,
     save_surface,
 )
 from napari_deepz.surfaces.image import FromImage
@@ -34,6 +33,5 @@ __all__ = [
     "load_surface",
     "out_of_range_mask",
     "parse_surface",
-    "save_depths",
     "save_surface",
 ]

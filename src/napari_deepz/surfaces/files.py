@@ -60,18 +60,6 @@ def save_surface(surface: Surface, path: str | Path) -> None:
         )
 
 
-def save_depths(surface: FromImage, path: Path) -> None:
-    """Write the depths of a surface as a TIFF image that `FromImage` reads.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; one sentence.
-    """
-    with written_beside(path) as beside:
-        tifffile.imwrite(beside, surface.depths_um, photometric="minisblack")
-
-
 def load_surface(path: str | Path) -> Surface:
     """Read a surface from a JSON file, or from an image of depths in µm (TIFF, PNG, .npy).
 
@@ -169,7 +157,8 @@ def _stored_image(surface: FromImage, json_path: Path) -> str:
     folder = json_path.parent.resolve()
     if surface.source is None:
         image_path = folder / f"{json_path.stem}.dpm.tif"
-        save_depths(surface, image_path)
+        with written_beside(image_path) as beside:
+            tifffile.imwrite(beside, surface.depths_um, photometric="minisblack")
         return image_path.name
     image_path = surface.source.resolve()
     if image_path.is_relative_to(folder):

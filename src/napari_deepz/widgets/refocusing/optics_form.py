@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary, ref
 
 from magicgui.widgets import ComboBox, FloatSpinBox, SpinBox
 from napari.layers import Layer
@@ -57,8 +58,8 @@ class OpticsForm:
         )
         numbers = (self.na, self.immersion_index, self.wavelength_nm)
         self.widget = Section("Optics", Rows(self.objective, *numbers), folded=True)
-        self._layer: Layer | None = None
-        self._changed_for: Layer | None = None
+        self._layer: ref[Layer] | None = None
+        self._typed: WeakKeyDictionary[Layer, dict[str, float | None]] = WeakKeyDictionary()
         self.objective.changed.connect(self._on_objective)
         for number in numbers:
             number.changed.connect(self._on_number)
@@ -69,11 +70,10 @@ class OpticsForm:
         return {part: value or None for part, value in zip(_PARTS, given, strict=True)}
 
     def suggest(self, layer: Layer | None, stated: Mapping[str, float | None]) -> None:
-        """Fill in what the file of a layer says, unless the user has changed it for this layer."""
-        if layer is self._changed_for and layer is not None:
-            return
-        self._layer = layer
-        na, immersion_index, wavelength_um = (stated.get(part) or 0.0 for part in _PARTS)
+        """Fill in what the user has said for a layer, or else what its file says."""
+        self._layer = None if layer is None else ref(layer)
+        known = stated if layer is None else self._typed.get(layer, stated)
+        na, immersion_index, wavelength_um = (known.get(part) or 0.0 for part in _PARTS)
         self._fill(na, immersion_index)
         with self.wavelength_nm.changed.blocked():
             self.wavelength_nm.value = round(wavelength_um * _NM)
@@ -97,7 +97,9 @@ class OpticsForm:
         self._on_change()
 
     def _on_change(self) -> None:
-        self._changed_for = self._layer
+        layer = self._layer() if self._layer is not None else None
+        if layer is not None:
+            self._typed[layer] = self.values()
         self.changed.emit()
 
     def _named(self, na: float, immersion_index: float) -> str:

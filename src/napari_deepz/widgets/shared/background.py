@@ -35,6 +35,10 @@ class _News(QObject):  # type: ignore[misc]
     sent = Signal(object)
     ended = Signal(object)
 
+    def let_go(self) -> None:
+        """Keep the executor no longer; a method, as PySide6 never lets go of a function."""
+        _running.pop(self, None)
+
 
 class _Executor(QRunnable):  # type: ignore[misc]
     """Runs work in a thread of Qt's pool, which waits for it when the program ends."""
@@ -66,7 +70,7 @@ class _Executor(QRunnable):  # type: ignore[misc]
         raise Cancelled
 
 
-_running: set[_Executor] = set()
+_running: dict[_News, _Executor] = {}
 
 
 class Job(QObject):  # type: ignore[misc]
@@ -100,10 +104,10 @@ class Job(QObject):  # type: ignore[misc]
 
     def start(self) -> None:
         """Begin; returns at once."""
-        executor = self._executor
-        _running.add(executor)
-        executor.news.ended.connect(lambda _: _running.discard(executor))
-        QThreadPool.globalInstance().start(executor)
+        news = self._executor.news
+        _running[news] = self._executor
+        news.ended.connect(news.let_go)
+        QThreadPool.globalInstance().start(self._executor)
 
     def cancel(self) -> None:
         """Ask the work to stop; returns at once."""

@@ -12,20 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.atomic_files import written_beside
-from napari_deepz.io.writing import write_stack
 from napari_deepz.pictures.saving import FlatPlanes, save_picture
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes.again import recipe_in
+from napari_deepz.recipes.depths import write_depths
 from napari_deepz.recipes.recipe import Recipe, Source, depth_files
 from napari_deepz.recipes.saving import write_planes
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import FromImage, Surface, load_surface, save_surface
 from napari_deepz.watch import Progress, Watch
 from napari_deepz.widgets.shared.news import Send
-
-_DEPTHS_NOTE = (
-    "The pixels are depths in µm of the surface that the image was refocused onto, not intensities."
-)
 
 
 class ExportKind(StrEnum):
@@ -212,16 +208,11 @@ def _record_beside(path: Path) -> Path:
 
 def _write_depths(request: ExportRequest, path: Path) -> None:
     """Save the depths of a surface, in µm for each pixel, as an image that is read as a surface."""
-    shape = request.planes.shape[1:]
-    notes = (*request.provenance.notes, _DEPTHS_NOTE)
-    write_stack(
+    depths_um = request.surface.dpm(request.planes.shape[1:], request.sampling.pixel_size_um)
+    write_depths(
         path,
-        [request.surface.dpm(shape, request.sampling.pixel_size_um)],
-        count=1,
-        shape=shape,
+        depths_um,
         sampling=request.sampling,
-        z_step_um=None,
-        z_start_um=None,
-        name=f"{request.name}, depth in µm",
-        provenance=request.provenance.model_copy(update={"notes": notes}),
+        name=request.name,
+        record=request.provenance,
     )
