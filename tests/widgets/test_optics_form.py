@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Image
+from typer.testing import CliRunner
 
+from napari_deepz.cli import app
 from napari_deepz.engine.compute import Compute
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.recipes.again import recipe_of
@@ -80,7 +82,7 @@ def opened(dock: Any, tmp_path: Path, pixels: np.ndarray) -> Path:
 def test_a_recipe_of_the_dock_gives_the_same_pixels_elsewhere(
     dock: Any, qtbot: Any, opened: Path, tmp_path: Path
 ) -> None:
-    """Saved by the dock, cooked in Python; the command line cooks it in test_repeating."""
+    """Saved by the dock, cooked in Python and at the command line."""
     dock.forms.optics.objective.value = "20x/0.75 air"
     dock.compute.device.value = "cpu"
     dock.compute.memory_gb.value = 2
@@ -97,6 +99,10 @@ def test_a_recipe_of_the_dock_gives_the_same_pixels_elsewhere(
     assert recipe.surfaces == (Flat(-2, 2, 1),)
     assert recipe.source.path == str(opened)
     np.testing.assert_array_equal([plane.data for plane in cook(recipe)], layer.data)
+    output = tmp_path / "again.ome.tif"
+    result = CliRunner().invoke(app, ["refocus", "--again", str(file), str(output)])
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(tifffile.imread(output), layer.data)
 
 
 def test_an_exported_stack_is_made_again_from_its_record(
