@@ -7,6 +7,7 @@ import torch
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
@@ -15,6 +16,7 @@ MAKERS = {
     "paper": lambda: DeepZUNet(base=4, levels=6),
     "encode once": lambda: EncodeOnce(base=4, levels=4),
     "z basis": lambda: ZBasis(base=4, widest=16, levels=4),
+    "told z basis": lambda: ToldZBasis(base=4, widest=16, levels=4),
 }
 
 

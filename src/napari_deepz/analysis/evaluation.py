@@ -16,7 +16,7 @@ from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.refocus import iter_refocus
 from napari_deepz.models.package import Model
-from napari_deepz.sampling import Sampling
+from napari_deepz.sampling import Sampling, as_sampling
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import UNWATCHED, Watch
 
@@ -179,15 +179,15 @@ def evaluate(
     unrefocused = stack[input_plane].astype(np.float32)
     wanted = [plane for plane in range(len(stack)) if plane != input_plane]
     z_um = [(plane - input_plane) * z_step_um for plane in wanted]
-    lens = Lens.of(model, compute)
+    known = as_sampling(sampling, pixel_size_um)
+    lens = Lens.of(model, compute).for_image(known)
     lowest, highest = lens.model.spec.axial_range_um
     depths = []
     planes = iter_refocus(
         stack[input_plane],
         [Flat(z) for z in z_um],
         lens,
-        sampling=sampling,
-        pixel_size_um=pixel_size_um,
+        sampling=known,
         watch=watch,
     )
     for plane, z, refocused in zip(wanted, z_um, planes, strict=True):

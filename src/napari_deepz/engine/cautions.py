@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from napari_deepz.engine.inputs import SMALLEST_PX
+from napari_deepz.models.optical_range import PlacedOptics
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Surface, out_of_range_mask
@@ -41,6 +42,7 @@ def notes_on(
     ValueError
         If the image or its pixel size cannot be worked with.
     """
+    spec = spec.for_image(sampling)
     pixel_um = pixel_size_of(sampling, spec)
     notes = _pixel_notes(shape, working_shape_of(shape, pixel_um, spec), sampling, spec)
     notes += _optics_notes(sampling, spec)
@@ -112,6 +114,12 @@ def _pixel_notes(
     if working_shape == shape:
         return []
     before, after = (f"{height} × {width}" for height, width in (shape, working_shape))
+    if spec.optical is not None:
+        return [
+            f"The model '{name}' knows pixels from {spec.optical.sampling[0]:g} to "
+            f"{spec.optical.sampling[1]:g} λ/NA, so the image is resampled from {before} to "
+            f"{after} pixels and every plane back."
+        ]
     return [
         f"The image has {sampling.pixel_size_um:g} µm pixels and the model '{name}' works at "
         f"{model_um:g} µm, so the image is resampled from {before} to {after} pixels and every "
@@ -121,6 +129,9 @@ def _pixel_notes(
 
 
 def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:
+    placed = spec.placed(sampling)
+    if placed is not None:
+        return [*(sampling.notes if sampling else ()), *_any_objective_notes(placed, spec)]
     if sampling is None:
         return []
     notes, na = list(sampling.notes), spec.na
@@ -131,6 +142,21 @@ def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:
             "the result."
         )
     return notes
+
+
+def _any_objective_notes(placed: PlacedOptics, spec: ModelSpec) -> Iterator[str]:
+    optics = placed.sampling
+    if placed.missing:
+        yield (
+            f"The image does not say its {', '.join(placed.missing)}: NA {optics.na:g}, index "
+            f"{optics.immersion_index:g} and {optics.wavelength_um:g} µm are taken, and distances "
+            "in µm hold for these only; say the objective."
+        )
+    if not placed.is_known:
+        yield (
+            f"The model '{spec.name}' was not trained on objectives of NA {optics.na:g} at index "
+            f"{optics.immersion_index:g}; do not trust the result."
+        )
 
 
 def _range_notes(

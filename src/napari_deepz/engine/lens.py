@@ -22,7 +22,11 @@ from napari_deepz.models.package import Model
 from napari_deepz.networks.base import Generator
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.forking import compute_here
+from napari_deepz.networks.told_z_basis import ToldZBasis
+from napari_deepz.sampling import Sampling
 from napari_deepz.watch import Watch
+
+_MOST_FITTED = 4
 
 
 class _Stoppable(TorchFunctionMode):
@@ -72,6 +76,7 @@ class Lens:
         self.device = choose_device(self.compute.device)
         check_runtime(self.compute.runtime, model.network, self.device)
         self._network: Generator | None = None
+        self._fitted: dict[Sampling | None, Lens] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -82,6 +87,20 @@ class Lens:
         if compute is not None and compute != model.compute:
             raise ValueError("A lens has a device of its own: give it no other one.")
         return model
+
+    def for_image(self, sampling: Sampling | None) -> Lens:
+        """Give the lens for the optics of one image; this one, for models of one objective.
+
+        The last few are kept, so that images of one microscope share them.
+        """
+        if not isinstance(self.model.network, ToldZBasis):
+            return self
+        with self._lock:
+            if sampling not in self._fitted:
+                if len(self._fitted) >= _MOST_FITTED:
+                    self._fitted.pop(next(iter(self._fitted)))
+                self._fitted[sampling] = Lens(self.model.for_image(sampling), self.compute)
+            return self._fitted[sampling]
 
     @property
     def name(self) -> str:

@@ -111,8 +111,8 @@ class EncodedImage:
         budget: Budget | None = None,
         intensity: Intensity | None = None,
     ) -> None:
-        lens = Lens.of(model, compute)
         self._sampling = as_sampling(sampling, pixel_size_um)
+        lens = Lens.of(model, compute).for_image(self._sampling)
         self._encoding = Encoding(check_image(image), lens, tile_px, intensity)
         free_bytes = psutil.virtual_memory().available
         self._budget = budget or Budget.of(lens.compute.memory_gb, free_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from napari_deepz.models.proof import StoredTest, make_test, parse_test, seriali
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.networks.base import Generator, without_weights
 from napari_deepz.networks.forking import compute_here
+from napari_deepz.networks.told_z_basis import ToldZBasis
+from napari_deepz.sampling import Sampling
 
 SPEC_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -58,6 +60,21 @@ class Model:
     network: Generator
     sha256: str
     source: Path
+
+    def for_image(self, sampling: Sampling | None) -> Model:
+        """Give the model for the optics of one image; this one, for models of one objective.
+
+        Parameters
+        ----------
+        sampling : Sampling or None
+            Of the image, as far as it is known.
+        """
+        placed = self.spec.placed(sampling)
+        if placed is None or not isinstance(self.network, ToldZBasis):
+            return self
+        network = self.network.for_optics(placed.told, placed.reach_um)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return replace(self, spec=self.spec.for_image(sampling), network=network)
 
 
 def load_package(path: Path, *, called: str | None = None) -> Model:

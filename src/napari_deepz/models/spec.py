@@ -11,10 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from napari_deepz.intensity import METHODS, is_method
 from napari_deepz.models.errors import quoted
+from napari_deepz.models.optical_range import OpticalRange, PlacedOptics
 from napari_deepz.networks.base import Generator
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.networks.z_basis import ZBasis
+from napari_deepz.sampling import Sampling
 
 UNKNOWN_OBJECTIVE = "unknown objective"
 
@@ -22,7 +25,7 @@ _PIXEL_SIZE_TOLERANCE = 0.02
 # Control characters, which a terminal obeys, broken ones, and line breaks that no editor shows.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
-Architecture = Literal["deepz-unet", "encode-once", "z-basis"]
+Architecture = Literal["deepz-unet", "encode-once", "z-basis", "told-z-basis"]
 
 
 class DeepZUNetParameters(BaseModel):
@@ -56,12 +59,17 @@ class ZBasisParameters(BaseModel):
     planes: int = Field(41, ge=2, le=512)
 
 
-Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters
+class ToldZBasisParameters(ZBasisParameters):
+    """Size and planes of the generator of any objective."""
+
+
+Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters | ToldZBasisParameters
 
 _PARAMETERS: dict[Architecture, type[Parameters]] = {
     "deepz-unet": DeepZUNetParameters,
     "encode-once": EncodeOnceParameters,
     "z-basis": ZBasisParameters,
+    "told-z-basis": ToldZBasisParameters,
 }
 
 
@@ -91,6 +99,10 @@ class ModelSpec(BaseModel):
     Lengths are in µm. `axial_range_um` is the range of distances that the generator was trained
     on; outside it a refocused image must not be trusted. `objective`, `na` and `pixel_size_um`
     may be unknown for models from elsewhere: an image is then never resampled for the model.
+
+    Models with an `optical` range know any objective: their other fields are those of the optics
+    that are assumed where an image does not say its own, and `for_image` gives the card for those
+    of one image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -107,6 +119,7 @@ class ModelSpec(BaseModel):
     emission_wavelength_um: float | None = Field(None, gt=0.1, lt=3)
     pixel_size_um: float | None = Field(None, gt=0)
     axial_range_um: tuple[float, float]
+    optical: OpticalRange | None = None
     dpm_scale_um: float = Field(10.0, gt=0)
     normalisation: Annotated[str, AfterValidator(_known_normalisation)]
     modality_in: str = "wide-field fluorescence"
@@ -126,8 +139,49 @@ class ModelSpec(BaseModel):
         except ValueError as error:
             raise ValueError("'training' holds a number that is not finite") from error
         self._check_texts()
-        self._checked_parameters()
+        parameters = self._checked_parameters()
+        if isinstance(parameters, ToldZBasisParameters) != (self.optical is not None):
+            raise ValueError("an 'optical' range goes with the architecture 'told-z-basis' alone")
+        if self.optical is not None and self._assumed().lateral_unit_um is None:
+            raise ValueError(
+                "a model with an 'optical' range needs the 'na' and 'emission_wavelength_um' that "
+                "are assumed where an image does not say its own"
+            )
         return self
+
+    def _assumed(self) -> Sampling:
+        return Sampling(
+            pixel_size_um=self.pixel_size_um or 1.0,
+            na=self.na,
+            wavelength_um=self.emission_wavelength_um,
+        )
+
+    def placed(self, sampling: Sampling | None) -> PlacedOptics | None:
+        """Find the optics of an image in those that the model knows; None for all other models."""
+        return None if self.optical is None else self.optical.place(sampling, self._assumed())
+
+    def for_image(self, sampling: Sampling | None) -> Self:
+        """Give the card for the optics of one image; this one, for models of one objective.
+
+        Parameters
+        ----------
+        sampling : Sampling or None
+            Of the image, as far as it is known.
+        """
+        placed = self.placed(sampling)
+        if placed is None:
+            return self
+        optics = placed.sampling
+        return self.model_copy(
+            update={
+                "na": optics.na,
+                "emission_wavelength_um": optics.wavelength_um,
+                "objective": f"any, here NA {optics.na:g} at index {optics.immersion_index:g}",
+                "pixel_size_um": placed.pixel_size_um,
+                "axial_range_um": (-placed.reach_um, placed.reach_um),
+                "optical": placed.range,
+            }
+        )
 
     def _check_texts(self) -> None:
         for field, value in self:
@@ -152,4 +206,5 @@ class ModelSpec(BaseModel):
         low, high = self.axial_range_um
         if isinstance(parameters, EncodeOnceParameters):
             return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
-        return ZBasis(**parameters.model_dump(), z_min_um=low, z_max_um=high)
+        kind = ToldZBasis if isinstance(parameters, ToldZBasisParameters) else ZBasis
+        return kind(**parameters.model_dump(), z_min_um=low, z_max_um=high)

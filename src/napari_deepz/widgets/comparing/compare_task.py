@@ -78,7 +78,9 @@ def compare(pairing: Pairing, send: Send, watch: Watch) -> None:
     planes = [pair.measured for pair in pairing.pairs]
     data_range = intensity_range(measured, planes, watch=watch)
     try:
-        axial_range_um = read_spec(pairing.model).axial_range_um
+        axial_range_um = (
+            read_spec(pairing.model).for_image(pairing.provenance.sampling).axial_range_um
+        )
     except ModelError:
         axial_range_um = None
     send(Basis(data_range, axial_range_um))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari.layers import Image
@@ -172,6 +172,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
         sampling, notes = _sampling(plane, settings)
     except ValueError as error:
         return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
+    model = replace(model, spec=model.spec.for_image(sampling))
     ground = Ground(plane, sampling, frame, view)
 
     def request(surface: Surface, also: tuple[str, ...]) -> RefocusRequest:
