@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_planes_with_pixels_that_are_not_finite_have_no_scores(stack):
     depths = scores_of(virtual, measured, stack[3], DEPTHS_UM, DEPTHS_UM)
 
     def undefined(scores: Scores) -> bool:
-        return all(map(math.isnan, (scores.rmse, scores.psnr, scores.ssim, scores.correlation)))
+        return all(map(math.isnan, astuple(scores)))
 
     assert [undefined(depth.refocused) for depth in depths] == [i in (1, 5) for i in range(7)]
     assert [undefined(depth.unrefocused) for depth in depths] == [i == 1 for i in range(7)]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_deepz import Flat, evaluate, refocus
+from napari_deepz.analysis.detail import detail
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
 from napari_deepz.models.package import Model
 from napari_deepz.pictures.figures import plot_evaluation, plot_overview
@@ -28,13 +29,18 @@ def test_every_plane_is_scored_against_its_own_truth(stack: np.ndarray, tiny_mod
     low, high = np.percentile(stack, [0.1, 99.9])
     assert result.data_range == pytest.approx(high - low)
     depth = result.depths[4]
-    virtual = refocus(stack[2], Flat(1.5), tiny_model, pixel_size_um=0.325).data[0]
-    for scores, image in ((depth.refocused, virtual), (depth.unrefocused, stack[2])):
+    at_zero, virtual = refocus(stack[2], [Flat(0), Flat(1.5)], tiny_model, pixel_size_um=0.325).data
+    for scores, image in (
+        (depth.refocused, virtual),
+        (depth.at_zero, at_zero),
+        (depth.unrefocused, stack[2]),
+    ):
         truth = stack[5]
         assert scores.rmse == pytest.approx(rmse(image, truth))
         assert scores.psnr == pytest.approx(psnr(image, truth, data_range=high - low))
         assert scores.ssim == pytest.approx(ssim(image, truth, data_range=high - low))
         assert scores.correlation == pytest.approx(correlation(image, truth))
+        assert scores.detail == pytest.approx(detail(image, truth))
 
 
 def test_planes_outside_the_models_range_are_marked(stack: np.ndarray, tiny_model: Model):

@@ -157,6 +157,7 @@ def truth(stack, virtual_planes, model):
             pairs,
             data_range=intensity_range(stack, range(9)),
             axial_range_um=model.spec.axial_range_um,
+            at_zero=virtual_planes[4],
         )
     )
 
@@ -177,6 +178,7 @@ def test_the_curves_are_the_scores(dock, stack, virtual_planes, model, qtbot):
         dock.measure.value = name
         for curve, which in (
             (dock.curves.refocused, "refocused"),
+            (dock.curves.at_zero, "at_zero"),
             (dock.curves.unrefocused, "unrefocused"),
         ):
             z_um, values = curve.getData()

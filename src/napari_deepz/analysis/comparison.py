@@ -10,14 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_deepz.analysis.evaluation import DepthScores, Scores, score
+from napari_deepz.analysis.detail import USUAL_UNIT_PX
+from napari_deepz.analysis.evaluation import NO_SCORES, DepthScores, Scores, score
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.watch import UNWATCHED, Progress, Watch
 
 _ROUNDING_UM = 1e-3
 _PERCENTILES = (0.1, 99.9)
 _MOST_SAMPLES = 1 << 24
-_NO_SCORES = Scores(*(math.nan,) * 4)
 
 OnProgress = Callable[[Progress], None]
 
@@ -159,6 +159,8 @@ def iter_comparison(
     *,
     data_range: float,
     axial_range_um: tuple[float, float],
+    at_zero: NDArray[Any] | None = None,
+    unit_px: float = USUAL_UNIT_PX,
     watch: Watch = UNWATCHED,
 ) -> Iterator[DepthScores]:
     """Score each virtual plane, and the input plane as it is, against the measured plane.
@@ -175,6 +177,10 @@ def iter_comparison(
         Of `intensity_range`.
     axial_range_um : tuple of float
         For which depths the model was trained.
+    at_zero : ndarray, optional
+        (Y, X) virtual plane at a depth of zero, the second baseline; its scores are NaN without.
+    unit_px : float
+        λ/NA in pixels, for the detail.
     watch : Watch, optional
         Says when to stop, and hears the progress.
 
@@ -200,8 +206,13 @@ def iter_comparison(
             plane=pair.measured,
             z_um=pair.z_um,
             in_range=lowest - RANGE_TOLERANCE_UM <= pair.z_um <= highest + RANGE_TOLERANCE_UM,
-            refocused=_finite_scores(virtual[pair.virtual], truth, data_range),
-            unrefocused=_finite_scores(unrefocused, truth, data_range),
+            refocused=_finite_scores(virtual[pair.virtual], truth, data_range, unit_px),
+            at_zero=(
+                NO_SCORES
+                if at_zero is None
+                else _finite_scores(at_zero, truth, data_range, unit_px)
+            ),
+            unrefocused=_finite_scores(unrefocused, truth, data_range, unit_px),
         )
         progress.advance()
         watch.on_progress(progress)
@@ -252,11 +263,13 @@ def difference(
     return result
 
 
-def _finite_scores(image: NDArray[Any], truth: NDArray[np.float32], data_range: float) -> Scores:
+def _finite_scores(
+    image: NDArray[Any], truth: NDArray[np.float32], data_range: float, unit_px: float
+) -> Scores:
     pixels = np.asarray(image, np.float32)
     if not (np.isfinite(pixels).all() and np.isfinite(truth).all()):
-        return _NO_SCORES
-    return score(pixels, truth, data_range)
+        return NO_SCORES
+    return score(pixels, truth, data_range, unit_px)
 
 
 def _depths(z_um: ArrayLike, which: str) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_deepz.analysis.detail import USUAL_UNIT_PX, detail, unit_px_of
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.compute import Compute
@@ -35,12 +36,22 @@ class Scores:
         Structural similarity, with the same range.
     correlation : float
         Pearson's; NaN where an image is constant.
+    detail : float
+        Correlation of what is sharp; see `detail.detail`.
     """
 
     rmse: float
     psnr: float
     ssim: float
     correlation: float
+    detail: float
+
+
+NO_SCORES = Scores(*(math.nan,) * len(fields(Scores)))
+"""Of what cannot be scored."""
+
+COMPARED = {"refocused": "refocused", "self": "at_zero", "unrefocused": "unrefocused"}
+"""What tables call the fields of `DepthScores`: the virtual slice and its two baselines."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +66,26 @@ class DepthScores:
         Its distance from the input plane.
     in_range : bool
         Whether the model was trained for that distance.
-    refocused, unrefocused : Scores
-        Of the virtual slice, and of the input plane itself: the baseline.
+    refocused : Scores
+        Of the virtual slice.
+    at_zero : Scores
+        Of the network's own picture of the input plane, at a distance of zero: a network that
+        takes away noise, and refocuses nothing, does as well as this.
+    unrefocused : Scores
+        Of the input plane itself.
     """
 
     plane: int
     z_um: float
     in_range: bool
     refocused: Scores
+    at_zero: Scores
     unrefocused: Scores
+
+    def beats_both(self, measure: str) -> bool:
+        """Whether refocusing gains in a measure over both baselines."""
+        best = max(getattr(scores, measure) for scores in (self.at_zero, self.unrefocused))
+        return bool(getattr(self.refocused, measure) > best)
 
 
 @dataclass(frozen=True)
@@ -93,7 +115,7 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def write_csv(self, path: Path) -> None:
-        """Save the scores, a line per plane and a pair of columns per measure."""
+        """Save the scores, a line per plane and three columns per measure."""
         names = [field.name for field in fields(Scores)]
         with (
             written_beside(path) as beside,
@@ -102,12 +124,12 @@ class Evaluation:
             writer = csv.writer(file)
             writer.writerow(_columns())
             for depth in self.depths:
-                pairs = [
-                    f"{getattr(scores, name):.6g}"
+                scores = [
+                    f"{getattr(getattr(depth, which), name):.6g}"
                     for name in names
-                    for scores in (depth.refocused, depth.unrefocused)
+                    for which in COMPARED.values()
                 ]
-                writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *pairs])
+                writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *scores])
 
 
 def is_table(path: Path) -> bool:
@@ -121,7 +143,7 @@ def is_table(path: Path) -> bool:
 
 def _columns() -> list[str]:
     names = [field.name for field in fields(Scores)]
-    scores = [f"{name}_{which}" for name in names for which in ("refocused", "unrefocused")]
+    scores = [f"{name}_{which}" for name in names for which in COMPARED]
     return ["plane", "z_um", "in_range", *scores]
 
 
@@ -185,11 +207,13 @@ def evaluate(
     depths = []
     planes = iter_refocus(
         stack[input_plane],
-        [Flat(z) for z in z_um],
+        [Flat(0), *map(Flat, z_um)],
         lens,
         sampling=known,
         watch=watch,
     )
+    at_zero = next(planes).data
+    unit_px = unit_px_of(known)
     for plane, z, refocused in zip(wanted, z_um, planes, strict=True):
         truth = stack[plane].astype(np.float32)
         depths.append(
@@ -197,8 +221,9 @@ def evaluate(
                 plane=plane,
                 z_um=z,
                 in_range=lowest - 1e-3 <= z <= highest + 1e-3,
-                refocused=score(refocused.data, truth, data_range),
-                unrefocused=score(unrefocused, truth, data_range),
+                refocused=score(refocused.data, truth, data_range, unit_px),
+                at_zero=score(at_zero, truth, data_range, unit_px),
+                unrefocused=score(unrefocused, truth, data_range, unit_px),
             )
         )
     return Evaluation(
@@ -211,11 +236,17 @@ def evaluate(
     )
 
 
-def score(image: NDArray[np.float32], truth: NDArray[np.float32], data_range: float) -> Scores:
+def score(
+    image: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    data_range: float,
+    unit_px: float = USUAL_UNIT_PX,
+) -> Scores:
     """Measure how close a (Y, X) image comes to a measured plane, with the stack's range."""
     return Scores(
         rmse=rmse(image, truth),
         psnr=psnr(image, truth, data_range=data_range),
         ssim=ssim(image, truth, data_range=data_range),
         correlation=correlation(image, truth),
+        detail=detail(image, truth, unit_px=unit_px),
     )

@@ -10,27 +10,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from napari_deepz.analysis.evaluation import Evaluation
+from napari_deepz.analysis.evaluation import COMPARED, Evaluation
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.provenance import RECORD_KEY, Provenance
 
 _MEASURES = {
-    "rmse": "RMSE (intensity units)",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "correlation": "correlation",
+    "detail": "detail (correlation of what is sharp)",
 }
+_COLOURS = ("tab:blue", "tab:green", "tab:gray")
 
 
 def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
-    """Draw the four measures over depth, refocused and unrefocused, as a PNG."""
+    """Draw four measures over depth, of the refocused planes and both baselines, as a PNG."""
     figure = Figure(figsize=(9, 6.5), layout="constrained")
     z_um = [depth.z_um for depth in evaluation.depths]
     outside = [depth.z_um for depth in evaluation.depths if not depth.in_range]
     for axes, (name, label) in zip(figure.subplots(2, 2).flat, _MEASURES.items(), strict=True):
-        for which, colour in (("refocused", "tab:blue"), ("unrefocused", "tab:gray")):
+        for (label_of_curve, which), colour in zip(COMPARED.items(), _COLOURS, strict=True):
             values = [getattr(getattr(depth, which), name) for depth in evaluation.depths]
-            axes.plot(z_um, values, marker=".", color=colour, label=which)
+            axes.plot(z_um, values, marker=".", color=colour, label=label_of_curve)
         axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
         for side in ([z for z in outside if z < 0], [z for z in outside if z > 0]):
             if side:

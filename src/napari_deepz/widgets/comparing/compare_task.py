@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.analysis.comparison import difference, intensity_range, iter_comparison
+from napari_deepz.analysis.detail import unit_px_of
 from napari_deepz.models.errors import ModelError
 from napari_deepz.models.package import read_spec
+from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.watch import Progress, Watch
 from napari_deepz.widgets.comparing.pairing import Pairing
 from napari_deepz.widgets.shared.news import Send
@@ -91,9 +93,19 @@ def compare(pairing: Pairing, send: Send, watch: Watch) -> None:
         pairing.pairs,
         data_range=data_range,
         axial_range_um=axial_range_um or (-math.inf, math.inf),
+        at_zero=_at_zero(pairing),
+        unit_px=unit_px_of(pairing.provenance.sampling),
         watch=watch,
     ):
         send(scores)
+
+
+def _at_zero(pairing: Pairing) -> NDArray[np.float32] | None:
+    """The network's own picture of the input plane, where it is among the virtual planes."""
+    nearest = int(np.argmin(np.abs(pairing.virtual_um)))
+    if abs(pairing.virtual_um[nearest]) > RANGE_TOLERANCE_UM:
+        return None
+    return np.asarray(pairing.virtual[nearest], np.float32)
 
 
 def subtract(pairing: Pairing, send: Send, watch: Watch) -> None:

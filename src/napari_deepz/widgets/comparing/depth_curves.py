@@ -11,8 +11,9 @@ import pyqtgraph as pg
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_deepz.analysis.evaluation import DepthScores
+from napari_deepz.analysis.evaluation import COMPARED, DepthScores
 from napari_deepz.widgets.comparing.plot import (
+    AT_ZERO,
     GREY,
     REFOCUSED,
     UNREFOCUSED,
@@ -23,6 +24,7 @@ from napari_deepz.widgets.comparing.plot import (
 
 MEASURES = {
     "Correlation": "correlation",
+    "Detail (correlation of what is sharp)": "detail",
     "Structural similarity (SSIM)": "ssim",
     "Signal-to-noise ratio (PSNR, dB)": "psnr",
 }
@@ -30,12 +32,13 @@ MEASURES = {
 _HEIGHT_PX = 220
 _LEGEND = (
     f'<span style="color: {REFOCUSED}">● refocused</span> &nbsp; '
-    f'<span style="color: {UNREFOCUSED}">● input plane, not refocused</span>'
+    f'<span style="color: {AT_ZERO}">● network at 0 µm</span> &nbsp; '
+    f'<span style="color: {UNREFOCUSED}">● input plane</span>'
 )
 
 
 class DepthCurves(QWidget):  # type: ignore[misc]
-    """Two curves over z, a line at the input plane, and one at the shown plane to be dragged.
+    """Three curves over z, a line at the input plane, and one at the shown plane to be dragged.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ class DepthCurves(QWidget):  # type: ignore[misc]
     ----------
     dragged : Signal
         Emitted with the depth in µm to which the user drags the line.
-    refocused, unrefocused : pyqtgraph.PlotDataItem
+    refocused, at_zero, unrefocused : pyqtgraph.PlotDataItem
         The curves, one point for each depth; a score that is not finite leaves a gap.
     shown_line : pyqtgraph.InfiniteLine
         Where the viewer is.
@@ -66,6 +69,7 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.plot.bottom.setLabel("z from the input plane (µm)")
         self._view.addItem(self.plot, 0, 0)
         self.refocused = _curve(self.plot, REFOCUSED)
+        self.at_zero = _curve(self.plot, AT_ZERO)
         self.unrefocused = _curve(self.plot, UNREFOCUSED)
         self.model_range = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
         self.model_range.setBrush(pg.mkBrush(127, 127, 127, 45))
@@ -85,7 +89,8 @@ class DepthCurves(QWidget):  # type: ignore[misc]
     def show_scores(self, depths: Sequence[DepthScores], measure: str) -> None:
         """Draw one measure, a field of `Scores`."""
         z_um = np.array([depth.z_um for depth in depths])
-        for curve, which in ((self.refocused, "refocused"), (self.unrefocused, "unrefocused")):
+        for which in COMPARED.values():
+            curve = getattr(self, which)
             values = np.array([getattr(getattr(depth, which), measure) for depth in depths])
             # Infinity is no place on an axis; NaN leaves a gap.
             curve.setData(z_um, np.where(np.isfinite(values), values, math.nan))

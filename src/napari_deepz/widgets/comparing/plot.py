@@ -9,6 +9,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 
 REFOCUSED = "#3fa7ff"
+AT_ZERO = "#4cc38a"
 UNREFOCUSED = "#e69f00"
 GREY = "#888888"
 
