@@ -62,7 +62,9 @@ def _modules_are_no_rubbish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_user_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+def _no_user_models(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path_factory.mktemp("models")))
 
 

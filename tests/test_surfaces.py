@@ -550,7 +550,9 @@ class TestRange:
 
 @pytest.mark.parametrize("tilts_deg", [(3, -2), (0, 4), (-5, -1), (0, 0)])
 @pytest.mark.parametrize("shape", [(40, 60), (33, 1)])
-def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(tilts_deg, shape):
+def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(
+    tilts_deg: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
     surface = Tilted(*tilts_deg, offset_um=1.5)
     matrix = surface.dpm(shape, 0.3)
     np.testing.assert_allclose(

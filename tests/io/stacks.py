@@ -1,5 +1,8 @@
 """A small virtual stack and how it is written."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from napari_deepz.io.writing import write_stack
@@ -18,7 +21,7 @@ PROVENANCE = Provenance(
 BOTH = ["stack.ome.tif", "stack.ome.zarr"]
 
 
-def write(path, planes=STACK, **changes):
+def write(path: Path, planes: np.ndarray = STACK, **changes: Any) -> None:
     settings = {
         "count": 6,
         "shape": (32, 44),

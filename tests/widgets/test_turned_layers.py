@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from napari_deepz.engine.refocus import refocus
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import LAYER, TILTED
 from napari_deepz.widgets.shared.layers import frame_of
@@ -29,14 +33,20 @@ TURNED = {
 turned = pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
 
 
-def corners_um(layer):
+def corners_um(layer: Any) -> Any:
     """Where the first and last pixels of the last two axes lie in the world."""
     places = [layer.data_to_world((*(0,) * (layer.ndim - 2), *corner)) for corner in CORNERS]
     return np.array(places)[:, -2:] * [length_um(unit) for unit in layer.units[-2:]]
 
 
 @turned
-def test_results_and_live_pictures_lie_over_or_beside(open_dock, pixels, qtbot, model, changes):
+def test_results_and_live_pictures_lie_over_or_beside(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    qtbot: Any,
+    model: Model,
+    changes: dict[str, Any],
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     dock.placement.value = OVER
@@ -70,7 +80,7 @@ def test_results_and_live_pictures_lie_over_or_beside(open_dock, pixels, qtbot, 
 
 
 @turned
-def test_the_mesh_lies_over_the_image(dock, changes):
+def test_the_mesh_lies_over_the_image(dock: VirtualRefocusing, changes: dict[str, Any]) -> None:
     dock.viewer.layers.clear()
     image = add_image(dock, np.ones(SHAPE, np.float32), **changes)
     dock.surface.kind.value = TILTED
@@ -97,7 +107,9 @@ def test_the_mesh_lies_over_the_image(dock, changes):
     [*TURNED.values(), pytest.param(TURNED["registered"], marks=pytest.mark.window)],
     ids=[*TURNED, "registered, in the window"],
 )
-def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, shown_beside):
+def test_a_click_on_a_turned_image_lands_at_its_pixel(
+    make_viewer: Callable[[], Any], changes: Any, shown_beside: bool
+) -> None:
     viewer = make_viewer()
     settings = {"scale": (PIXEL_UM,) * 2, "units": ("um",) * 2, "axis_labels": ("y", "x")}
     image = viewer.add_image(np.zeros(SHAPE, np.float32), **(settings | changes))
@@ -122,7 +134,12 @@ def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, show
 
 
 @turned
-def test_a_surface_through_points_on_a_turned_image(open_dock, pixels, qtbot, changes):
+def test_a_surface_through_points_on_a_turned_image(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    qtbot: Any,
+    changes: dict[str, Any],
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     spots = np.array([(2, 3), (60, 3), (2, 77), (60, 77), (30, 40)], float)
@@ -144,7 +161,7 @@ def test_a_surface_through_points_on_a_turned_image(open_dock, pixels, qtbot, ch
 COMPARISON = "Compare with measured stack"
 
 
-def stack_over(dock, image, pixels):
+def stack_over(dock: Any, image: Any, pixels: Any) -> Any:
     """A measured stack at the same place."""
     rotate = np.eye(3)
     rotate[1:, 1:] = image.rotate
@@ -164,8 +181,12 @@ def stack_over(dock, image, pixels):
 
 @turned
 def test_a_turned_result_is_compared_with_a_stack_turned_alike(
-    open_dock, add_dock, pixels, qtbot, changes
-):
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+    changes: dict[str, Any],
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)
@@ -191,8 +212,12 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(
 
 @pytest.mark.parametrize("changes", [{"rotate": 30}, {"scale": (PIXEL_UM, -PIXEL_UM)}])
 def test_a_stack_that_is_turned_against_the_result_is_refused(
-    open_dock, add_dock, pixels, qtbot, changes
-):
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+    changes: dict[str, Any],
+) -> None:
     dock = open_dock()
     add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)
