@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from napari_deepz.analysis.comparison import (
@@ -33,16 +32,16 @@ def stack(rng: np.random.Generator) -> np.ndarray:
 DEPTHS_UM = tuple(range(-3, 4))
 
 
-def pairs_of(virtual_um: ArrayLike, measured_um: ArrayLike) -> list[Any]:
+def pairs_of(virtual_um: Any, measured_um: Any) -> list[Any]:
     return [(pair.virtual, pair.measured) for pair in match_planes(virtual_um, measured_um)]
 
 
 def scores_of(
     virtual: Any,
     measured: Any,
-    unrefocused: NDArray[Any],
-    virtual_um: ArrayLike,
-    measured_um: ArrayLike,
+    unrefocused: Any,
+    virtual_um: Any,
+    measured_um: Any,
     **settings: Any,
 ) -> list[Any]:
     pairs = match_planes(virtual_um, measured_um)

@@ -39,8 +39,8 @@ def test_the_option_mends_what_the_file_says(
     model: Path,
     tmp_path: Path,
     rng: np.random.Generator,
-    x_um: Any,
-    y_um: Any,
+    x_um: float,
+    y_um: float,
     problem: Any,
 ) -> None:
     pixels = write_stack_of(tmp_path / "a.ome.tif", x_um, y_um, rng)
@@ -63,8 +63,8 @@ def test_without_the_option_it_is_asked_for(
     model: Path,
     tmp_path: Path,
     rng: np.random.Generator,
-    x_um: Any,
-    y_um: Any,
+    x_um: float,
+    y_um: float,
     problem: Any,
 ) -> None:
     write_stack_of(tmp_path / "a.ome.tif", x_um, y_um, rng)

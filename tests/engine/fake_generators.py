@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from napari_deepz.models.bioimageio.description import TensorDescription
 from napari_deepz.models.package import Model
 from napari_deepz.networks.base import Generator
 from tests.conftest import tiny_spec
@@ -46,7 +44,7 @@ class AddDistance(Generator):
         self.log.append("encode")
         return image.expand(-1, self.code_channels, -1, -1).clone()
 
-    def decode(self, code: Tensor, dpm_um: Tensor) -> Any:
+    def decode(self, code: Any, dpm_um: Any) -> Any:
         self.log.append("decode")
         return code[:, :1] + self.slope * dpm_um
 
@@ -66,7 +64,7 @@ class BoxBlur(Generator):
         blurred = functional.avg_pool2d(image, size, stride=1, padding=self.halo_px)
         return blurred.expand(-1, self.code_channels, -1, -1)
 
-    def decode(self, code: Tensor, dpm_um: Tensor) -> Any:
+    def decode(self, code: Any, dpm_um: Any) -> Any:
         return code[:, -1:] * (1 + dpm_um)
 
 
@@ -89,7 +87,7 @@ class Hungry(AddDistance):
         self.error = error
         self.decodes = decodes
 
-    def _allocate(self, tensor: TensorDescription) -> None:
+    def _allocate(self, tensor: Any) -> None:
         if tensor.shape[2] * tensor.shape[3] > self.most_pixels:
             raise self.error("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
@@ -98,7 +96,7 @@ class Hungry(AddDistance):
             self._allocate(image)
         return super().encode(image)
 
-    def decode(self, code: Tensor, dpm_um: Tensor) -> Any:
+    def decode(self, code: Any, dpm_um: Any) -> Any:
         if self.decodes is not None and self.log.count("decode") >= self.decodes:
             self._allocate(code)
         return super().decode(code, dpm_um)

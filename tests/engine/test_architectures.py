@@ -30,7 +30,7 @@ def random_model(name: str) -> Any:
     return model_of(network, normalisation="signed-sqrt")
 
 
-def spots(shape: tuple[int, int]) -> np.ndarray:
+def spots(shape: Any) -> np.ndarray:
     rng = np.random.default_rng(2)
     image = rng.normal(200, 10, shape)
     rows, columns = rng.integers(0, shape[0], 400), rng.integers(0, shape[1], 400)

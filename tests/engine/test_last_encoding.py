@@ -21,7 +21,7 @@ def planes(
     image: np.ndarray,
     surface: Surface,
     model: Any,
-    pixel_size_um: float = PIXEL_SIZE_UM,
+    pixel_size_um: Any = PIXEL_SIZE_UM,
 ) -> np.ndarray:
     sampling = Sampling(pixel_size_um=pixel_size_um)
     found = last.iter_refocus(image, surface, model, sampling=sampling)

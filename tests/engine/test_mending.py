@@ -15,7 +15,7 @@ from napari_deepz.engine.refocus import Budget, EncodedImage, iter_refocus, refo
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.io.reading import read_image
 from napari_deepz.models.library import load_model
-from napari_deepz.surfaces import Flat, Surfaces, Tilted
+from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, BoxBlur, model_of
 from tests.engine.pictures import beads, framed, tissue
 from tests.engine.test_lone_pixels import with_hot
@@ -103,7 +103,7 @@ def test_hot_pixels_do_not_matter(values: tuple[float, float]) -> None:
 IMAGE = beads((128, 160))
 
 
-def run(image: np.ndarray, network: Any, surfaces: Surfaces | None = None, **settings: Any) -> Any:
+def run(image: np.ndarray, network: Any, surfaces: Any = None, **settings: Any) -> Any:
     model = model_of(network, normalisation="signed-sqrt")
     settings = {"pixel_size_um": PIXEL_SIZE_UM} | settings
     return refocus(image, surfaces or Flat(-1, 1, 1), model, **settings)

@@ -9,7 +9,7 @@ from napari_deepz.models.library import load_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
 from napari_deepz.sampling import Sampling
-from napari_deepz.surfaces import Flat, FromImage, Surfaces, Tilted
+from napari_deepz.surfaces import Flat, FromImage, Tilted
 from napari_deepz.tiling import RAMP_PX, ceil_to_multiple
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
@@ -19,9 +19,7 @@ MODEL = model_of(AddDistance(code_channels=2))
 FIVE = [Flat(-2, 2, 1)]
 
 
-def plan(
-    shape: tuple[int, int], surfaces: Surfaces = FIVE, model: Any = MODEL, **settings: Any
-) -> RefocusPlan:
+def plan(shape: Any, surfaces: Any = FIVE, model: Any = MODEL, **settings: Any) -> RefocusPlan:
     return plan_refocus(shape, surfaces, model, **{"sampling": SAMPLING} | settings)
 
 

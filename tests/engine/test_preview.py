@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,11 +41,7 @@ class Setting:
         self.key, self.encoded = LastEncoding().encode(image, model, SAMPLING)
 
     def show(
-        self,
-        surface: Surface,
-        *,
-        is_stale: Callable[[], bool] = lambda: False,
-        watch: Watch = UNWATCHED,
+        self, surface: Surface, *, is_stale: Any = lambda: False, watch: Watch = UNWATCHED
     ) -> Any:
         request = PreviewRequest(self.encoded, self.key, self.model, surface, SHAPE, SAMPLING, VIEW)
         return self.previewer.iter_preview(request, is_stale=is_stale, watch=watch)

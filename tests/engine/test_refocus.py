@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import uniform_filter
-from torch import Tensor
 
 from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.planning import ResourceError
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.models.package import Model
-from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Surfaces, Tilted
+from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
 from napari_deepz.watch import Watch
 from tests.engine.fake_generators import (
     PIXEL_SIZE_UM,
@@ -26,15 +25,15 @@ from tests.engine.fake_generators import (
 SLOPE = 0.01
 
 
-def grey(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
+def grey(shape: Any, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
 
 
-def run(image: Any, surfaces: Surfaces, network: Any, **settings: Any) -> Any:
+def run(image: Any, surfaces: Any, network: Any, **settings: Any) -> Any:
     return refocus(image, surfaces, model_of(network), pixel_size_um=PIXEL_SIZE_UM, **settings)
 
 
-def added(image: Any, dpm_um: Tensor) -> Any:
+def added(image: Any, dpm_um: Any) -> Any:
     """What AddDistance makes of an image, in its units."""
     gain = fit_intensity("median-p99", image.astype(np.float32)).gain
     return image + SLOPE * gain * dpm_um
@@ -230,7 +229,7 @@ def test_a_device_too_small_for_the_smallest_tiles_is_told_in_a_sentence() -> No
 def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def network_on(network: Any, device: torch.device) -> None:
+    def network_on(network: Any, device: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("napari_deepz.engine.lens.network_on", network_on)
@@ -264,7 +263,7 @@ def test_threads_can_share_a_model(tiny_model: Model) -> None:
     expected = [refocus(image, MIXED, tiny_model, pixel_size_um=0.325).data for image in images]
     found = [None] * 3
 
-    def work(number: int) -> None:
+    def work(number: Any) -> None:
         found[number] = refocus(images[number], MIXED, tiny_model, pixel_size_um=0.325).data
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(3)]
@@ -357,7 +356,7 @@ def test_mistakes_are_told_at_the_call_not_at_the_first_plane(
 # --- other pixel sizes --------------------------------------------------------------------------
 
 
-def smooth(shape: tuple[int, int], pixel_size_um: float) -> np.ndarray:
+def smooth(shape: Any, pixel_size_um: Any) -> np.ndarray:
     y_um, x_um = ((np.arange(size) + 0.5) * pixel_size_um for size in shape)
     wave = np.sin(y_um[:, None] / 5) * np.cos(x_um[None, :] / 4)
     return (1000 + 400 * wave).astype(np.float32)

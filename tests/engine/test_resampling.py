@@ -14,7 +14,7 @@ def positions(size: int, pixel_um: float) -> Any:
 def test_a_smooth_image_keeps_its_values_at_every_place(
     shape: tuple[int, ...], pixel_um: float
 ) -> None:
-    def image(shape: tuple[int, int], pixel_um: float) -> np.ndarray:
+    def image(shape: Any, pixel_um: float) -> np.ndarray:
         y, x = positions(shape[0], pixel_um), positions(shape[1], pixel_um)
         wave = np.sin(y[:, None] / 9) * np.cos(x[None, :] / 7)
         return (100 + 50 * wave).astype(np.float32)

@@ -53,9 +53,9 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     class FullDisk:
-        def seek(self, offset: int) -> None: ...
+        def seek(self, offset: Any) -> None: ...
 
-        def write(self, data: bytes) -> None:
+        def write(self, data: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         def close(self) -> None: ...

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.engine.run import RefocusedPlane
@@ -51,7 +50,7 @@ def planes(network: Any = None, **settings: Any) -> Generator[RefocusedPlane, No
     )
 
 
-def stop_at_call(number: int) -> Any:
+def stop_at_call(number: Any) -> Any:
     calls = []
 
     def should_stop() -> Any:
@@ -86,7 +85,7 @@ def test_the_scratch_file_is_gone_when_the_caller_fails(scratch: Any) -> None:
 
 def test_the_scratch_file_is_gone_when_the_generator_fails(scratch: Any) -> None:
     class Failing(AddDistance):
-        def decode(self, code: Tensor, dpm_um: Tensor) -> Any:
+        def decode(self, code: Any, dpm_um: Any) -> Any:
             if self.log.count("decode") == 12:
                 assert scratch() == 1
                 raise FloatingPointError("bad weights")

@@ -13,9 +13,9 @@ STACK = np.random.default_rng(3).integers(0, 4000, (5, 40, 48)).astype(np.uint16
 
 def write_imagej(
     path: Path,
-    data: bytes,
+    data: Any,
     *,
-    pixels_per_unit: object = (1.0, 1.0),
+    pixels_per_unit: tuple[float, ...] = (1.0, 1.0),
     resolutionunit: int = 1,
     **metadata: Any,
 ) -> None:
@@ -31,10 +31,10 @@ def write_imagej(
 
 def write_zarr(
     path: Path,
-    data: bytes,
-    version: str,
-    axes: str,
-    scale: float,
+    data: Any,
+    version: Any,
+    axes: Any,
+    scale: Any,
     units: Any,
     multiscale_scale: Any = None,
 ) -> None:

@@ -21,7 +21,7 @@ PROVENANCE = Provenance(
 BOTH = ["stack.ome.tif", "stack.ome.zarr"]
 
 
-def write(path: Path, planes: np.ndarray = STACK, **changes: Any) -> None:
+def write(path: Path, planes: Any = STACK, **changes: Any) -> None:
     settings = {
         "count": 6,
         "shape": (32, 44),

@@ -64,7 +64,7 @@ def refused(path: Path) -> str:
     return str(error.value)
 
 
-def tiles(size: int, count: int, length: int) -> Any:
+def tiles(size: int, count: int, length: Any) -> Any:
     starts = [PIXELS_AT] * count
     return without(WHOLE, ROWS, STARTS, LENGTHS) | {
         TILE_WIDTH: size, TILE_HEIGHT: size, TILE_STARTS: starts, TILE_LENGTHS: [length] * count,

@@ -10,7 +10,6 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_deepz.analysis.evaluation import Scores
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image
 from tests.io.notes import noted
@@ -89,7 +88,7 @@ def test_a_file_that_does_not_say_is_no_negative(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), STACK[0])
 
 
-def write_table(path: Path, table: Scores, places: Any = BYTES, **options: Any) -> None:
+def write_table(path: Path, table: Any, places: Any = BYTES, **options: Any) -> None:
     tifffile.imwrite(path, places, photometric="palette", colormap=np.asarray(table), **options)
 
 
@@ -196,7 +195,7 @@ def test_what_is_no_single_intensity_is_refused(
         read_image(tmp_path / "a.tif")
 
 
-def png_of(table: Scores, path: Path) -> None:
+def png_of(table: Any, path: Path) -> None:
     picture = Image.fromarray(BYTES, "P")
     picture.putpalette(np.asarray(table, np.uint8).T.tobytes())
     picture.save(path)

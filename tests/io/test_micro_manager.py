@@ -21,11 +21,11 @@ ORDER = [(c, z, 0) for z in range(Z) for c in range(C)]
 NAMES = [f"worms_1_MMStack_Pos{p}.ome.tif" for p in range(2)]
 
 
-def planes_of(position: int, order: int = ORDER) -> Any:
+def planes_of(position: Any, order: Any = ORDER) -> Any:
     return {(c, z, t, position): PIXELS[position, t, c, z] for c, z, t in order}
 
 
-def described(names: Any = NAMES, order: int = ORDER, z: Any = Z) -> list[Image]:
+def described(names: Any = NAMES, order: Any = ORDER, z: Any = Z) -> list[Image]:
     """Micro-Manager lists the images of all positions in each file."""
     return [
         Image(

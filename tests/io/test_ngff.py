@@ -18,7 +18,7 @@ SPACE = [{"name": axis, "type": "space", "unit": UM} for axis in "zyx"]
 SCALE = {"type": "scale", "scale": [0.5, 0.2, 0.2]}
 
 
-def write(path: Path, data: bytes, multiscale: Any, version: str = "0.5", **ome: Any) -> Path:
+def write(path: Path, data: Any, multiscale: Any, version: str = "0.5", **ome: Any) -> Path:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     level = {"path": "0"} | multiscale.pop("level", {})
     attributes = {"multiscales": [multiscale | {"datasets": [level], "version": version}]} | ome
@@ -29,7 +29,7 @@ def write(path: Path, data: bytes, multiscale: Any, version: str = "0.5", **ome:
     return path
 
 
-def described(*transformations: Any, of_image: tuple[()] = (), axes: str = SPACE) -> FullResolution:
+def described(*transformations: Any, of_image: tuple[()] = (), axes: Any = SPACE) -> FullResolution:
     multiscale = {
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": list(transformations)}],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_deepz.images import ImageFileError, ImageSeries
+from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
@@ -46,7 +46,7 @@ def write_positions(
         write_tiff(folder / name, stack, ome_xml(images, uuid), compression)
 
 
-def assert_is(series: ImageSeries, k: Any) -> None:
+def assert_is(series: Any, k: Any) -> None:
     np.testing.assert_array_equal(series.stack(), STACKS[k])
     assert series.pixel_size_um == PIXELS_UM[k]
     assert series.z_step_um == pytest.approx(PIXELS_UM[k] * 2)

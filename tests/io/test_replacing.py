@@ -143,7 +143,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def _refused(output: Path, given: Any, where: str) -> None:
+def _refused(output: Any, given: Any, where: Any) -> None:
     with pytest.raises(ValueError, match=rf"^The output '.*' {where} .*choose another output name"):
         require_no_input([output], [given])
 

@@ -21,7 +21,7 @@ def _zarr(request: pytest.FixtureRequest) -> None:
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
-def failing(error: Any, after: str = 3) -> Iterator[Any]:
+def failing(error: Any, after: int = 3) -> Iterator[Any]:
     yield from STACK[:after]
     raise error
 
@@ -144,7 +144,7 @@ def test_a_rename_that_fails_keeps_the_former_zarr(
     write(path)
     original, renamed = os.rename, []
 
-    def fail_once(source: Any, target: Path, *args: Any, **kwargs: Any) -> None:
+    def fail_once(source: Any, target: Any, *args: Any, **kwargs: Any) -> None:
         renamed.append(target)
         if len(renamed) == 2:
             raise PermissionError(13, "Permission denied")

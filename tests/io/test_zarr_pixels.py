@@ -38,7 +38,7 @@ CODECS = {
 def image(tmp_path: Path) -> Any:
     """An image of 5 planes of 40 x 48, each in four parts."""
 
-    def make(codec: str = "zstd", data: bytes = STACK) -> Any:
+    def make(codec: str = "zstd", data: Any = STACK) -> Any:
         settings = dict(CODECS[codec])
         version = settings.pop("zarr_format", 3)
         multiscale = {"axes": [{"name": axis} for axis in "zyx"], "datasets": [{"path": "0"}]}

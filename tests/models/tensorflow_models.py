@@ -30,7 +30,7 @@ def variable(scope: str, name: str, shape: tuple[int, ...], rng: np.random.Gener
 def generator(inputs: tf.Tensor, base: int, levels: int, rng: np.random.Generator) -> tf.Tensor:
     """The published graph: (Y, X, 2) in, (1, Y, X, 1) out."""
 
-    def conv(x: Any, scope: str, width: int, biases: str = "biases") -> Any:
+    def conv(x: Any, scope: Any, width: Any, biases: str = "biases") -> Any:
         w = variable(scope, "filters", (3, 3, int(x.shape[-1]), width), rng)
         return tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), variable(scope, biases, (width,), rng))
 

@@ -254,8 +254,9 @@ def test_an_address_that_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch)
 
 
 def hears_ctrl_c() -> None:
-    """What is started in the background, as these tests may be, does not hear it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """What is started in the background or by nohup, as these tests may be, does not hear it."""
+    for kind in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")

@@ -20,12 +20,12 @@ Z_UM = (-2.0, 0.0, 3.5)
 GREY = np.linspace(0, 1, SHADES)[:, None].repeat(3, axis=1)
 
 
-def frames(planes: np.ndarray, z_um: Any = Z_UM, **changes: Any) -> list[Any]:
+def frames(planes: Any, z_um: float = Z_UM, **changes: Any) -> list[Any]:
     settings = {"pixel_size_um": 0.5, "limits": (0, 100), "note": "inferred (tiny)"}
     return list(sweep_frames(planes, z_um, **(settings | changes)))
 
 
-def even_planes(shape: tuple[int, int] = (480, 600)) -> Any:
+def even_planes(shape: tuple[int, ...] = (480, 600)) -> Any:
     return np.ones((3, *shape), np.float32) * np.array([0, 50, 100], np.float32)[:, None, None]
 
 

@@ -34,7 +34,7 @@ BOTH = [
 ]
 
 
-def some_frames(count: int = 6, shape: tuple[int, int] = (48, 64)) -> list[Any]:
+def some_frames(count: int = 6, shape: tuple[int, ...] = (48, 64)) -> list[Any]:
     ramp = np.linspace(0, 200, shape[1]).astype(np.uint8)
     return [np.broadcast_to(ramp, shape) + np.uint8(8 * index) for index in range(count)]
 

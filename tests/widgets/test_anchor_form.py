@@ -39,7 +39,7 @@ CENTRE_UM = np.array([(side - 1) / 2 * PIXEL_UM for side in SHAPE])
 TRUE = Tilted(4.0, -3.0, 1.0)
 
 
-def depth_um(y_um: Any, x_um: Any) -> float:
+def depth_um(y_um: float, x_um: float) -> float:
     """Depth of the true plane, from its definition."""
     slopes = np.tan(np.radians([TRUE.tilt_y_deg, TRUE.tilt_x_deg]))
     return float(TRUE.offset_um + slopes @ (np.array([y_um, x_um]) - CENTRE_UM))

@@ -27,7 +27,7 @@ DEPTHS = (-6.0, 0.5, 8.0)
 CTRL, CTRL_SHIFT = Qt.ControlModifier, Qt.ControlModifier | Qt.ShiftModifier
 
 
-def at(y_um: Any, x_um: Any) -> Any:
+def at(y_um: float, x_um: float) -> Any:
     """Where the measured image shows a place."""
     return ORIGIN_UM + np.array([y_um, x_um])
 
@@ -40,11 +40,11 @@ class Scene:
     anchors: Anchors
     shift_um: float = SHIFT_UM
 
-    def world(self, place_um: tuple) -> Any:
+    def world(self, place_um: Any) -> Any:
         """Where the virtual stack shows a place of the image."""
         return ORIGIN_UM + place_um + np.array([0, self.shift_um])
 
-    def click(self, place_um: tuple, z_um: Any) -> None:
+    def click(self, place_um: Any, z_um: float) -> None:
         self.anchors.depth_um = z_um
         click(self.viewer, self.world(place_um))
 
@@ -53,7 +53,7 @@ class Scene:
         for place, z_um in zip(PLACES, DEPTHS, strict=True):
             self.click(place, z_um)
 
-    def drag(self, start_um: float, end_um: Any) -> None:
+    def drag(self, start_um: Any, end_um: Any) -> None:
         drag(self.viewer, self.world(start_um), self.world(end_um))
 
     @property
@@ -62,7 +62,7 @@ class Scene:
         return 1 / self.viewer.scene.camera.zoom
 
 
-def add_scene(viewer: Any, shift_um: float = SHIFT_UM) -> Scene:
+def add_scene(viewer: Any, shift_um: Any = SHIFT_UM) -> Scene:
     plane = np.zeros(SHAPE, np.float32)
     yx = {"scale": (PIXEL_UM, PIXEL_UM), "translate": tuple(ORIGIN_UM)}
     image = viewer.add_image(plane, name="cells", units=("um",) * 2, axis_labels=("y", "x"), **yx)
@@ -111,7 +111,7 @@ def assert_rows(scene: Any, rows: Any) -> None:
     assert_colours(layer, found[:, 2])
 
 
-def assert_colours(layer: Any, z_um: Any) -> None:
+def assert_colours(layer: Any, z_um: float) -> None:
     turbo = matplotlib.colormaps["turbo"]((np.asarray(z_um) + 10) / 20)
     for colours in (layer.face_color, layer.border_color):
         np.testing.assert_allclose(colours, turbo.reshape(-1, 4), atol=0.02)

@@ -20,7 +20,7 @@ def start(qtbot: Any) -> Iterator[Any]:
     """Start a job and write down all that it tells."""
     parent = QObject()
 
-    def begin(work: Work) -> tuple[Job, list[Any]]:
+    def begin(work: Any) -> tuple[Job, list[Any]]:
         news = []
         job = Job(work, parent)
         job.received.connect(lambda item: news.append(item))
@@ -41,7 +41,7 @@ def ended(news: Any) -> Any:
 def test_items_arrive_in_order_in_the_main_thread(start: Any, qtbot: Any) -> None:
     threads = []
 
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         threads.append(threading.get_ident())
         for item in range(50):
             send(item)
@@ -55,7 +55,7 @@ def test_items_arrive_in_order_in_the_main_thread(start: Any, qtbot: Any) -> Non
 def test_a_fast_worker_waits_for_the_main_thread(start: Any, qtbot: Any) -> None:
     sent = []
 
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         for item in range(20):
             send(item)
             sent.append(item)
@@ -70,7 +70,7 @@ def test_a_fast_worker_waits_for_the_main_thread(start: Any, qtbot: Any) -> None
 def test_cancelling_closes_what_the_work_opened(start: Any, qtbot: Any) -> None:
     closed = threading.Event()
 
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         try:
             while not watch.should_stop():
                 send("item")
@@ -89,7 +89,7 @@ def test_cancelling_closes_what_the_work_opened(start: Any, qtbot: Any) -> None:
 
 
 def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start: Any, qtbot: Any) -> None:
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         for item in range(1000):
             send(item)
 
@@ -102,7 +102,7 @@ def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start: Any, qt
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError])
 def test_errors_of_every_kind_arrive(start: Any, qtbot: Any, kind: Any) -> None:
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         raise kind("broken")
 
     _, news = start(work)
@@ -119,10 +119,10 @@ def test_warnings_of_others_stay_where_they_are(
     monkeypatch.setattr(warnings, "showwarning", mine)
     first_may_end, second_runs = threading.Event(), threading.Event()
 
-    def first(send: Send, watch: Watch) -> None:
+    def first(send: Any, watch: Watch) -> None:
         assert second_runs.wait(5)
 
-    def second(send: Send, watch: Watch) -> None:
+    def second(send: Any, watch: Watch) -> None:
         second_runs.set()
         assert first_may_end.wait(5)
 
@@ -140,7 +140,7 @@ def test_warnings_of_others_stay_where_they_are(
 
 
 def test_progress_is_told_but_not_too_often(start: Any, qtbot: Any) -> None:
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         progress = Progress(1000)
         for _ in range(1000):
             progress.advance()
@@ -153,7 +153,7 @@ def test_progress_is_told_but_not_too_often(start: Any, qtbot: Any) -> None:
 
 
 def test_a_cancellation_that_comes_too_late_changes_nothing(start: Any, qtbot: Any) -> None:
-    def work(send: Send, watch: Watch) -> None:
+    def work(send: Any, watch: Watch) -> None:
         while not watch.should_stop():
             time.sleep(0.01)
 

@@ -53,7 +53,7 @@ def virtual_planes(stack: Any, rng: np.random.Generator) -> np.ndarray:
     return (stack + rng.normal(0, 100, stack.shape)).astype(np.float32)
 
 
-def add_stack(viewer: Any, data: bytes, **changes: Any) -> Any:
+def add_stack(viewer: Any, data: Any, **changes: Any) -> Any:
     ndim = data.ndim
     settings = {
         "name": "measured",
@@ -68,9 +68,9 @@ def add_stack(viewer: Any, data: bytes, **changes: Any) -> Any:
 def add_virtual(
     viewer: Any,
     pixels: Any,
-    planes: np.ndarray,
+    planes: Any,
     *,
-    z_um: tuple[int, ...] = (-4, 4, 1),
+    z_um: float = (-4, 4, 1),
     beside: bool = True,
     name: str = "cells",
     model: Any = None,
@@ -136,22 +136,22 @@ def click(button: Any) -> None:
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def wait_idle(dock: Any, qtbot: Any) -> None:
+def wait_idle(dock: VirtualRefocusing, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=30_000)
 
 
-def compare(dock: Any, qtbot: Any) -> None:
+def compare(dock: VirtualRefocusing, qtbot: Any) -> None:
     click(dock.panel.compare)
     assert dock.state.phase is Phase.RUNNING
     wait_idle(dock, qtbot)
 
 
-def canvas_of(dock: Any) -> Any:
+def canvas_of(dock: VirtualRefocusing) -> Any:
     widgets = dock.window().findChildren(QWidget)
     return next(widget for widget in widgets if "CanvasBackend" in type(widget).__name__)
 
 
-def press_f(dock: Any) -> None:
+def press_f(dock: VirtualRefocusing) -> None:
     canvas = canvas_of(dock)
     QTest.keyClick(canvas, Qt.Key.Key_F)
 
@@ -245,7 +245,7 @@ def test_the_line_is_dragged_with_the_mouse(dock: VirtualRefocusing, qtbot: Any)
     view.resize(300, 220)
     QApplication.processEvents()
 
-    def at(z_um: Any) -> Any:
+    def at(z_um: float) -> Any:
         middle = sum(box.viewRange()[1]) / 2
         scene = box.mapViewToScene(type(curves.shown_line.pos())(z_um, middle))
         return view.mapFromScene(scene)
@@ -323,18 +323,18 @@ def test_a_real_mouse_over_the_canvas_moves_the_sections(
     qtbot.waitUntil(lambda: dock.sections.position.text() != before, timeout=2000)
 
 
-def show_pixel(dock: Any, *, row: Any, column: int, x_shift_um: float = 0.0) -> None:
+def show_pixel(dock: VirtualRefocusing, *, row: Any, column: Any, x_shift_um: float = 0.0) -> None:
     move_mouse(dock, row * PIXEL_UM + 0.1, column * PIXEL_UM - 0.1 + x_shift_um)
 
 
 class Moved:
     """What napari hands to those who follow the mouse."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, position: Any) -> None:
         self.position = position
 
 
-def move_mouse(dock: Any, y_um: Any, x_um: Any) -> None:
+def move_mouse(dock: VirtualRefocusing, y_um: float, x_um: float) -> None:
     viewer = dock.viewer
     for callback in viewer.mouse_move_callbacks:
         callback(viewer, Moved((*viewer.dims.point[:-2], y_um, x_um)))
@@ -657,7 +657,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "_finite_scores", slow)
 
 
-def start(dock: Any, qtbot: Any) -> None:
+def start(dock: VirtualRefocusing, qtbot: Any) -> None:
     click(dock.panel.compare)
     qtbot.waitUntil(lambda: len(dock.depths) >= 2, timeout=10_000)
 
@@ -714,7 +714,7 @@ def test_a_layer_is_renamed_during_the_work(
     assert [name for name in names_in(dock.form.measured_choice) if name] == ["truth"]
 
 
-def names_in(choice: str) -> list[str]:
+def names_in(choice: Any) -> list[str]:
     return [choice.native.itemText(index).strip("-") for index in range(choice.native.count())]
 
 

@@ -173,7 +173,7 @@ def test_a_cancelled_export_leaves_nothing(
     run(dock, qtbot)
     genuine = saving.write_stack
 
-    def cancelled_in_the_middle(path: Path, planes: np.ndarray, **settings: Any) -> None:
+    def cancelled_in_the_middle(path: Path, planes: Any, **settings: Any) -> None:
         def some() -> Iterator[Any]:
             for index, plane in enumerate(planes):
                 if index == 3:
@@ -482,7 +482,7 @@ def old_files(folder: Path, *names: Any) -> Any:
     return lambda: all((folder / name).read_text() == "old" for name in names)
 
 
-def depths_as_surface(dock: Any, rng: np.random.Generator) -> None:
+def depths_as_surface(dock: VirtualRefocusing, rng: np.random.Generator) -> None:
     dock.viewer.add_image(rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
     dock.surface.kind.value = LAYER
     dock.surface.layer.value = dock.viewer.layers["depths"]

@@ -173,7 +173,7 @@ def test_our_own_export_comes_back_at_its_depth(
     assert Provenance.from_json(layer.metadata["provenance"]) == provenance
 
 
-def written_zarr(path: Path, data: bytes, axes: str, transformations: Any, **ome: Any) -> None:
+def written_zarr(path: Path, data: Any, axes: Any, transformations: Any, **ome: Any) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     kinds = {"t": ("time", "second"), "c": ("channel", None)}
     described = []

@@ -194,7 +194,7 @@ def test_the_dock_fits_a_small_screen(dock: VirtualRefocusing) -> None:
         assert dock.minimumSizeHint().width() < 400, kind
 
 
-def surface_of(dock: Any) -> Any:
+def surface_of(dock: VirtualRefocusing) -> Any:
     return dock.forms.resolved().request.surface
 
 

@@ -40,11 +40,11 @@ def is_freed(qtbot: Any) -> Any:
     return look
 
 
-def leave_alone(dock: Any, *_: Any) -> None:
+def leave_alone(dock: VirtualRefocusing, *_: Any) -> None:
     pass
 
 
-def refocus_and_live(dock: Any, qtbot: Any, *_: Any) -> None:
+def refocus_and_live(dock: VirtualRefocusing, qtbot: Any, *_: Any) -> None:
     set_range(dock, -1, 1, 1)
     dock.review()
     dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
@@ -54,7 +54,7 @@ def refocus_and_live(dock: Any, qtbot: Any, *_: Any) -> None:
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
 
 
-def cancel(dock: Any, qtbot: Any, *_: Any) -> None:
+def cancel(dock: VirtualRefocusing, qtbot: Any, *_: Any) -> None:
     dock.review()
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: dock.state.phase is Phase.RUNNING, timeout=5000)
@@ -62,14 +62,16 @@ def cancel(dock: Any, qtbot: Any, *_: Any) -> None:
     wait_idle(dock, qtbot)
 
 
-def set_anchors(dock: Any, *_: Any) -> None:
+def set_anchors(dock: VirtualRefocusing, *_: Any) -> None:
     dock.surface.kind.value = ANCHORS
     dock.anchors.anchors.replace([(1, 1, 0), (2, 9, 1), (9, 3, 2)])
     dock.anchors.anchors.tool = Tool.DRAW
     dock.anchors.anchors.joined = True
 
 
-def open_windows(dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def open_windows(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     dock.model.card.changed.emit(True)
     dock._ask_adding(tmp_path / "a.zip")
     dock._ask_conversion(tmp_path)
@@ -77,7 +79,9 @@ def open_windows(dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_pat
         window.reject()
 
 
-def export_and_copy(dock: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def export_and_copy(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     set_range(dock, -1, 1, 1)
     dock.review()
     run(dock, qtbot)

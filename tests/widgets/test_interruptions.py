@@ -24,7 +24,7 @@ from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, 
 TWO_SECONDS_MS = 2000
 
 
-def start(dock: Any, qtbot: Any, slowly: Any) -> Any:
+def start(dock: VirtualRefocusing, qtbot: Any, slowly: Any) -> Any:
     """Press Refocus and wait until three planes are there."""
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given >= 4, timeout=20_000)

@@ -47,7 +47,7 @@ class Bench:
         request = request_for(plane, surface, self.model.source)
         self.live.show(request, self.source, frame_of(self.source, view), beside=True)
 
-    def wait_exact(self, generation: int) -> None:
+    def wait_exact(self, generation: Any) -> None:
         self.qtbot.waitUntil(
             lambda: (
                 bool(self.shown)
@@ -89,7 +89,7 @@ def test_of_many_wishes_only_the_newest_is_worked_on(
     begun, gate = [], threading.Event()
     genuine = LiveWork.preview
 
-    def gated(self, request: Any, generation: int, *rest: Any) -> None:
+    def gated(self, request: Any, generation: Any, *rest: Any) -> None:
         begun.append(generation)
         gate.wait(10)
         genuine(self, request, generation, *rest)

@@ -56,7 +56,7 @@ def shown(dock: VirtualRefocusing, qtbot: Any) -> VirtualRefocusing:
     return dock
 
 
-def on_every_page(dock: Any, qtbot: Any) -> Iterator[Any]:
+def on_every_page(dock: VirtualRefocusing, qtbot: Any) -> Iterator[Any]:
     """Show one kind of surface after the other, and wait until the window has followed."""
     for kind in KINDS:
         dock.surface.kind.value = kind
@@ -66,7 +66,7 @@ def on_every_page(dock: Any, qtbot: Any) -> Iterator[Any]:
         yield kind
 
 
-def controls_of(dock: Any) -> list[Any]:
+def controls_of(dock: VirtualRefocusing) -> list[Any]:
     """What a person can use, without the parts of which Qt puts other controls together."""
     inside = (QComboBox, QAbstractSpinBox, QScrollArea)
     return [
@@ -204,7 +204,7 @@ def test_live_and_refocus_are_one_key_away(shown: VirtualRefocusing, qtbot: Any)
     assert shown.viewer.layers[-1].data.shape[0] == 9
 
 
-def told(widget: Any, dock: Any) -> Any:
+def told(widget: Any, dock: VirtualRefocusing) -> Any:
     """The tooltip that a person sees over a widget: its own, or that of what it lies in."""
     while widget is not dock and not widget.toolTip():
         widget = widget.parentWidget()
@@ -233,7 +233,7 @@ def test_quantities_say_their_unit(shown: VirtualRefocusing, qtbot: Any) -> None
                     assert has_unit or label.text() in ("NA", "Immersion index"), label.text()
 
 
-def change_everything(dock: Any) -> None:
+def change_everything(dock: VirtualRefocusing) -> None:
     """Set every control to something else than its default."""
     dock.surface.kind.value = ANCHORS
     dock.anchors.form.value = ALONG
@@ -252,7 +252,7 @@ def change_everything(dock: Any) -> None:
     dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
 
 
-def settings_of(dock: Any) -> Any:
+def settings_of(dock: VirtualRefocusing) -> Any:
     surface, anchors = dock.surface, dock.anchors
     names = (
         *("kind", "start", "stop", "step", "focus", "tilt_x", "tilt_y", "tilt_offset", "form"),

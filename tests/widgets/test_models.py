@@ -32,13 +32,13 @@ needs_tensorflow = pytest.mark.skipif(
 )
 
 
-def open_model(dock: Any, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+def open_model(dock: VirtualRefocusing, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Press Open model… and choose a file."""
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     dock.model.open.native.click()
 
 
-def new_model_dialog(dock: Any) -> NewModelDialog:
+def new_model_dialog(dock: VirtualRefocusing) -> NewModelDialog:
     (dialog,) = dock.findChildren(NewModelDialog)
     return dialog
 

@@ -82,7 +82,7 @@ ODD = {
 }
 
 
-def choose(dock: Any, layer: Any) -> None:
+def choose(dock: VirtualRefocusing, layer: Any) -> None:
     """Refocus it, or take it as the surface."""
     if layer in dock.image.choice.choices:
         dock.image.choice.value = layer

@@ -64,7 +64,7 @@ TURNED = {
 }
 
 
-def image(data: bytes | None = None, **changes: Any) -> Image:
+def image(data: Any = None, **changes: Any) -> Image:
     data = np.zeros(SHAPE, np.float32) if data is None else data
     settings = {"scale": (PIXEL_UM,) * 2, "units": ("um",) * data.ndim, "name": "cells"}
     return Image(data, **(settings | changes))
@@ -183,7 +183,7 @@ def test_what_cannot_be_followed_is_refused_with_one_sentence(changes: Any, says
         assert "'cells'" in str(caught.value)
 
 
-def tilted_out(kind: str) -> Any:
+def tilted_out(kind: Any) -> Any:
     matrix = np.eye(4)
     if kind == "rotated about x":
         matrix[:3, :3] = Affine(rotate=(0, 20, 0), ndim=3).linear_matrix

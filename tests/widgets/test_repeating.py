@@ -48,7 +48,7 @@ def surface_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def copied(copy: QWidget, layer: Any) -> Any:
+def copied(copy: Any, layer: Any) -> Any:
     QApplication.clipboard().clear()
     copy(layer)
     return QApplication.clipboard().text()
@@ -64,7 +64,7 @@ def same_by_command(text: str, pixels: Any) -> None:
     Path(words[3]).unlink()
 
 
-def same_by_script(text: str, output: Path, pixels: Any, folder: Path, *, elsewhere: Path) -> None:
+def same_by_script(text: str, output: Any, pixels: Any, folder: Path, *, elsewhere: Any) -> None:
     """Run a script, here or in another interpreter, and check what it writes."""
     (folder / "script.py").write_text(text, encoding="utf-8")
     if elsewhere:
@@ -76,7 +76,7 @@ def same_by_script(text: str, output: Path, pixels: Any, folder: Path, *, elsewh
     np.testing.assert_array_equal(tifffile.imread(output), pixels)
 
 
-def check_both(layer: Any, folder: Path, *, elsewhere: Path = False) -> None:
+def check_both(layer: Any, folder: Path, *, elsewhere: bool = False) -> None:
     pixels = np.squeeze(np.asarray(layer.data))
     output = output_beside(record_of(layer))
     same_by_command(copied(copy_command, layer), pixels)

@@ -44,7 +44,7 @@ def world_um(layer: Any) -> np.ndarray:
 
 
 def show(
-    view: View, surface: Surface | None = None, axial_range_um: Any = RANGE_UM, **settings: Any
+    view: Any, surface: Surface | None = None, axial_range_um: Any = RANGE_UM, **settings: Any
 ) -> Any:
     surface = surface or Tilted(45, 0, 1)
     view.show(surface, SHAPE, FRAME, axial_range_um, **settings)
@@ -221,12 +221,7 @@ def turned(viewer: Any) -> Any:
     return canvas, QPoint(canvas.width() // 2, canvas.height() // 2)
 
 
-def drag(
-    canvas: Any,
-    start: int,
-    by: Callable[[torch.Tensor], torch.Tensor],
-    modifier: Any = Qt.ShiftModifier,
-) -> None:
+def drag(canvas: Any, start: Any, by: Any, modifier: Any = Qt.ShiftModifier) -> None:
     """Drag by a number of pixels, in five steps."""
     QTest.mouseMove(canvas, start)
     QTest.mousePress(canvas, Qt.LeftButton, modifier, start)
@@ -286,7 +281,7 @@ def test_the_surface_stays_under_the_mouse_while_it_is_dragged(
 ) -> None:
     depth_um = [0.0]
 
-    def follow(dz_um: float) -> None:
+    def follow(dz_um: Any) -> None:
         depth_um[0] += dz_um
         show(view, Tilted(5, 0, depth_um[0]))
 

@@ -45,7 +45,7 @@ def test_results_and_live_pictures_lie_over_or_beside(
     pixels: np.ndarray,
     qtbot: Any,
     model: Model,
-    changes: dict[str, Any],
+    changes: Any,
 ) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
@@ -80,7 +80,7 @@ def test_results_and_live_pictures_lie_over_or_beside(
 
 
 @turned
-def test_the_mesh_lies_over_the_image(dock: VirtualRefocusing, changes: dict[str, Any]) -> None:
+def test_the_mesh_lies_over_the_image(dock: VirtualRefocusing, changes: Any) -> None:
     dock.viewer.layers.clear()
     image = add_image(dock, np.ones(SHAPE, np.float32), **changes)
     dock.surface.kind.value = TILTED
@@ -135,10 +135,7 @@ def test_a_click_on_a_turned_image_lands_at_its_pixel(
 
 @turned
 def test_a_surface_through_points_on_a_turned_image(
-    open_dock: Callable[..., VirtualRefocusing],
-    pixels: np.ndarray,
-    qtbot: Any,
-    changes: dict[str, Any],
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any, changes: Any
 ) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
@@ -161,7 +158,7 @@ def test_a_surface_through_points_on_a_turned_image(
 COMPARISON = "Compare with measured stack"
 
 
-def stack_over(dock: Any, image: Any, pixels: Any) -> Any:
+def stack_over(dock: VirtualRefocusing, image: Any, pixels: Any) -> Any:
     """A measured stack at the same place."""
     rotate = np.eye(3)
     rotate[1:, 1:] = image.rotate
@@ -185,7 +182,7 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(
     add_dock: Callable[[Any, str], Any],
     pixels: np.ndarray,
     qtbot: Any,
-    changes: dict[str, Any],
+    changes: Any,
 ) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)

@@ -34,7 +34,7 @@ def press(widget: Any) -> None:
     QTest.mouseClick(widget, Qt.LeftButton, pos=widget.rect().center())
 
 
-def tick(box: _Shades) -> None:
+def tick(box: Any) -> None:
     """Click the square of a check box, where a person clicks."""
     QTest.mouseClick(box.native, Qt.LeftButton, pos=QPoint(8, box.native.height() // 2))
 
@@ -63,7 +63,7 @@ def live(dock: VirtualRefocusing, qtbot: Any) -> Iterator[Any]:
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=5000)
 
 
-def truth(dock: Any, surface: Surface, model: Any) -> Any:
+def truth(dock: VirtualRefocusing, surface: Surface, model: Any) -> Any:
     source = dock.image.layer
     return refocus(source.data, surface, model, pixel_size_um=PIXEL_UM).data[0]
 
@@ -168,7 +168,7 @@ def on_tilted_beads(
     return dock
 
 
-def rms_from_truth_um(dock: Any, surface: Surface) -> float:
+def rms_from_truth_um(dock: VirtualRefocusing, surface: Surface) -> float:
     """How far a surface is from that on which the beads lie, over the whole image."""
     shape = dock.image.layer.data.shape
     true = Tilted(TILTED_BEADS_TILT_X_DEG, 0)
@@ -272,7 +272,7 @@ def stack(
 
 
 def wait_for_pixels(
-    dock: Any, qtbot: Any, image: Any, model: Any, surface: Surface = Flat(0)
+    dock: VirtualRefocusing, qtbot: Any, image: Any, model: Any, surface: Surface = Flat(0)
 ) -> Any:  # noqa: B008
     """Wait until the live layer has the pixels of a run on an image."""
     expected = refocus(image, surface, model, pixel_size_um=PIXEL_UM).data[0]
