@@ -67,7 +67,7 @@ def test_fast(
 ) -> None:
     surface = Flat(-10, 10, 0.5) if what == "41 slices" else Flat(3.2)
 
-    def run(digits: str = precision) -> np.ndarray:
+    def run(digits: Any = precision) -> np.ndarray:
         return refocus(
             image,
             surface,

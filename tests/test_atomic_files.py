@@ -62,7 +62,7 @@ def write_folder(path: Path, text: str) -> None:
 def killed(tmp_path: Path) -> Any:
     """Start to write, and kill the process in the middle."""
 
-    def run(kind: str) -> Path:
+    def run(kind: Any) -> Path:
         process = subprocess.Popen(
             [sys.executable, "-c", _WRITES_AND_WAITS, str(tmp_path / "result"), kind],
             stdout=subprocess.PIPE,

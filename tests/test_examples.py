@@ -30,7 +30,7 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run an example and give what it prints; warnings are errors here."""
 
     def run_it(name: str, *folder: Path) -> str:

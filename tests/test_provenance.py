@@ -46,7 +46,7 @@ def test_defaults_say_what_wrote_it_and_when() -> None:
 
 def test_it_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        FULL.device = "cuda"
+        FULL.device = "cuda"  # type: ignore[misc]
 
 
 def test_entries_of_a_newer_version_are_ignored() -> None:

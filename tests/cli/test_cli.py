@@ -271,7 +271,7 @@ def test_a_file_is_no_folder(deepz: Run, model: Path, tmp_path: Path, command: s
         "evaluate": ["evaluate", TILTED_BEADS, "--input-plane", "10", "--output", "taken"],
         "simulate": ["simulate", "taken"],
     }
-    said = deepz(*arguments[command], cwd=tmp_path, check=False)
+    said = deepz(*arguments[command], cwd=tmp_path, check=False)  # type: ignore[misc]
     assert "'taken' is a file; name a folder" in said.stderr
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.table import Table
@@ -28,7 +29,7 @@ EVIL = "\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\ud
 SHOWN = r"\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
 
 
-def program(*arguments: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "napari_deepz", *arguments], capture_output=True, **settings
     )
@@ -242,10 +243,10 @@ def test_a_models_folder_that_cannot_be_used_is_said_and_the_bundled_ones_are_th
         place.mkdir()
         listdir = os.listdir
 
-        def refuse(path: object = ".") -> list[str]:
+        def refuse(path: Any = ".") -> list[str]:
             if str(path) == str(place):
                 raise PermissionError(13, "Permission denied")
-            return listdir(path)  # type: ignore[arg-type]
+            return listdir(path)
 
         monkeypatch.setattr(os, "listdir", refuse)
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(place))

@@ -40,7 +40,7 @@ def spots(shape: Any) -> np.ndarray:
 
 def error_of_tiling(model: Any, image: Any, tile_px: Any) -> Any:
     surfaces = [Flat(3.2), Tilted(0.8, -0.4)]
-    settings = {"pixel_size_um": PIXEL_SIZE_UM}
+    settings: dict[str, Any] = {"pixel_size_um": PIXEL_SIZE_UM}
     whole = refocus(image, surfaces, model, **settings).data
     tiled = refocus(image, surfaces, model, tile_px=tile_px, **settings).data
     return np.abs(tiled - whole).max() / np.ptp(whole)

@@ -18,7 +18,7 @@ from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 def planes(
     last: LastEncoding,
-    image: np.ndarray,
+    image: Any,
     surface: Surface,
     model: Any,
     pixel_size_um: Any = PIXEL_SIZE_UM,

@@ -28,7 +28,7 @@ def worm() -> tuple[np.ndarray, np.ndarray]:
     """The middle plane of the sample, and the planes of `WORM_UM`; (256, 256) of each."""
     series = read_image(samples.WORM)
     middle = series.size("Z") // 2
-    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]
+    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]  # type: ignore[operator]
     stack = series.stack().astype(np.float32)
     top, left = ((length - 256) // 2 for length in stack.shape[1:])
     stack = stack[:, top : top + 256, left : left + 256]
@@ -103,7 +103,7 @@ def test_hot_pixels_do_not_matter(values: tuple[float, float]) -> None:
 IMAGE = beads((128, 160))
 
 
-def run(image: np.ndarray, network: Any, surfaces: Any = None, **settings: Any) -> Any:
+def run(image: Any, network: Any, surfaces: Any = None, **settings: Any) -> Any:
     model = model_of(network, normalisation="signed-sqrt")
     settings = {"pixel_size_um": PIXEL_SIZE_UM} | settings
     return refocus(image, surfaces or Flat(-1, 1, 1), model, **settings)
@@ -111,7 +111,7 @@ def run(image: np.ndarray, network: Any, surfaces: Any = None, **settings: Any) 
 
 @pytest.mark.parametrize("name", ["beads", "tissue", "spots on nothing", "worm"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
-def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: type) -> None:
+def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: Any) -> None:
     images = {"beads": beads, "tissue": tissue, "worm": lambda: worm()[0]}
     image = images.get(name, lambda: np.where(beads() > 400, beads(), 0))().astype(dtype)
     checked = check_image(image)

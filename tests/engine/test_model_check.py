@@ -60,7 +60,7 @@ def test_an_output_that_is_not_finite_fails(tmp_path: Path) -> None:
     package = write_tiny_model(tmp_path / "a")
     model = load_model(package)
     with torch.no_grad():
-        model.network.head.bias[:] = np.nan
+        model.network.head.bias[:] = np.nan  # type: ignore[operator]
     check = check_model(model, "cpu")
     assert check.deviation == np.inf
     assert not check.passed

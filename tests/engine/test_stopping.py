@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
-from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.models.package import Model
-from napari_deepz.networks.base import Generator
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (256, 256)).astype(np.uint16)
-ON_DISK = Budget(code_bytes=0, memory_bytes=0)
+ON_DISK: dict[str, Any] = Budget(code_bytes=0, memory_bytes=0)  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -40,18 +38,18 @@ def _descriptors() -> list[Any]:
     return [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
 
 
-def planes(network: Any = None, **settings: Any) -> Generator[RefocusedPlane, None, None]:
+def planes(network: Any = None, **settings: Any) -> Any:
     return iter_refocus(
         IMAGE,
         Flat(-2, 2, 1),
         model_of(network or AddDistance()),
         pixel_size_um=PIXEL_SIZE_UM,
-        **{"budget": ON_DISK, "tile_px": 64} | settings,
+        **{"budget": ON_DISK, "tile_px": 64} | settings,  # type: ignore[arg-type]
     )
 
 
 def stop_at_call(number: Any) -> Any:
-    calls = []
+    calls: list[Any] = []
 
     def should_stop() -> Any:
         calls.append(None)
@@ -109,7 +107,7 @@ def test_the_scratch_file_is_gone_after_cancelling(scratch: Any, call: int) -> N
 )
 def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) -> None:
     network = AddDistance()
-    wanted = []
+    wanted: list[Any] = []
     running = planes(network, watch=Watch(lambda: bool(wanted)), **settings)
     next(running)
     wanted.append(True)
@@ -120,7 +118,7 @@ def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) 
 
 
 def test_finished_planes_stay_valid_after_cancelling() -> None:
-    done = []
+    done: list[Any] = []
     with pytest.raises(Cancelled):
         done.extend(planes(budget=Budget(), watch=Watch(lambda: len(done) == 2)))
     assert [plane.z_um for plane in done] == [-2, -1]
@@ -141,7 +139,7 @@ def test_a_constant_image_can_be_cancelled() -> None:
 
 def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model: Model) -> None:
     layers = []
-    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))
+    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))  # type: ignore[index]
     tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
     with pytest.raises(Cancelled):
         refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, watch=Watch(lambda: bool(layers)))

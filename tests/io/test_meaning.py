@@ -185,10 +185,10 @@ def test_a_table_that_says_nothing_leaves_the_numbers(tmp_path: Path, table: Any
     ],
 )
 def test_what_is_no_single_intensity_is_refused(
-    tmp_path: Path, photometric: int, samples: int, what: str
+    tmp_path: Path, photometric: Any, samples: Any, what: str
 ) -> None:
     pixels = np.zeros((40, 48, samples), np.uint8)
-    tags = page_tags(48, 40, 8, pixels.nbytes)
+    tags: dict[int, Any] = {**page_tags(48, 40, 8, pixels.nbytes)}
     tags |= {BITS: [8] * samples, 277: samples, PHOTOMETRIC: photometric, LENGTHS: pixels.nbytes}
     (tmp_path / "a.tif").write_bytes(raw_tiff(pixels.tobytes(), [tags]))
     with pytest.raises(ImageFileError, match=f"'a.tif' holds {what}.*turn it into a greyscale"):

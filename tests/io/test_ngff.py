@@ -29,7 +29,7 @@ def write(path: Path, data: Any, multiscale: Any, version: str = "0.5", **ome: A
     return path
 
 
-def described(*transformations: Any, of_image: tuple[()] = (), axes: Any = SPACE) -> FullResolution:
+def described(*transformations: Any, of_image: Any = (), axes: Any = SPACE) -> FullResolution:
     multiscale = {
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": list(transformations)}],
@@ -140,7 +140,7 @@ def test_transformations_apply_in_their_order(
     if starts is None:
         assert (about.z_start_um, about.origin_um) == (None, None)
     else:
-        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)
+        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)  # type: ignore[misc]
 
 
 def test_positions_are_in_micrometres_whatever_the_unit() -> None:

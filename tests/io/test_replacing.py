@@ -197,7 +197,7 @@ def test_a_link_into_an_input_is_followed(tmp_path: Path) -> None:
     _refused(tmp_path / "dangling.tif", stack, "would lie inside the input")
 
 
-def test_what_is_not_there_is_no_input(image: Path) -> None:
+def test_what_is_not_there_is_no_input(image: Any) -> None:
     name = image.with_name("new.tif")
     require_no_input([name, image.with_name("other.tif")], [name, image])
     copy = shutil.copy(image, image.with_name("copy.tif"))

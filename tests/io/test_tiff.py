@@ -119,7 +119,7 @@ def test_ome_axes_are_put_in_order(
         (0.0, "µm", None),
     ],
 )
-def test_ome_units(tmp_path: Path, value: float, unit: str | None, expected: float | None) -> None:
+def test_ome_units(tmp_path: Path, value: Any, unit: str | None, expected: float | None) -> None:
     metadata = {"axes": "ZYX"}
     for axis in "XYZ":
         metadata[f"PhysicalSize{axis}"] = value

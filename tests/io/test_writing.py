@@ -87,8 +87,8 @@ def test_ome_tiff_for_independent_readers(tmp_path: Path) -> None:
     assert {plane.position_z_unit.value for plane in pixels.planes} == {"µm"}
     assert image.name == pixels.channels[0].name == 'Würmer & "Co" ?'
     assert image.description.startswith("INFERRED by a neural network")
-    assert "Model worm-20x 1.0." in image.description
-    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in image.description
+    assert "Model worm-20x 1.0." in image.description  # type: ignore[operator]
+    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in image.description  # type: ignore[operator]
     (annotation,) = ome.structured_annotations.map_annotations
     assert image.annotation_refs[0].id == annotation.id
     assert Provenance.from_json(dict(annotation.value)["provenance"]) == PROVENANCE
@@ -185,10 +185,10 @@ def test_small_integers_fit_into_floats(tmp_path: Path, name: Any) -> None:
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_at_most_two_planes_are_alive(tmp_path: Path, name: Any, dtype: str) -> None:
-    alive, most = weakref.WeakSet(), []
+    alive, most = weakref.WeakSet(), []  # type: ignore[var-annotated]
 
     class Plane(np.ndarray):
-        __hash__ = object.__hash__
+        __hash__ = object.__hash__  # type: ignore[assignment]
 
     def planes() -> Iterator[Plane]:
         for index in range(20):

@@ -249,8 +249,8 @@ def test_planes_that_are_stored_together_are_read_once(
     shutil.rmtree(path / "full")
     assert about["chunk_grid"]["configuration"]["chunk_shape"] == [1, 40, 48]
     zarr.open_group(path, mode="r+").create_array("full", data=STACK, chunks=(3, 20, 24))
-    assert read_image(path).data.chunks == ((3, 2), (40,), (48,))
+    assert read_image(path).data.chunks == ((3, 2), (40,), (48,))  # type: ignore[attr-defined]
     monkeypatch.setattr(zarr_pixels, "_LARGEST_BLOCK_BYTES", 10_000)
     series = read_image(path)
-    assert series.data.chunks == ((1,) * 5, (40,), (48,))
+    assert series.data.chunks == ((1,) * 5, (40,), (48,))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(series.stack(), STACK)

@@ -53,7 +53,7 @@ def generator(inputs: tf.Tensor, base: int, levels: int, rng: np.random.Generato
     return conv(x, "last_layer", 1, "biases_1")
 
 
-def write(folder: Path, name: str, base: int, levels: int, shape: tuple[int, int]) -> None:
+def write(folder: Path, name: str, base: Any, levels: Any, shape: Any) -> None:
     rng = np.random.default_rng(levels)
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = tf.placeholder(tf.float32, (*shape, 2))

@@ -75,7 +75,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def exported(model: Model, exports: Path, tmp_path: Path) -> Path:
+def exported(model: Model, exports: Path, tmp_path: Any) -> Any:
     """An export of the model that a test may change."""
     once = exports / f"{model.spec.architecture}.zip"
     if not once.exists():
@@ -285,7 +285,7 @@ def test_pickled_weights_are_never_opened(
     weights: Any,
     with_attachment: bool,
 ) -> None:
-    def opened(*_: object, **__: object) -> None:
+    def opened(*_: object, **__: Any) -> None:
         raise AssertionError("a pickle was opened")
 
     monkeypatch.chdir(exported.parent)
@@ -326,7 +326,7 @@ def test_an_export_without_anything_to_read(exported: Path) -> None:
     refused(with_weights(exported, None, description), "has lost its weights.safetensors")
 
 
-def test_broken_own_exports(model: Model, exported: Path) -> None:
+def test_broken_own_exports(model: Model, exported: Any) -> None:
     state = {name: t.contiguous() for name, t in model.network.state_dict().items()}
     name, tensor = next(iter(state.items()))
     description = without_checksums(exported)
@@ -348,9 +348,9 @@ def test_broken_own_exports(model: Model, exported: Path) -> None:
     (file,) = described(exported)["attachments"]
     assert file["sha256"] == hashlib.sha256(contents(exported)[file["source"]]).hexdigest()
 
-    changed = without_checksums(exported)
-    card = json.loads(changed["config"]["napari_deepz"]["model"])
-    changed["config"]["napari_deepz"]["model"] = json.dumps(card | {"na": 9})
+    changed = without_checksums(exported)  # type: ignore[assignment]
+    card = json.loads(changed["config"]["napari_deepz"]["model"])  # type: ignore[index]
+    changed["config"]["napari_deepz"]["model"] = json.dumps(card | {"na": 9})  # type: ignore[index]
     refused(
         rewritten(exported, rdf_yaml=yaml.safe_dump(changed).encode()), "card .* not valid at 'na'"
     )

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def check_refused(folder: Path, source: str | Path, sentence: str, **options: object) -> str:
+def check_refused(folder: Path, source: str | Path, sentence: str, **options: Any) -> str:
     """Adding must end in one sentence, with everything as it was; returns the sentence."""
     before, listed = contents(folder), {*folder.iterdir()}
     with pytest.raises(ModelError, match=sentence) as caught:
@@ -166,7 +167,7 @@ def test_stopping_at_any_time_leaves_nothing(folder: Path, package: Path) -> Non
     for steps in range(20):
         asked = iter([False] * steps + [True])
         try:
-            add_model(package, watch=Watch(lambda asked=asked: next(asked)))
+            add_model(package, watch=Watch(lambda asked=asked: next(asked)))  # type: ignore[misc]
         except Cancelled:
             assert contents(folder) == before
             assert [path.name for path in folder.iterdir()] == ["earlier"]
@@ -192,7 +193,7 @@ def test_a_disk_that_takes_no_more(folder: Path, package: Path) -> None:
 
 
 def test_what_killed_runs_have_left_goes_when_nobody_can_be_at_work_on_it(
-    folder: Path, package: Path
+    folder: Any, package: Path
 ) -> None:
     mine = own_mark()
     host = mine.partition("-")[0]
@@ -208,9 +209,9 @@ def test_what_killed_runs_have_left_goes_when_nobody_can_be_at_work_on_it(
             os.utime(path, (changed, changed))
     assert "tiny" not in list_models()
     add_model(package)
-    left = [path.name for path in folder.iterdir()]
+    left = [path.name for path in folder.iterdir()]  # type: ignore[assignment]
     young = ".deepz-00000001-1-1-01234567.part"
-    assert sorted(left) == sorted([f".deepz-{mine}.part", young, "earlier", "tiny"])
+    assert sorted(left) == sorted([f".deepz-{mine}.part", young, "earlier", "tiny"])  # type: ignore[call-overload]
 
 
 def test_a_models_folder_that_is_a_file(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,9 +262,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "elsewhere"
     path.mkdir()
 
-    def import_least(
-        source: Path, target: Path, fields: CardFields, *_: object, **__: object
-    ) -> None:
+    def import_least(source: Path, target: Path, fields: CardFields, *_: object, **__: Any) -> None:
         assert source == path
         assert not target.exists()
         write_tiny_model(target, **({"name": "theirs"} | fields.given()))

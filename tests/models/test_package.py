@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_broken_zip_files_say_so(tmp_path: Path, damage: Damage, sentence: str) 
 
 
 def check_sentence(package: Path, sentence: str) -> None:
-    worm = {"called": "the worm", "size_multiple": 4}
+    worm: dict[str, Any] = {"called": "the worm", "size_multiple": 4}
     with pytest.raises(ModelError, match=sentence) as caught:
         read_test(package, size_multiple=load_package(package).network.size_multiple)
     assert str(caught.value).isprintable()

@@ -121,7 +121,7 @@ def test_receptive_field_is_within_the_halo(make: Callable[[], Generator]) -> No
     middle = size // 2
     dpm = torch.full_like(image, 3.0)
     network(image, dpm)[0, 0, middle : middle + 8, middle : middle + 8].sum().backward()
-    touched = image.grad[0, 0].abs().sum(0).nonzero().ravel()
+    touched = image.grad[0, 0].abs().sum(0).nonzero().ravel()  # type: ignore[index]
     assert touched.min() >= middle - reach
     assert touched.max() < middle + 8 + reach
     assert touched.max() - touched.min() > reach
@@ -157,7 +157,7 @@ def test_planes_in_strips_are_those_of_the_whole(shape: tuple[int, ...], levels:
 
 def test_widths_double_up_to_the_widest() -> None:
     network = ZBasis(base=4, widest=10, levels=4)
-    assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]
+    assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]  # type: ignore[index]
 
 
 def test_flat_and_curved_distances_are_interpolated_alike() -> None:

@@ -63,7 +63,7 @@ def test_planes_and_depths_must_match(planes: Any) -> None:
 
 
 def write(path: Path, **changes: Any) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "planes": two_spots(),
         "z_um": Z_UM,
         "pixel_size_um": 0.5,
@@ -79,9 +79,9 @@ def test_the_picture_says_what_it_is(tmp_path: Path) -> None:
     record = Provenance(kind="inferred", model_name="a model")
     write(path, provenance=record)
     with Image.open(path) as picture:
-        assert Provenance.from_json(picture.text[RECORD_KEY]) == record
-        assert picture.text["Description"] == record.describe()
-        colours = {pixel[:3] for _, pixel in picture.convert("RGB").getcolors(1 << 24)}
+        assert Provenance.from_json(picture.text[RECORD_KEY]) == record  # type: ignore[attr-defined]
+        assert picture.text["Description"] == record.describe()  # type: ignore[attr-defined]
+        colours = {pixel[:3] for _, pixel in picture.convert("RGB").getcolors(1 << 24)}  # type: ignore[index]
     first = tuple(np.rint(255 * np.array(colormaps[COLOURS](0.0)[:3])).astype(int).tolist())
     assert any(np.abs(np.subtract(colour, first)).max() <= 1 for colour in colours)
     assert list(tmp_path.iterdir()) == [path]

@@ -20,8 +20,8 @@ Z_UM = (-2.0, 0.0, 3.5)
 GREY = np.linspace(0, 1, SHADES)[:, None].repeat(3, axis=1)
 
 
-def frames(planes: Any, z_um: float = Z_UM, **changes: Any) -> list[Any]:
-    settings = {"pixel_size_um": 0.5, "limits": (0, 100), "note": "inferred (tiny)"}
+def frames(planes: Any, z_um: Any = Z_UM, **changes: Any) -> list[Any]:
+    settings: dict[str, Any] = {"pixel_size_um": 0.5, "limits": (0, 100), "note": "inferred (tiny)"}
     return list(sweep_frames(planes, z_um, **(settings | changes)))
 
 

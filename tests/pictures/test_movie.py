@@ -40,7 +40,7 @@ def some_frames(count: int = 6, shape: tuple[int, ...] = (48, 64)) -> list[Any]:
 
 
 def write(path: Path, frames: Any = None, **changes: Any) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "palette": PALETTE,
         "frames_per_s": 8,
         "title": "cells: up = and; down µm",
@@ -54,7 +54,7 @@ def pictures_in(path: Path) -> Any:
     if path.suffix == ".gif":
         with Image.open(path) as movie:
             found, durations = [], set()
-            for index in range(movie.n_frames):
+            for index in range(movie.n_frames):  # type: ignore[attr-defined]
                 movie.seek(index)
                 found.append(np.asarray(movie.convert("RGB")))
                 durations.add(movie.info["duration"])
@@ -62,8 +62,8 @@ def pictures_in(path: Path) -> Any:
     told = ffmpeg("-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     facts = re.search(rb"Video: h264.*? (\d\d+)x(\d+).*? ([\d.]+) fps", told.stderr)
     width, height, frames_per_s = map(float, facts.groups())
-    found = np.frombuffer(told.stdout, np.uint8)
-    return found.reshape(-1, int(height), int(width), 3), frames_per_s
+    found = np.frombuffer(told.stdout, np.uint8)  # type: ignore[assignment]
+    return found.reshape(-1, int(height), int(width), 3), frames_per_s  # type: ignore[attr-defined]
 
 
 def ffmpeg(*words: Any) -> Any:
@@ -192,7 +192,7 @@ def test_a_record_longer_than_an_argument_may_be(tmp_path: Path, name: Any) -> N
             assert Provenance.from_json(movie.info["comment"].decode()) == record
     else:
         told = ffmpeg("-i", tmp_path / name, "-f", "ffmetadata", "-").stdout.decode()
-        text = re.search(r"^comment=(.*)$", told, re.MULTILINE)[1]
+        text = re.search(r"^comment=(.*)$", told, re.MULTILINE)[1]  # type: ignore[index]
         assert Provenance.from_json(re.sub(r"\\(.)", r"\1", text)) == record
 
 
@@ -203,7 +203,7 @@ def test_any_title(tmp_path: Path, title: Any) -> None:
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
     write(tmp_path / "sweep.mp4", title=title)
     told = ffmpeg("-i", tmp_path / "sweep.mp4", "-f", "ffmetadata", "-").stdout.decode()
-    found = re.search(r"^title=(.*)$", told, re.MULTILINE)[1]
+    found = re.search(r"^title=(.*)$", told, re.MULTILINE)[1]  # type: ignore[index]
     assert re.sub(r"\\(.)", r"\1", found) == plain_name(title)
 
 

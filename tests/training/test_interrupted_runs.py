@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def full_when(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
     written: list[str] = []
     current: list[str] = []
 
-    def beside(path: Path) -> Iterator[Path]:
+    def beside(path: Any) -> Any:
         current.append(path.name)
         return written_beside(path)
 

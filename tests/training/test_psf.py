@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import j1
@@ -41,7 +43,7 @@ def test_no_light_is_lost_through_focus() -> None:
 
 
 def test_only_aberration_tells_the_two_sides_apart() -> None:
-    options = {"half_range_um": 6.0, "z_step_um": 1.0, "half_width_px": 32}
+    options: dict[str, Any] = {"half_range_um": 6.0, "z_step_um": 1.0, "half_width_px": 32}
     perfect = focal_psf(DRY, Aberrations(), **options)
     np.testing.assert_allclose(perfect, perfect[::-1], atol=1e-5 * perfect.max())
     watery = focal_psf(DRY, Aberrations(spherical=0.2), **options)

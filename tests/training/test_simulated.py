@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -79,7 +79,7 @@ def random_stacks(
         yield SimulatedStack(
             measured=rng.integers(0, 65536, (5, size_px, size_px), np.uint16),
             expected=rng.uniform(0, 65535, (5, size_px, size_px)).astype(np.float32),
-            z_um=(np.arange(5) - 2) * settings.z_step_um,
+            z_um=(np.arange(5) - 2) * settings.z_step_um,  # type: ignore[arg-type]
             centres=np.empty((0, 3)),
             kind=kinds[0],
             aberrations=Aberrations(),
@@ -92,7 +92,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "simulate", random_stacks)
 
 
-def data(folder: Path | None, **changes: object) -> DataConfig:
+def data(folder: Path | None, **changes: Any) -> DataConfig:
     return DataConfig.model_validate(
         {"count": 4, "validation_count": 2, "kept_in": folder, **changes}
     )
@@ -119,7 +119,7 @@ COMPLETE = sorted(
 )
 
 
-def forbidden(*_: object, **__: object) -> Iterator[SimulatedStack]:
+def forbidden(*_: object, **__: Any) -> Iterator[SimulatedStack]:
     raise AssertionError("Nothing needs to be simulated.")
 
 
@@ -146,7 +146,7 @@ def test_kept_stacks_are_read_instead_of_simulated(
     ids=lambda changes: next(iter(changes)),
 )
 def test_other_settings_go_to_other_folders(
-    tmp_path: Path, quick: None, changes: dict[str, object]
+    tmp_path: Path, quick: None, changes: dict[str, Any]
 ) -> None:
     list(simulated_stacks(tiny_spec(), data(tmp_path)))
     first = set(tmp_path.iterdir())
@@ -168,7 +168,7 @@ def test_keeping_that_was_interrupted_ends_complete(
     interrupted = simulated_stacks(tiny_spec(), data(tmp_path))
     for _ in range(taken):
         next(interrupted)
-    interrupted.close()
+    interrupted.close()  # type: ignore[attr-defined]
     assert len(files(tmp_path)) == 2 * taken
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     assert_equal(list(simulated_stacks(tiny_spec(), data(tmp_path))), in_memory)

@@ -68,7 +68,7 @@ DEEPZ = {
 }
 
 
-def config(folder: Path, steps: int = 6, **changes: str) -> TrainConfig:
+def config(folder: Path, steps: Any = 6, **changes: str) -> TrainConfig:
     path = folder / "config.toml"
     path.write_text(CONFIG.format(steps=steps, **(ENCODE_ONCE | changes)))
     return read_config(path)
@@ -97,7 +97,7 @@ def weights(package: Path) -> dict[str, torch.Tensor]:
 
 
 def sampler(stacks: list[FocalStack], **changes: Any) -> PatchSampler:
-    options = {
+    options: dict[str, Any] = {
         "normalisation": "signed-sqrt",
         "middle_um": 0.5,
         "patch_px": 32,
@@ -352,7 +352,7 @@ def test_patches_must_suit_the_network(tmp_path: Path) -> None:
 def test_nothing_is_simulated_for_a_run_that_cannot_start(tmp_path: Path) -> None:
     settings = config(tmp_path)
     with pytest.raises(ValueError, match="no checkpoint in"):
-        run_training(settings, tmp_path, resume=True, on_stack=pytest.fail)
+        run_training(settings, tmp_path, resume=True, on_stack=pytest.fail)  # type: ignore[arg-type]
 
 
 def test_simulating_can_be_stopped(tmp_path: Path) -> None:

@@ -200,9 +200,7 @@ def test_the_text_tells_the_distance_from_the_plane() -> None:
         (ALONG, [(3, 3, 0), (3, 3, 5)], "at least two vertices at different positions"),
     ],
 )
-def test_too_few_anchors_make_no_surface(
-    form: Any, rows: list[tuple[int, ...]] | list[Any], sentence: str
-) -> None:
+def test_too_few_anchors_make_no_surface(form: Any, rows: Any, sentence: str) -> None:
     rows = np.array(rows, float).reshape(-1, 3)
     with pytest.raises(ValueError, match=sentence):
         surface_through(form, rows, SHAPE, PIXEL_UM, smooth_um=10)

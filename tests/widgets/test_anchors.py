@@ -44,7 +44,7 @@ class Scene:
         """Where the virtual stack shows a place of the image."""
         return ORIGIN_UM + place_um + np.array([0, self.shift_um])
 
-    def click(self, place_um: Any, z_um: float) -> None:
+    def click(self, place_um: Any, z_um: Any) -> None:
         self.anchors.depth_um = z_um
         click(self.viewer, self.world(place_um))
 

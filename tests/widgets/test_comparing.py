@@ -70,7 +70,7 @@ def add_virtual(
     pixels: Any,
     planes: Any,
     *,
-    z_um: float = (-4, 4, 1),
+    z_um: Any = (-4, 4, 1),
     beside: bool = True,
     name: str = "cells",
     model: Any = None,
@@ -136,7 +136,7 @@ def click(button: Any) -> None:
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def wait_idle(dock: VirtualRefocusing, qtbot: Any) -> None:
+def wait_idle(dock: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=30_000)
 
 
@@ -436,7 +436,7 @@ def test_the_key_without_layers_does_nothing(
 def test_the_key_of_somebody_else_is_left_alone(
     viewer: Any, open_dock: Callable[..., VirtualRefocusing]
 ) -> None:
-    pressed = []
+    pressed: list[Any] = []
     viewer.bind_key("F", pressed.append)
     dock = open_dock(viewer)
     press_f(dock)

@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(
     path = folder / {"STACK": "a.ome.tif", "SWEEP": "a.gif", "DPM": "a.tif"}.get(
         kind.name, "a.png" if kind is ExportKind.PROJECTION else "a.json"
     )
-    request = export_request(layer, record_of(layer), path, kind)
+    request = export_request(layer, record_of(layer), path, kind)  # type: ignore[arg-type]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
@@ -240,7 +240,7 @@ def offered(monkeypatch: pytest.MonkeyPatch, dock: VirtualRefocusing, qtbot: Any
             QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
         )
         dock.panel.export.click()
-        return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]
+        return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]  # type: ignore[index]
 
     return look
 
@@ -335,7 +335,7 @@ def test_a_depth_coded_projection(
     save_as(folder / "out.png")
 
     with Image.open(folder / "out.png") as picture:
-        text = picture.text
+        text = picture.text  # type: ignore[attr-defined]
         shown = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert Provenance.from_json(text["napari-deepz/provenance"]) == record_of(layer).provenance
     assert text["Description"].startswith("INFERRED")
@@ -354,7 +354,7 @@ def test_a_focus_sweep_in_the_colours_of_the_layer(
 
     with Image.open(folder / "out.gif") as movie:
         record = Provenance.from_json(movie.info["comment"].decode())
-        assert movie.n_frames == 16
+        assert movie.n_frames == 16  # type: ignore[attr-defined]
         assert movie.size == (480, 384)
         movie.seek(11)
         shown = np.asarray(movie.convert("RGB")).astype(int)
@@ -441,7 +441,7 @@ def test_depths_that_are_in_no_file_are_saved_beside_the_surface(
     run(dock, qtbot)
     save_as(folder / "out.json")
     np.testing.assert_array_equal(tifffile.imread(folder / "out.dpm.tif"), depths)
-    assert load_surface(folder / "out.json").source == folder / "out.dpm.tif"
+    assert load_surface(folder / "out.json").source == folder / "out.dpm.tif"  # type: ignore[attr-defined]
 
 
 def test_a_place_that_cannot_be_written_is_an_error(

@@ -30,7 +30,8 @@ class Bench:
         self.viewer, self.model, self.qtbot = viewer, model, qtbot
         self.parent = QObject()
         self.live = Live(viewer, LastEncoding(), PlaneCache(), self.parent)
-        self.shown, self.failed = [], []
+        self.shown: list[Any] = []
+        self.failed: list[Any] = []
         self.live.shown.connect(self.shown.append)
         self.live.failed.connect(self.failed.append)
         self.source = viewer.add_image(
@@ -89,7 +90,7 @@ def test_of_many_wishes_only_the_newest_is_worked_on(
     begun, gate = [], threading.Event()
     genuine = LiveWork.preview
 
-    def gated(self, request: Any, generation: Any, *rest: Any) -> None:
+    def gated(self: Any, request: Any, generation: Any, *rest: Any) -> None:
         begun.append(generation)
         gate.wait(10)
         genuine(self, request, generation, *rest)

@@ -52,7 +52,7 @@ def test_the_card_says_what_is_known(dock: VirtualRefocusing) -> None:
     (card,) = dock.findChildren(ModelCard)
     assert card.isVisible()
     shown = card.text.toPlainText()
-    for label, text in model_card(dock.model.spec):
+    for label, text in model_card(dock.model.spec):  # type: ignore[arg-type]
         assert label in shown
         assert text in shown
     card.close()

@@ -82,7 +82,7 @@ ODD = {
 }
 
 
-def choose(dock: VirtualRefocusing, layer: Any) -> None:
+def choose(dock: Any, layer: Any) -> None:
     """Refocus it, or take it as the surface."""
     if layer in dock.image.choice.choices:
         dock.image.choice.value = layer
@@ -104,9 +104,7 @@ EACH_KIND = (
         pytest.param(EACH_KIND, id="in the window", marks=pytest.mark.window),
     ],
 )
-def test_odd_layers_come_are_chosen_and_go(
-    docks: Iterator[Callable[..., VirtualRefocusing]], qtbot: Any, kinds: Any
-) -> None:
+def test_odd_layers_come_are_chosen_and_go(docks: Any, qtbot: Any, kinds: Any) -> None:
     """An exception in a handler of ours would come out of these calls."""
     viewer, cells = docks.viewer, docks.viewer.layers["cells"]
     for kind in kinds:
@@ -142,7 +140,7 @@ def test_the_last_layer_can_be_deleted_whatever_its_axes(
 
 @pytest.mark.window
 def test_a_chosen_layer_changes_under_the_dock(
-    docks: Iterator[Callable[..., VirtualRefocusing]], qtbot: Any, rng: np.random.Generator
+    docks: Any, qtbot: Any, rng: np.random.Generator
 ) -> None:
     layer = docks.viewer.layers["cells"]
     shapes = [(3, 20, 30), (2, 3, 20, 30), (2, 2, 2, 20, 30), (20, 30), (4, 20, 30), (5, 7)]
@@ -170,9 +168,7 @@ def test_a_chosen_layer_changes_under_the_dock(
 
 
 @pytest.mark.window
-def test_a_result_changes_under_the_docks(
-    docks: Iterator[Callable[..., VirtualRefocusing]], qtbot: Any
-) -> None:
+def test_a_result_changes_under_the_docks(docks: Any, qtbot: Any) -> None:
     run(docks, qtbot)
     viewer = docks.viewer
     (result,) = results_in(viewer)
@@ -190,9 +186,7 @@ def test_a_result_changes_under_the_docks(
 
 
 @pytest.mark.window
-def test_all_layers_are_deleted_while_a_run_goes_on(
-    docks: Iterator[Callable[..., VirtualRefocusing]], slowly: Slowly, qtbot: Any
-) -> None:
+def test_all_layers_are_deleted_while_a_run_goes_on(docks: Any, slowly: Slowly, qtbot: Any) -> None:
     docks.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given >= 2, timeout=10_000)
     docks.viewer.layers.clear()

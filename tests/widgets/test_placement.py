@@ -35,7 +35,7 @@ SHAPE = (40, 56)
 CORNERS = np.array([(0, 0), (0, 55), (39, 0), (39, 55)], float)
 
 
-def registered(degrees: Any, size: int, ndim: int = 2, mirrored: bool = False) -> Any:
+def registered(degrees: Any, size: Any, ndim: int = 2, mirrored: bool = False) -> Any:
     """An affine transform as from a registration: rotation, one magnification and a shift."""
     angle = np.deg2rad(degrees)
     turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -346,7 +346,7 @@ def test_points_that_are_turned_themselves(rng: np.random.Generator) -> None:
     surface, _ = surface_from_layer(points, view_of(layer), frame)
     world = np.array([points.data_to_world(place) for place in points.data])
     positions = np.array([layer.world_to_data(place[1:]) for place in world]) * PIXEL_UM
-    np.testing.assert_allclose(surface.points_um, np.column_stack([positions, world[:, 0]]))
+    np.testing.assert_allclose(surface.points_um, np.column_stack([positions, world[:, 0]]))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_depths_that_lie_elsewhere_are_taken_pixel_by_pixel_and_said_so(
 
 
 def test_a_layer_is_laid_where_a_new_one_would_be() -> None:
-    frames = [frame_of(image(**changes), View((0, 0), None)) for changes in TURNED.values()]
+    frames = [frame_of(image(**changes), View((0, 0), None)) for changes in TURNED.values()]  # type: ignore[arg-type]
     layer = Image(np.zeros(SHAPE), **frames[-1].flat())
     for frame in frames:
         lay(layer, frame.flat(right_um=3))

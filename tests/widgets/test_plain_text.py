@@ -252,13 +252,13 @@ def test_files_with_hostile_names_are_opened_or_refused_in_plain_text(tmp_path: 
     tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 50), np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ((_, arguments, _),) = get_reader(str(tmp_path / f"{name}.tif"))(
+        ((_, arguments, _),) = get_reader(str(tmp_path / f"{name}.tif"))(  # type: ignore[misc]
             str(tmp_path / f"{name}.tif")
         )
     assert arguments["name"] == "‹img src=x>␛[31m�"
     (tmp_path / f"{name}2.tif").write_bytes(b"no image")
     with pytest.raises(ImageFileError) as caught:
-        get_reader("a.tif")(str(tmp_path / f"{name}2.tif"))
+        get_reader("a.tif")(str(tmp_path / f"{name}2.tif"))  # type: ignore[misc]
     assert not Qt.mightBeRichText(str(caught.value))
     assert not is_obeyed(str(caught.value))
 

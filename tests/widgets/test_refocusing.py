@@ -193,7 +193,7 @@ def test_a_frame_of_a_movie_keeps_its_time(
 
 
 def test_progress_with_the_time_left(dock: VirtualRefocusing, qtbot: Any, slowly: Slowly) -> None:
-    messages = []
+    messages: list[Any] = []
     dock.state.events.message.connect(messages.append)
     run(dock, qtbot)
     assert any(re.fullmatch(r"Refocusing: [1-8] of 9, \d+ s left", text) for text in messages)

@@ -78,7 +78,7 @@ def same_by_script(text: str, output: Any, pixels: Any, folder: Path, *, elsewhe
 
 def check_both(layer: Any, folder: Path, *, elsewhere: bool = False) -> None:
     pixels = np.squeeze(np.asarray(layer.data))
-    output = output_beside(record_of(layer))
+    output = output_beside(record_of(layer))  # type: ignore[arg-type]
     same_by_command(copied(copy_command, layer), pixels)
     same_by_script(copied(copy_script, layer), output, pixels, folder, elsewhere=elsewhere)
 
@@ -214,7 +214,7 @@ def test_the_menu(
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
         qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(entry).center())
         text = QApplication.clipboard().text()
-        assert text == expected(shown_recipe(record), output_beside(record))
+        assert text == expected(shown_recipe(record), output_beside(record))  # type: ignore[arg-type]
         found.append(text)
     assert found[0] != found[1]
     told = [text for severity, text in notified() if severity == "info"]
@@ -265,6 +265,6 @@ def test_the_output_is_a_name_that_is_free(
     tifffile.imwrite(image, pixels, metadata={"axes": "YX", "PhysicalSizeX": 0.325})
     (dock.image.choice.value,) = dock.viewer.open(image, plugin="napari-deepz")
     record = record_of(run(dock, qtbot))
-    assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"
+    assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"  # type: ignore[arg-type]
     (tmp_path / "cells_virtual.ome.tif").touch()
-    assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"
+    assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"  # type: ignore[arg-type]

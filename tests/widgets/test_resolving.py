@@ -190,7 +190,7 @@ def test_what_a_model_was_made_for() -> None:
 
 def test_the_state_tells_what_happens() -> None:
     state = RunState()
-    seen = []
+    seen: list[Any] = []
     state.events.phase.connect(seen.append)
     state.cancel()
     assert state.phase is Phase.IDLE

@@ -18,7 +18,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"
 @pytest.fixture
 def responsiveness(monkeypatch: pytest.MonkeyPatch) -> Any:
     spec = importlib.util.spec_from_file_location("responsiveness", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)
     for name, member in vars(VirtualRefocusing).copy().items():
         if callable(member):

@@ -244,7 +244,7 @@ def drag(canvas: Any, start: Any, by: Any, modifier: Any = Qt.ShiftModifier) -> 
 @pytest.fixture
 def moves(view: SurfaceView) -> list[Any]:
     """What `dragged` has told."""
-    told = []
+    told: list[Any] = []
     view.dragged.connect(told.append)
     return told
 

@@ -91,14 +91,14 @@ def test_the_mesh_lies_over_the_image(dock: VirtualRefocusing, changes: Any) -> 
     world = np.array([mesh.data_to_world(vertex) for vertex in mesh.data[0]])
     world_um = world * [length_um(unit) for unit in mesh.units]
     place = image.world_to_data
-    in_units = world_um[:, -2:] / [length_um(unit) for unit in image.units]
+    in_units = world_um[:, -2:] / [length_um(unit) for unit in image.units]  # type: ignore[call-overload]
     pixel = np.array([place(at) for at in in_units])
     assert pixel.min(axis=0) == pytest.approx((0, 0), abs=1e-6)
     assert pixel.max(axis=0) == pytest.approx((63, 79), abs=1e-6)
     depths_um = Tilted(10, 0, 0).dpm(SHAPE, PIXEL_UM)
     rows, columns = np.rint(pixel).astype(int).T
     step_um = PIXEL_UM * np.tan(np.deg2rad(10))
-    np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)
+    np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("shown_beside", [False, True], ids=["over the image", "beside the image"])
@@ -122,7 +122,7 @@ def test_a_click_on_a_turned_image_lands_at_its_pixel(
     anchors.show_at(frame, SHAPE, range_um=(-10, 10), shift_um=shift_um)
     anchors.tool = Tool.PICK
     pixels = np.array([(10, 15), (50, 20), (30, 70)], float)
-    away = (0, shift_um / (length_um(image.units[-1])))
+    away = (0, shift_um / (length_um(image.units[-1])))  # type: ignore[operator]
     for pixel, aside in zip(pixels, (0, 1, 0), strict=True):
         click(viewer, np.array(image.data_to_world(pixel)) + np.multiply(aside, away))
     tolerance_px = 1.5 / viewer.scene.camera.zoom / abs(image.scale[0])
@@ -198,7 +198,7 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(
     pairing = comparison._pairing
     for layer in (image, measured, results_in(dock.viewer)[0]):
         at = layer.data_to_world((*(0,) * (layer.ndim - 2), 12, 61))[-2:]
-        y_um, x_um = np.multiply(at, [length_um(unit) for unit in layer.units[-2:]])
+        y_um, x_um = np.multiply(at, [length_um(unit) for unit in layer.units[-2:]])  # type: ignore[arg-type]
         assert pairing.pixel_at(y_um, x_um) == (12, 61)
     comparison.panel.difference.click()
     wait_idle(comparison, qtbot)

@@ -42,7 +42,7 @@ def tick(box: Any) -> None:
 @pytest.fixture
 def live(dock: VirtualRefocusing, qtbot: Any) -> Iterator[Any]:
     """Switch Live on; gives a function that waits for the exact picture and returns its pixels."""
-    shown = []
+    shown: list[Any] = []
     dock.workbench.live.shown.connect(shown.append)
     tick(dock.workbench.live_switch)
     assert dock.workbench.live_switch.value
@@ -168,7 +168,7 @@ def on_tilted_beads(
     return dock
 
 
-def rms_from_truth_um(dock: VirtualRefocusing, surface: Surface) -> float:
+def rms_from_truth_um(dock: Any, surface: Surface) -> float:
     """How far a surface is from that on which the beads lie, over the whole image."""
     shape = dock.image.layer.data.shape
     true = Tilted(TILTED_BEADS_TILT_X_DEG, 0)
@@ -179,7 +179,7 @@ def rms_from_truth_um(dock: VirtualRefocusing, surface: Surface) -> float:
 @pytest.mark.window
 @pytest.mark.slow
 def test_a_tilt_is_found_by_clicking_sharp_beads(
-    on_tilted_beads: Callable[..., VirtualRefocusing], qtbot: Any
+    on_tilted_beads: VirtualRefocusing, qtbot: Any
 ) -> None:
     dock = on_tilted_beads
     model = load_model(DEFAULT_MODEL)
@@ -210,9 +210,7 @@ def test_a_tilt_is_found_by_clicking_sharp_beads(
 
 
 @pytest.mark.slow
-def test_one_button_finds_the_surface(
-    on_tilted_beads: Callable[..., VirtualRefocusing], qtbot: Any
-) -> None:
+def test_one_button_finds_the_surface(on_tilted_beads: VirtualRefocusing, qtbot: Any) -> None:
     dock = on_tilted_beads
     dock.surface.kind.value = ANCHORS
     press(dock.anchors.find.native)
@@ -256,7 +254,7 @@ def test_an_unknown_pixel_size_is_asked_for_and_live_waits(
     dock.image.pixel_size.value = PIXEL_UM
     press(dock.image.write.native)
     qtbot.waitUntil(lambda: dock.workbench.live.target is not None, timeout=5000)
-    np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)
+    np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -272,8 +270,12 @@ def stack(
 
 
 def wait_for_pixels(
-    dock: VirtualRefocusing, qtbot: Any, image: Any, model: Any, surface: Surface = Flat(0)
-) -> Any:  # noqa: B008
+    dock: Any,
+    qtbot: Any,
+    image: Any,
+    model: Any,
+    surface: Surface = Flat(0),  # noqa: B008
+) -> Any:
     """Wait until the live layer has the pixels of a run on an image."""
     expected = refocus(image, surface, model, pixel_size_um=PIXEL_UM).data[0]
 
@@ -323,7 +325,7 @@ def test_live_follows_an_image_that_is_renamed_and_moved(
 
 
 def test_live_follows_the_time_that_is_shown(
-    stack: tuple[Iterator[Callable[..., VirtualRefocusing]], Any], qtbot: Any, model: Model
+    stack: tuple[VirtualRefocusing, Any], qtbot: Any, model: Model
 ) -> None:
     dock, image = stack
     tick(dock.workbench.live_switch)
