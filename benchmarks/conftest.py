@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def image(size_px: int) -> np.ndarray:
 def published() -> DeepZUNet:
     """The published network with random weights."""
     torch.manual_seed(0)
-    return DeepZUNet().eval().to(memory_format=torch.channels_last)
+    return DeepZUNet().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def pytorch(network: DeepZUNet, image: np.ndarray, precision: str) -> Slice:
@@ -50,7 +51,7 @@ def pytorch(network: DeepZUNet, image: np.ndarray, precision: str) -> Slice:
     return run
 
 
-def openvino(network: DeepZUNet, image: np.ndarray, precision: str) -> Slice:
+def openvino(network: DeepZUNet, image: np.ndarray, precision: Any) -> Slice:
     compiled = OpenVINOUNet(network, precision)
     code, dpm_um = _inputs(image)
     return lambda: compiled.decode(code, dpm_um).numpy()

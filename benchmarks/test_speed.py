@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def fast() -> Model:
 
 
 @pytest.mark.parametrize("runtime", PUBLISHED)
-def test_published_slice(benchmark, published: DeepZUNet, image: np.ndarray, size_px, runtime):
+def test_published_slice(
+    benchmark: Any, published: DeepZUNet, image: np.ndarray, size_px: int, runtime: Any
+) -> None:
     name, _, precision = runtime.partition(", ")
     precision = precision or "float32"
     if name == "TensorFlow":
@@ -59,10 +62,12 @@ def test_published_slice(benchmark, published: DeepZUNet, image: np.ndarray, siz
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("what", ["41 slices", "first picture"])
-def test_fast(benchmark, fast: Model, image: np.ndarray, size_px, what, precision):
+def test_fast(
+    benchmark: Any, fast: Model, image: np.ndarray, size_px: int, what: str, precision: str
+) -> None:
     surface = Flat(-10, 10, 0.5) if what == "41 slices" else Flat(3.2)
 
-    def run(digits: str = precision) -> np.ndarray:
+    def run(digits: Any = precision) -> np.ndarray:
         return refocus(
             image,
             surface,
@@ -77,7 +82,9 @@ def test_fast(benchmark, fast: Model, image: np.ndarray, size_px, what, precisio
 
 
 @pytest.mark.parametrize("what", ["another flat surface", "another tilted surface"])
-def test_further_surface(benchmark, fast: Model, image: np.ndarray, size_px, what):
+def test_further_surface(
+    benchmark: Any, fast: Model, image: np.ndarray, size_px: int, what: str
+) -> None:
     encoded = EncodedImage(image, fast, pixel_size_um=fast.spec.pixel_size_um)
     encoded.refocus(Flat(0))
     tilts_deg = iter(np.linspace(0.01, 1, 1000))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ def shared_file(relative: str) -> Path:
     return path
 
 
-def tiny_spec(**changes: object) -> ModelSpec:
+def tiny_spec(**changes: Any) -> ModelSpec:
     """An encode-once model small enough to run in milliseconds."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "name": "tiny",
         "version": "1",
         "architecture": "encode-once",
@@ -42,7 +43,7 @@ def tiny_spec(**changes: object) -> ModelSpec:
     return ModelSpec.model_validate(fields | changes)
 
 
-def write_tiny_model(folder: Path, **changes: object) -> Path:
+def write_tiny_model(folder: Path, **changes: Any) -> Path:
     """A model package with random weights whose planes differ from each other."""
     spec = tiny_spec(**changes)
     torch.manual_seed(0)
@@ -62,7 +63,9 @@ def _modules_are_no_rubbish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_user_models(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+def _no_user_models(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path_factory.mktemp("models")))
 
 

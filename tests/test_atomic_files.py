@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -58,10 +59,10 @@ def write_folder(path: Path, text: str) -> None:
 
 
 @pytest.fixture
-def killed(tmp_path: Path):
+def killed(tmp_path: Path) -> Any:
     """Start to write, and kill the process in the middle."""
 
-    def run(kind: str) -> Path:
+    def run(kind: Any) -> Path:
         process = subprocess.Popen(
             [sys.executable, "-c", _WRITES_AND_WAITS, str(tmp_path / "result"), kind],
             stdout=subprocess.PIPE,
@@ -80,7 +81,9 @@ def killed(tmp_path: Path):
 
 @_UNIX_ONLY
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_leaves_is_gone_when_the_next_one_writes(killed, tmp_path, kind):
+def test_what_a_killed_process_leaves_is_gone_when_the_next_one_writes(
+    killed: Any, tmp_path: Path, kind: str
+) -> None:
     assert killed(kind).exists()
     code = (
         "import sys; from pathlib import Path; from napari_deepz.atomic_files import "
@@ -105,7 +108,7 @@ def _own_host(folder: Path) -> str:
     return found[1]
 
 
-def test_a_number_that_another_process_has_got_since_does_not_protect(tmp_path: Path):
+def test_a_number_that_another_process_has_got_since_does_not_protect(tmp_path: Path) -> None:
     me = psutil.Process()
     host, started = _own_host(tmp_path), int(me.create_time())
     mine = _leftover(tmp_path, host, me.pid, started)
@@ -115,7 +118,7 @@ def test_a_number_that_another_process_has_got_since_does_not_protect(tmp_path: 
     assert not older.exists()
 
 
-def test_another_computer_has_a_day(tmp_path: Path):
+def test_another_computer_has_a_day(tmp_path: Path) -> None:
     fresh = _leftover(tmp_path, "00000000", 1, 1)
     old = _leftover(tmp_path, "00000001", 1, 1)
     os.utime(old, (time.time() - 25 * 3600,) * 2)
@@ -124,7 +127,7 @@ def test_another_computer_has_a_day(tmp_path: Path):
     assert not old.exists()
 
 
-def test_nothing_else_is_ever_cleared(tmp_path: Path):
+def test_nothing_else_is_ever_cleared(tmp_path: Path) -> None:
     others = [".deepz", ".deepz-notes.part", ".hidden.part", "deepz-00000000-1-1-0123abcd.part"]
     for name in others:
         (tmp_path / name).write_text("theirs")
@@ -134,7 +137,7 @@ def test_nothing_else_is_ever_cleared(tmp_path: Path):
     clear_leftovers(tmp_path / "nowhere")
 
 
-def test_a_folder_that_a_kill_left_without_its_name_gets_it_back(tmp_path: Path):
+def test_a_folder_that_a_kill_left_without_its_name_gets_it_back(tmp_path: Path) -> None:
     """Between two renames, where the system cannot exchange folders."""
     former = _leftover(tmp_path, _own_host(tmp_path), 2**22 + 1, 1, ".former-my stack.ome.zarr")
     clear_leftovers(tmp_path)
@@ -147,7 +150,9 @@ def test_a_folder_that_a_kill_left_without_its_name_gets_it_back(tmp_path: Path)
 
 
 @pytest.mark.parametrize("system", [platform.system(), "Windows"])
-def test_a_folder_is_replaced_as_a_whole(tmp_path, monkeypatch, system):
+def test_a_folder_is_replaced_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: Any
+) -> None:
     monkeypatch.setattr(platform, "system", lambda: system)
     write_folder(tmp_path / "stack", "old")
     write_folder(tmp_path / "stack", "new")
@@ -156,7 +161,9 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path, monkeypatch, system):
 
 
 @pytest.mark.skipif(platform.system() not in ("Linux", "Darwin"), reason="Cannot exchange folders")
-def test_a_folder_keeps_its_name_while_it_is_replaced(tmp_path, monkeypatch):
+def test_a_folder_keeps_its_name_while_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The moment that a kill would have to hit: nothing is ever renamed away."""
     write_folder(tmp_path / "stack", "old")
     renamed: list[object] = []
@@ -166,7 +173,7 @@ def test_a_folder_keeps_its_name_while_it_is_replaced(tmp_path, monkeypatch):
     assert (tmp_path / "stack" / "part").read_text() == "new"
 
 
-def test_a_failure_keeps_what_was_there(tmp_path: Path):
+def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     write(tmp_path / "a", "old")
 
     def write_half() -> None:
@@ -181,7 +188,7 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path):
 
 
 @_UNIX_ONLY
-def test_a_link_is_followed(tmp_path: Path):
+def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "disk" / "real")
@@ -207,7 +214,7 @@ def test_a_link_is_followed(tmp_path: Path):
         (5, "Input/output error"),
     ],
 )
-def test_the_reason_says_what_to_do(tmp_path: Path, number: int, said: str):
+def test_the_reason_says_what_to_do(tmp_path: Path, number: int, said: str) -> None:
     error = OSError(number, os.strerror(number))
     assert reason_of(error) == said
     with (
@@ -217,13 +224,13 @@ def test_the_reason_says_what_to_do(tmp_path: Path, number: int, said: str):
         raise error
 
 
-def test_numpy_does_not_know_why_a_file_was_cut_short():
+def test_numpy_does_not_know_why_a_file_was_cut_short() -> None:
     said = reason_of(OSError("360000 requested and 13704 written"))
     assert said == "the disk took only a part of it; make room or choose another folder"
     assert reason_of(OSError("ffmpeg stopped.")) == "ffmpeg stopped"
 
 
-def test_a_folder_for_results(tmp_path: Path):
+def test_a_folder_for_results(tmp_path: Path) -> None:
     assert made_folder(tmp_path / "a" / "b").is_dir()
     assert made_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("")
@@ -232,7 +239,7 @@ def test_a_folder_for_results(tmp_path: Path):
             made_folder(tmp_path / inside)
 
 
-def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     atomic_files._clear_once.cache_clear()
     seen = []
     scandir = os.scandir
@@ -254,7 +261,9 @@ with scratch_folder() as folder:
 
 
 @_UNIX_ONLY
-def test_a_scratch_folder_goes_with_its_work_or_when_the_next_one_is_made(tmp_path, monkeypatch):
+def test_a_scratch_folder_goes_with_its_work_or_when_the_next_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with scratch_folder() as folder:
         assert folder.parent == tmp_path
@@ -280,19 +289,19 @@ def test_a_scratch_folder_goes_with_its_work_or_when_the_next_one_is_made(tmp_pa
         assert not left.exists()
 
 
-def test_where_there_can_be_no_scratch_folder(tmp_path: Path):
+def test_where_there_can_be_no_scratch_folder(tmp_path: Path) -> None:
     where = f"Nothing can be written to '{tmp_path / 'gone'}': No such file or directory"
     with pytest.raises(WriteError, match=where), scratch_folder(tmp_path / "gone"):
         pass
 
 
-def test_the_reason_of_a_sentence_is_that_of_its_cause(tmp_path: Path):
+def test_the_reason_of_a_sentence_is_that_of_its_cause(tmp_path: Path) -> None:
     with pytest.raises(WriteError) as caught, written_beside(tmp_path / "a"):
         raise OSError(28, "No space left on device")
     assert reason_of(caught.value) == "No space left on device; make room or choose another folder"
 
 
-def test_a_mark_says_whose_a_name_is(tmp_path: Path):
+def test_a_mark_says_whose_a_name_is(tmp_path: Path) -> None:
     mine = own_mark()
     assert own_mark() != mine
     assert is_in_use(mine, tmp_path)

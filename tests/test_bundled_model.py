@@ -31,7 +31,7 @@ def stacks(request: pytest.FixtureRequest) -> list[SimulatedStack]:
     return list(simulate(3, UNSEEN_SEED, settings, kinds=(request.param,)))
 
 
-def test_better_than_unrefocused_at_every_depth(stacks: list[SimulatedStack], model: Model):
+def test_better_than_unrefocused_at_every_depth(stacks: list[SimulatedStack], model: Model) -> None:
     results = [
         evaluate(stack.measured, 5, model, pixel_size_um=PIXEL_UM, z_step_um=2) for stack in stacks
     ]
@@ -54,7 +54,7 @@ def test_better_than_unrefocused_at_every_depth(stacks: list[SimulatedStack], mo
 def tilted() -> list[SimulatedStack]:
     settings = StackSettings(half_range_um=10, z_step_um=0.5)
     kinds = ("tilted-beads",)
-    return list(simulate(6, UNSEEN_SEED, settings, kinds=kinds, pupils=3, tilt_span_um=RISE_UM))
+    return list(simulate(6, UNSEEN_SEED, settings, kinds=kinds, pupils=3, tilt_span_um=RISE_UM))  # type: ignore[arg-type]
 
 
 def apart(centres: np.ndarray, distance_px: float = 12, margin_px: float = 12) -> np.ndarray:
@@ -68,7 +68,7 @@ def apart(centres: np.ndarray, distance_px: float = 12, margin_px: float = 12) -
 
 def test_beads_of_a_tilted_field_come_into_focus_at_their_depth(
     tilted: list[SimulatedStack], model: Model
-):
+) -> None:
     away_um = []
     for stack in tilted:
         beads = apart(stack.centres)
@@ -86,7 +86,7 @@ def test_beads_of_a_tilted_field_come_into_focus_at_their_depth(
 
 def test_refocusing_onto_the_tilted_plane_gathers_the_light(
     tilted: list[SimulatedStack], model: Model
-):
+) -> None:
     surface = Tilted(np.degrees(np.arctan(RISE_UM / (FIELD_PX * PIXEL_UM))), 0.0)
     found: dict[str, list[np.ndarray]] = {"input": [], "virtual": []}
     for stack in tilted:

@@ -20,7 +20,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
     return run_demo(tmp_path_factory.mktemp("demo"))
 
 
-def test_files_are_readable_and_honest(result: DemoResult):
+def test_files_are_readable_and_honest(result: DemoResult) -> None:
     stack, tilted, picture = result.files
     assert [path.name for path in result.files] == [
         "stack.ome.tif",
@@ -40,7 +40,7 @@ def test_files_are_readable_and_honest(result: DemoResult):
         assert np.asarray(image.convert("L")).std() > 10
 
 
-def test_the_table_is_the_error_of_the_written_stack(result: DemoResult):
+def test_the_table_is_the_error_of_the_written_stack(result: DemoResult) -> None:
     written = tifffile.imread(result.files[0]).astype(float)
     measured = tifffile.imread(TILTED_BEADS).astype(float)
     for depth in result.evaluation.depths:
@@ -50,7 +50,7 @@ def test_the_table_is_the_error_of_the_written_stack(result: DemoResult):
         assert depth.unrefocused.rmse == pytest.approx(baseline, rel=1e-4)
 
 
-def test_refocusing_beats_the_input_at_every_depth_and_on_the_plane(result: DemoResult):
+def test_refocusing_beats_the_input_at_every_depth_and_on_the_plane(result: DemoResult) -> None:
     for depth in result.evaluation.depths:
         if abs(depth.z_um) >= 2:
             assert depth.refocused.correlation > depth.unrefocused.correlation
@@ -58,7 +58,7 @@ def test_refocusing_beats_the_input_at_every_depth_and_on_the_plane(result: Demo
     assert refocused > unrefocused
 
 
-def test_samples_are_simulated_and_say_so():
+def test_samples_are_simulated_and_say_so() -> None:
     for sample in (TILTED_BEADS, WORM):
         record = read_provenance(sample)
         assert record is not None
@@ -66,7 +66,7 @@ def test_samples_are_simulated_and_say_so():
         assert read_image(sample).z_step_um == 1.0
 
 
-def test_package_data_stays_below_ten_megabytes():
+def test_package_data_stays_below_ten_megabytes() -> None:
     package = TILTED_BEADS.parents[1]
     data = [
         path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")
@@ -75,7 +75,7 @@ def test_package_data_stays_below_ten_megabytes():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
-def test_no_display_no_window(monkeypatch: pytest.MonkeyPatch):
+def test_no_display_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert not can_show()
@@ -83,7 +83,7 @@ def test_no_display_no_window(monkeypatch: pytest.MonkeyPatch):
     assert can_show()
 
 
-def test_napari_is_opened_with_our_reader():
+def test_napari_is_opened_with_our_reader() -> None:
     asked = []
     show_in_napari((Path("a.ome.tif"),), run=lambda command, **_: asked.append(command))
     assert asked == [[sys.executable, "-m", "napari", "--plugin", "napari-deepz", "a.ome.tif"]]

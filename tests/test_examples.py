@@ -30,7 +30,7 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run an example and give what it prints; warnings are errors here."""
 
     def run_it(name: str, *folder: Path) -> str:
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
         return tif.asarray(), about
 
 
-def test_every_example_is_short_listed_and_run_here():
+def test_every_example_is_short_listed_and_run_here() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     tested = Path(__file__).read_text(encoding="utf-8")
     names = [path.name for path in EXAMPLES.glob("*.py")]
@@ -81,7 +81,7 @@ def test_every_example_is_short_listed_and_run_here():
         assert re.search(rf'run(_elsewhere)?\("{name}"', tested)
 
 
-def test_virtual_stack(tmp_path: Path):
+def test_virtual_stack(tmp_path: Path) -> None:
     said = run_elsewhere("01_virtual_stack.py", tmp_path)
     rows = numbers("^N µm: N refocused, N unrefocused$", said)
     assert [row[0] for row in rows] == [-8, -4, 4, 8]
@@ -96,7 +96,7 @@ def test_virtual_stack(tmp_path: Path):
     assert about["Description"].startswith("INFERRED")
 
 
-def test_tilted_plane(tmp_path: Path, run: Run):
+def test_tilted_plane(tmp_path: Path, run: Run) -> None:
     said = run("02_tilted_plane.py", tmp_path)
     ((low_um, high_um),) = numbers("from N to N µm$", said)
     # From the first pixel's centre to the last one's: one pixel less than the whole field.
@@ -110,7 +110,7 @@ def test_tilted_plane(tmp_path: Path, run: Run):
     assert "tilt_x_deg" in about["Description"]
 
 
-def test_surface_from_points(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch):
+def test_surface_from_points(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     said = run("03_surface_from_points.py")
     ((error_um,),) = numbers("true plane: N µm rms$", said)
@@ -124,7 +124,7 @@ def test_surface_from_points(tmp_path: Path, run: Run, monkeypatch: pytest.Monke
     assert slope * FIELD_UM == pytest.approx(TILTED_BEADS_RISE_UM, rel=0.2)
 
 
-def test_evaluation(tmp_path: Path, run: Run):
+def test_evaluation(tmp_path: Path, run: Run) -> None:
     said = run("04_evaluate_a_stack.py", tmp_path)
     with (tmp_path / "evaluation.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -142,7 +142,7 @@ def test_evaluation(tmp_path: Path, run: Run):
         assert picture.width > 500
 
 
-def test_your_own_sink(tmp_path: Path, run: Run):
+def test_your_own_sink(tmp_path: Path, run: Run) -> None:
     said = run("05_your_own_sink.py", tmp_path)
     assert said.splitlines()[:2] == [
         "5 of 41 planes came; is there a file? False",
@@ -158,7 +158,7 @@ def test_your_own_sink(tmp_path: Path, run: Run):
     assert about["Pixels"]["PhysicalSizeZ"] == 0.5
 
 
-def test_finding_the_surface(tmp_path: Path, run: Run):
+def test_finding_the_surface(tmp_path: Path, run: Run) -> None:
     said = run("06_find_the_surface.py", tmp_path)
     ((tilt_x, tilt_y, true_tilt_x),) = numbers(
         "tilted by N° along x and N° along y.*the true tilt along x is N°$", said
@@ -174,7 +174,7 @@ def test_finding_the_surface(tmp_path: Path, run: Run):
     assert saved["tilt_x_deg"] == pytest.approx(tilt_x, abs=0.006)
 
 
-def test_following_a_worm(tmp_path: Path, run: Run):
+def test_following_a_worm(tmp_path: Path, run: Run) -> None:
     said = run("07_follow_a_worm.py", tmp_path)
     inferred_um, true_um = (
         np.array([float(depth) for depth in re.findall(NUMBER, line)])

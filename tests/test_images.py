@@ -1,3 +1,5 @@
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -12,14 +14,14 @@ def movie() -> np.ndarray:
     return np.arange(2 * 3 * 4 * 5 * 6, dtype=np.int32).reshape(2, 3, 4, 5, 6)
 
 
-def test_plane_and_stack_select_by_meaning(movie):
+def test_plane_and_stack_select_by_meaning(movie: np.ndarray) -> None:
     series = ImageSeries(movie, "TCZYX", 0.325, 0.5, 1.5, "worm")
     np.testing.assert_array_equal(series.plane(t=1, c=2, z=3), movie[1, 2, 3])
     np.testing.assert_array_equal(series.stack(t=1, c=1), movie[1, 1])
     assert [series.size(axis) for axis in "TCZYX"] == [2, 3, 4, 5, 6]
 
 
-def test_absent_axes_have_length_one(movie):
+def test_absent_axes_have_length_one(movie: np.ndarray) -> None:
     series = ImageSeries(movie[0, 0, 0], "YX", None, None)
     assert [series.size(axis) for axis in "TCZYX"] == [1, 1, 1, 5, 6]
     np.testing.assert_array_equal(series.plane(), movie[0, 0, 0])
@@ -28,12 +30,12 @@ def test_absent_axes_have_length_one(movie):
 
 
 @pytest.mark.parametrize("index", [{"z": 4}, {"z": -1}, {"t": 2}, {"c": 3}])
-def test_an_index_that_does_not_exist(movie, index):
+def test_an_index_that_does_not_exist(movie: np.ndarray, index: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"'worm' has no (plane|time point|channel) -?\d: "):
         ImageSeries(movie, "TCZYX", None, None, name="worm").plane(**index)
 
 
-def test_planes_are_native_writable_and_contiguous(movie):
+def test_planes_are_native_writable_and_contiguous(movie: np.ndarray) -> None:
     swapped = movie[0, 0].astype(">i4").transpose(0, 2, 1)
     swapped.flags.writeable = False
     plane = ImageSeries(swapped, "ZYX", None, None).plane(z=2)
@@ -43,10 +45,10 @@ def test_planes_are_native_writable_and_contiguous(movie):
     assert plane.flags.c_contiguous
 
 
-def test_lazy_data_is_computed_only_for_the_plane_asked_for(movie):
+def test_lazy_data_is_computed_only_for_the_plane_asked_for(movie: np.ndarray) -> None:
     computed = []
 
-    def load(block_id):
+    def load(block_id: Any) -> Any:
         computed.append(block_id[0])
         return movie[0, 0, block_id[0]][np.newaxis]
 
@@ -60,54 +62,55 @@ def test_lazy_data_is_computed_only_for_the_plane_asked_for(movie):
 
 
 @pytest.mark.parametrize("axes", ["XY", "ZTYX", "Z", "ZYXQ", "YXZ"])
-def test_axes_out_of_order_are_refused(axes):
+def test_axes_out_of_order_are_refused(axes: str) -> None:
     with pytest.raises(ValueError, match="letters of 'TCZYX' in that order and end with 'YX'"):
         ImageSeries(np.zeros((2,) * len(axes)), axes, None, None)
 
 
-def test_axes_that_do_not_fit_the_data_are_refused():
+def test_axes_that_do_not_fit_the_data_are_refused() -> None:
     with pytest.raises(ValueError, match="has 3 dimensions, but its axes are given as 'YX'"):
         ImageSeries(np.zeros((2, 2, 2)), "YX", None, None)
 
 
 @pytest.mark.parametrize("size", [0.0, -0.1, float("nan"), float("inf")])
 @pytest.mark.parametrize("field", ["pixel_size_um", "z_step_um", "t_step_s"])
-def test_sizes_must_be_positive(field, size):
-    sizes = {"pixel_size_um": 0.1, "z_step_um": 0.1, "t_step_s": 0.1} | {field: size}
+def test_sizes_must_be_positive(field: str, size: float) -> None:
+    sizes: dict[str, Any] = dict.fromkeys(("pixel_size_um", "z_step_um", "t_step_s"), 0.1)
+    sizes[field] = size
     with pytest.raises(ValueError, match=f"{field} of 'image' .* positive"):
         ImageSeries(np.zeros((2, 2)), "YX", **sizes)
 
 
-def test_empty_images_are_refused():
+def test_empty_images_are_refused() -> None:
     with pytest.raises(ValueError, match="is empty"):
         ImageSeries(np.zeros((0, 4)), "YX", None, None)
 
 
 @pytest.mark.parametrize("dtype", [object, complex, "S3"])
-def test_pixels_that_are_no_real_numbers_are_refused(dtype):
+def test_pixels_that_are_no_real_numbers_are_refused(dtype: Any) -> None:
     with pytest.raises(ValueError, match="only integers and floating point"):
         ImageSeries(np.zeros((2, 2), dtype), "YX", None, None)
 
 
-def test_any_axis_order_becomes_tczyx(movie):
+def test_any_axis_order_becomes_tczyx(movie: np.ndarray) -> None:
     shuffled = movie.transpose(3, 4, 2, 0, 1)
     data, axes = in_axis_order(shuffled, "YXZTC", "worm")
     assert axes == "TCZYX"
     np.testing.assert_array_equal(data, movie)
 
 
-def test_axes_of_length_one_are_dropped_but_not_y_and_x(movie):
+def test_axes_of_length_one_are_dropped_but_not_y_and_x(movie: np.ndarray) -> None:
     data, axes = in_axis_order(movie[:1, :, :1, :, :1], "TCZYX", "worm")
     assert (axes, data.shape) == ("CYX", (3, 5, 1))
 
 
 @pytest.mark.parametrize("axes", ["HCZYX", "ZZTYX", "TCZYZ"])
-def test_axes_without_a_meaning_here_are_refused(movie, axes):
+def test_axes_without_a_meaning_here_are_refused(movie: np.ndarray, axes: str) -> None:
     with pytest.raises(ImageFileError, match=r"axes of 'worm' \(2 x 3 x 4 x 5 x 6\) are not all"):
         in_axis_order(movie, axes, "worm")
 
 
-def test_positions_and_channel_names_are_kept(movie):
+def test_positions_and_channel_names_are_kept(movie: np.ndarray) -> None:
     names = ("DAPI", "", "GFP")
     series = ImageSeries(
         movie, "TCZYX", 0.3, 0.5, z_start_um=-4.5, origin_um=(0.0, -12.0), channel_names=names
@@ -129,13 +132,15 @@ def test_positions_and_channel_names_are_kept(movie):
         ({"na": 63}, "'na' of a sampling is 63"),
     ],
 )
-def test_positions_and_names_that_cannot_be(movie, wrong, message):
+def test_positions_and_names_that_cannot_be(
+    movie: np.ndarray, wrong: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         ImageSeries(movie, "TCZYX", None, None, name="worm", **wrong)
 
 
-def test_every_channel_has_a_sampling(movie: np.ndarray) -> None:
-    optics = {"na": 0.75, "immersion_index": 1.0}
+def test_every_channel_has_a_sampling(movie: Any) -> None:
+    optics: dict[str, Any] = {"na": 0.75, "immersion_index": 1.0}
     series = ImageSeries(
         movie, "TCZYX", 0.3, 0.5, name="worm", wavelengths_um=(0.46, None, 0.6), **optics
     )

@@ -1,6 +1,8 @@
 """Names from files, layers and file systems, whatever is in them."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ome_types
@@ -27,14 +29,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("name", "clean"), HOSTILE.items(), ids=range(len(HOSTILE)))
-def test_names_are_cleaned(name, clean):
+def test_names_are_cleaned(name: Any, clean: Any) -> None:
     assert plain_name(name) == clean
     assert plain_name(clean) == clean
     assert clean.encode("utf-8").decode("utf-8") == clean
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_ome_tiff_with_any_name_is_valid_and_keeps_its_record(tmp_path, name):
+def test_ome_tiff_with_any_name_is_valid_and_keeps_its_record(tmp_path: Path, name: Any) -> None:
     path = tmp_path / "a.ome.tif"
     record = Provenance(
         kind="inferred",
@@ -54,7 +56,7 @@ def test_ome_tiff_with_any_name_is_valid_and_keeps_its_record(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_ome_zarr_with_any_name_is_valid_and_keeps_its_record(tmp_path, name):
+def test_ome_zarr_with_any_name_is_valid_and_keeps_its_record(tmp_path: Path, name: Any) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     yaozarrs = pytest.importorskip("yaozarrs", reason="reads OME-Zarr independently")
     path = tmp_path / "a.ome.zarr"
@@ -73,7 +75,7 @@ def test_ome_zarr_with_any_name_is_valid_and_keeps_its_record(tmp_path, name):
 @pytest.mark.parametrize(
     ("fill", "shown"), [(None, None), (7.0, (7, 7, 7, 8)), (np.nan, (0, 1, 0, 1))]
 )
-def test_the_range_in_which_a_viewer_shows_a_stack(tmp_path, fill, shown):
+def test_the_range_in_which_a_viewer_shows_a_stack(tmp_path: Path, fill: Any, shown: Any) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     planes = STACK.copy() if fill is None else np.full_like(STACK, fill)
     planes[2, 3, 4], planes[1, 0, 0] = np.nan, np.inf
@@ -87,7 +89,7 @@ def test_the_range_in_which_a_viewer_shows_a_stack(tmp_path, fill, shown):
     np.testing.assert_array_equal(read_image(tmp_path / "a.ome.zarr").stack(), planes)
 
 
-def test_a_black_stack_is_whole(tmp_path):
+def test_a_black_stack_is_whole(tmp_path: Path) -> None:
     """Nothing is left out, so that what is missing is noticed."""
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     write(tmp_path / "a.ome.zarr", np.zeros_like(STACK))

@@ -1,6 +1,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -22,18 +23,18 @@ FULL = Provenance(
 )
 
 
-def test_json_round_trip():
+def test_json_round_trip() -> None:
     assert Provenance.from_json(FULL.to_json()) == FULL
 
 
-def test_json_is_plain_ascii():
+def test_json_is_plain_ascii() -> None:
     text = FULL.to_json()
     assert text.isascii()
     assert "\n" not in text
     assert json.loads(text)["input_name"] == 'Würmer "2" <µm>.tif'
 
 
-def test_defaults_say_what_wrote_it_and_when():
+def test_defaults_say_what_wrote_it_and_when() -> None:
     provenance = Provenance(kind="measured")
     assert provenance.software == "napari-deepz"
     assert provenance.version == version("napari-deepz")
@@ -43,29 +44,29 @@ def test_defaults_say_what_wrote_it_and_when():
     assert provenance.notes == ()
 
 
-def test_it_cannot_be_changed():
+def test_it_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        FULL.device = "cuda"
+        FULL.device = "cuda"  # type: ignore[misc]
 
 
-def test_entries_of_a_newer_version_are_ignored():
+def test_entries_of_a_newer_version_are_ignored() -> None:
     newer = json.loads(FULL.to_json()) | {"colour_of_the_lab_coat": "white"}
     assert Provenance.from_json(json.dumps(newer)) == FULL
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "guessed"}', "null"])
-def test_a_damaged_record_says_so(text):
+def test_a_damaged_record_says_so(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be read: it is damaged, or a newer version"):
         Provenance.from_json(text)
 
 
-def test_a_file_name_that_is_not_valid_unicode_can_be_saved():
+def test_a_file_name_that_is_not_valid_unicode_can_be_saved() -> None:
     provenance = Provenance(kind="measured", input_name="w\udcfcrmer.tif", notes=("\udcfc",))
     assert Provenance.from_json(provenance.to_json()) == provenance
     assert provenance.input_name == "w?rmer.tif"
 
 
-def test_description_names_model_surface_and_command():
+def test_description_names_model_surface_and_command() -> None:
     text = FULL.describe()
     assert text.startswith("INFERRED by a neural network")
     for part in (
@@ -80,7 +81,7 @@ def test_description_names_model_surface_and_command():
         assert part in text
 
 
-def test_description_of_long_surfaces_stays_short():
+def test_description_of_long_surfaces_stays_short() -> None:
     points = [[float(i), float(i), 0.0] for i in range(1000)]
     surface = {"kind": "points", "points_um": points, "smoothing": 0.0, "comment": None}
     text = Provenance(kind="simulated", surfaces=[surface]).describe()
@@ -88,13 +89,13 @@ def test_description_of_long_surfaces_stays_short():
     assert "points (points_um (see the full record), smoothing 0.0)" in text
 
 
-def test_a_measured_stack_is_not_called_inferred():
+def test_a_measured_stack_is_not_called_inferred() -> None:
     text = Provenance(kind="measured").describe()
     assert text.startswith("Measured.")
     assert "INFERRED" not in text
 
 
-def test_nested_text_that_is_not_valid_unicode_can_be_saved():
+def test_nested_text_that_is_not_valid_unicode_can_be_saved() -> None:
     """Such as the name of a surface's file."""
     surfaces = [
         {"kind": "image", "source": "w\udcfc.tif", "\udcff": [{"a": ("\ud800", 1.5, None)}]}
@@ -107,13 +108,13 @@ def test_nested_text_that_is_not_valid_unicode_can_be_saved():
     assert "image (source w?.tif" in provenance.describe()
 
 
-def test_a_record_written_with_such_text_can_be_read():
+def test_a_record_written_with_such_text_can_be_read() -> None:
     text = json.dumps({"kind": "inferred", "surfaces": [{"source": "w\udcfc.tif"}]})
     assert "\\udcfc" in text
     assert Provenance.from_json(text).surfaces == [{"source": "w?.tif"}]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": ' + '{"a":' * 100_000])
-def test_a_record_nested_beyond_reason_says_so(text):
+def test_a_record_nested_beyond_reason_says_so(text: Any) -> None:
     with pytest.raises(ValueError, match="cannot be read: it is damaged, or a newer version"):
         Provenance.from_json(text)

@@ -38,7 +38,7 @@ def write_saved_model(folder: Path) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
 def test_commands_and_python_run_in_an_empty_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     for package, extra in (
         ("psf_generator", "train"),
         ("bioimageio", "bioimageio"),
@@ -85,14 +85,14 @@ def test_commands_and_python_run_in_an_empty_folder(
     assert [line.split()[0] for line in tilts] == ["-3", "0", "3"]
 
 
-def test_make_targets_of_the_readme_exist():
+def test_make_targets_of_the_readme_exist() -> None:
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE)
     assert named == ["demo", "test"]
     assert set(named) <= set(targets)
 
 
-def test_extras_of_the_readme_exist():
+def test_extras_of_the_readme_exist() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for extra in ("all", "zarr", "train", "tensorflow", "openvino", "bioimageio"):
         assert f"`{extra}`" in TEXT
@@ -114,17 +114,17 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: Path(page).name)
-def test_linked_files_exist(page: str | Path):
+def test_linked_files_exist(page: str | Path) -> None:
     path = ROOT / page
     for link in links(path.read_text(encoding="utf-8")):
         assert (path.parent / link).exists(), link
 
 
-def test_the_readme_and_the_documents_show_all_pictures():
+def test_the_readme_and_the_documents_show_all_pictures() -> None:
     shown = {
-        (ROOT / page).parent.joinpath(link).resolve()
+        (ROOT / page).parent.joinpath(link).resolve()  # type: ignore[operator]
         for page in PAGES
-        for link in links((ROOT / page).read_text(encoding="utf-8"))
+        for link in links((ROOT / page).read_text(encoding="utf-8"))  # type: ignore[operator]
     }
     assert any(link.startswith("docs/images/") for link in links(TEXT))
     assert set((ROOT / "docs/images").iterdir()) <= shown

@@ -1,36 +1,37 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from napari_deepz.sampling import OBJECTIVES, Sampling, as_sampling, parse_objective
 
 
-def test_units_of_a_dry_objective():
+def test_units_of_a_dry_objective() -> None:
     sampling = Sampling(pixel_size_um=0.325, na=0.75, immersion_index=1.0, wavelength_um=0.52)
     assert sampling.lateral_unit_um == pytest.approx(0.52 / 0.75)
     assert sampling.axial_unit_um == pytest.approx(0.52 / (1 - math.sqrt(1 - 0.5625)))
 
 
-def test_a_small_aperture_has_the_depth_of_the_paraxial_formula():
+def test_a_small_aperture_has_the_depth_of_the_paraxial_formula() -> None:
     sampling = Sampling(pixel_size_um=1, na=0.05, immersion_index=1.33, wavelength_um=0.5)
     assert sampling.axial_unit_um == pytest.approx(2 * 1.33 * 0.5 / 0.05**2, rel=1e-3)
 
 
-def test_an_oil_objective_is_within_its_range_where_a_dry_one_is():
+def test_an_oil_objective_is_within_its_range_where_a_dry_one_is() -> None:
     """20x/0.75 at 10 µm is as many waves as 63x/1.4 oil at about 3.6 µm and 10x/0.3 at 70 µm."""
     dry, oil, low = (
         Sampling(pixel_size_um=0.3, na=na, immersion_index=n, wavelength_um=0.52)
         for na, n in ((0.75, 1.0), (1.4, 1.515), (0.3, 1.0))
     )
-    waves = 10 / dry.axial_unit_um
-    assert waves * oil.axial_unit_um == pytest.approx(3.6, abs=0.1)
-    assert waves * low.axial_unit_um == pytest.approx(73, abs=1)
+    waves = 10 / dry.axial_unit_um  # type: ignore[operator]
+    assert waves * oil.axial_unit_um == pytest.approx(3.6, abs=0.1)  # type: ignore[operator]
+    assert waves * low.axial_unit_um == pytest.approx(73, abs=1)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("missing", ["na", "wavelength_um", "immersion_index"])
-def test_units_of_unknown_optics_are_unknown(missing):
+def test_units_of_unknown_optics_are_unknown(missing: str) -> None:
     known = {"na": 0.75, "immersion_index": 1.0, "wavelength_um": 0.52} | {missing: None}
     sampling = Sampling(pixel_size_um=0.325, **known)
     assert sampling.axial_unit_um is None
@@ -59,12 +60,12 @@ def test_units_of_unknown_optics_are_unknown(missing):
         ({"pixel_size_um": 1, "n": 1.4}, "A sampling has no setting 'n'"),
     ],
 )
-def test_what_no_microscope_has(settings, sentence):
+def test_what_no_microscope_has(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Sampling(**settings)
 
 
-def test_a_pixel_size_alone():
+def test_a_pixel_size_alone() -> None:
     assert as_sampling(None, 0.5) == Sampling(pixel_size_um=0.5)
     assert as_sampling(None, None) is None
     with pytest.raises(ValueError, match="either a sampling or a pixel size"):
@@ -81,11 +82,11 @@ def test_a_pixel_size_alone():
         ("unknown objective", (None, None)),
     ],
 )
-def test_objectives_as_people_write_them(text, read):
+def test_objectives_as_people_write_them(text: str, read: Any) -> None:
     assert parse_objective(text) == read
 
 
-def test_what_is_offered_is_possible():
+def test_what_is_offered_is_possible() -> None:
     for name in OBJECTIVES:
         na, immersion_index = parse_objective(name)
         assert na is not None

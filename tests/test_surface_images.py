@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import tracemalloc
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ WHOLE = page_tags(48, 40, 32, len(RAW)) | {339: 3}
 MOST_BYTES = 20_000_000
 
 
-def refused(path):
+def refused(path: Path) -> str:
     """Read a file that must be refused, in little memory; the sentence."""
     tracemalloc.start()
     with pytest.raises(ValueError, match=f"The surface image {path.name} cannot be read") as error:
@@ -32,7 +34,7 @@ def refused(path):
     return str(error.value)
 
 
-def test_a_whole_tiff(tmp_path):
+def test_a_whole_tiff(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(raw_tiff(RAW, [WHOLE]))
     np.testing.assert_array_equal(FromImage(tmp_path / "a.tif").depths_um, DEPTHS)
 
@@ -49,14 +51,14 @@ def test_a_whole_tiff(tmp_path):
         {COMPRESSION: 32773, HEIGHT: 65535, 256: 65535, 278: 65535},
     ],
 )
-def test_a_tiff_that_holds_less_than_it_claims(tmp_path, change):
+def test_a_tiff_that_holds_less_than_it_claims(tmp_path: Path, change: dict[Any, Any]) -> None:
     (tmp_path / "a.tif").write_bytes(raw_tiff(RAW, [WHOLE | change]))
     refused(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.9, 0.99])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_a_tiff_that_was_cut(tmp_path, kept, compression):
+def test_a_tiff_that_was_cut(tmp_path: Path, kept: float, compression: str | None) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, DEPTHS, compression=compression)
     content = path.read_bytes()
@@ -64,26 +66,26 @@ def test_a_tiff_that_was_cut(tmp_path, kept, compression):
     refused(path)
 
 
-def test_a_tiff_whose_pages_go_round_in_circles(tmp_path):
+def test_a_tiff_whose_pages_go_round_in_circles(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(raw_tiff(RAW, [WHOLE] * 120, last_leads_to=110))
     refused(tmp_path / "a.tif")
 
 
-def test_an_ome_tiff_that_claims_a_thousand_million_planes(tmp_path):
+def test_an_ome_tiff_that_claims_a_thousand_million_planes(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", DEPTHS, metadata={"axes": "YX"})
     content = (tmp_path / "a.ome.tif").read_bytes()
     (tmp_path / "a.ome.tif").write_bytes(content.replace(b'SizeZ="1"', b'SizeZ="9"'))
     np.testing.assert_array_equal(FromImage(tmp_path / "a.ome.tif").depths_um, DEPTHS)
 
 
-def test_a_stack_is_no_surface(tmp_path):
+def test_a_stack_is_no_surface(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(raw_tiff(RAW, [WHOLE, WHOLE]))
     assert "it has 3 dimensions instead of 2" in refused(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("side", [20_000, 2**31 - 1])
-def test_a_png_that_holds_less_than_it_claims(tmp_path, side):
-    def chunk(name, data):
+def test_a_png_that_holds_less_than_it_claims(tmp_path: Path, side: Any) -> None:
+    def chunk(name: Any, data: Any) -> Any:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
@@ -94,7 +96,7 @@ def test_a_png_that_holds_less_than_it_claims(tmp_path, side):
     refused(tmp_path / "a.png")
 
 
-def test_a_png_that_was_cut(tmp_path, rng):
+def test_a_png_that_was_cut(tmp_path: Path, rng: np.random.Generator) -> None:
     Image.fromarray(rng.integers(0, 255, (40, 48), np.uint8)).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     for kept in (0.05, 0.5, 0.9):
@@ -103,7 +105,7 @@ def test_a_png_that_was_cut(tmp_path, rng):
 
 
 @pytest.mark.parametrize("shape", [(10**6, 10**6), (41, 48), (40, 2**62), (10**9,)])
-def test_an_array_that_holds_less_than_it_claims(tmp_path, shape):
+def test_an_array_that_holds_less_than_it_claims(tmp_path: Path, shape: Any) -> None:
     with (tmp_path / "a.npy").open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
@@ -114,6 +116,6 @@ def test_an_array_that_holds_less_than_it_claims(tmp_path, shape):
 @pytest.mark.parametrize(
     "content", [b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00" + bytes(200), b"PK" * 99]
 )
-def test_an_array_that_is_none(tmp_path, content):
+def test_an_array_that_is_none(tmp_path: Path, content: Any) -> None:
     (tmp_path / "a.npy").write_bytes(content)
     refused(tmp_path / "a.npy")

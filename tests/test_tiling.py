@@ -1,8 +1,10 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_deepz.tiling import tile_image
+from napari_deepz.tiling import Tile, tile_image
 
 CASES = [
     # shape, tile, halo, multiple, ramp
@@ -16,7 +18,7 @@ CASES = [
 ]
 
 
-def tiles_of(case):
+def tiles_of(case: Any) -> tuple[Tile, ...]:
     shape, tile_px, halo_px, multiple, ramp_px = case
     return tile_image(
         shape, tile_px=tile_px, halo_px=halo_px, size_multiple=multiple, ramp_px=ramp_px
@@ -24,7 +26,7 @@ def tiles_of(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_weights_add_up_to_one_at_every_pixel(case):
+def test_weights_add_up_to_one_at_every_pixel(case: Any) -> None:
     total = np.zeros(case[0], dtype=np.float32)
     for tile in tiles_of(case):
         tile.add_to(total, np.ones(tile.output_shape, dtype=np.float32))
@@ -32,7 +34,7 @@ def test_weights_add_up_to_one_at_every_pixel(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_cores_share_the_padded_image_without_gap_or_overlap(case):
+def test_cores_share_the_padded_image_without_gap_or_overlap(case: Any) -> None:
     shape, _, _, multiple, _ = case
     padded = tuple(-(-size // multiple) * multiple for size in shape)
     seen = np.zeros(padded, dtype=int)
@@ -42,7 +44,7 @@ def test_cores_share_the_padded_image_without_gap_or_overlap(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_windows_are_aligned_and_reach_a_halo_beyond_what_is_kept(case):
+def test_windows_are_aligned_and_reach_a_halo_beyond_what_is_kept(case: Any) -> None:
     shape, _, halo_px, multiple, _ = case
     for tile in tiles_of(case):
         for span, size in zip((tile.y, tile.x), shape, strict=True):
@@ -53,20 +55,20 @@ def test_windows_are_aligned_and_reach_a_halo_beyond_what_is_kept(case):
             assert span.window_stop == padded or span.window_stop >= span.output_stop + halo_px
 
 
-def test_an_image_that_fits_is_one_tile_without_margins():
+def test_an_image_that_fits_is_one_tile_without_margins() -> None:
     (tile,) = tile_image((1024, 1000), tile_px=1024, halo_px=120, size_multiple=16)
     assert tile.window_shape == (1024, 1008)
     assert tile.output == (slice(0, 1024), slice(0, 1000))
     assert (tile.y.weights() == 1).all()
 
 
-def test_tiles_are_of_about_equal_size():
+def test_tiles_are_of_about_equal_size() -> None:
     tiles = tile_image((1056, 1056), tile_px=1024, halo_px=10, size_multiple=32)
     assert sorted({tile.y.core_stop - tile.y.core_start for tile in tiles}) == [512, 544]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_windows_hold_the_image_reflected_about_its_last_pixels(case):
+def test_windows_hold_the_image_reflected_about_its_last_pixels(case: Any) -> None:
     shape, _, _, multiple, _ = case
     image = np.random.default_rng(0).random(shape, dtype=np.float32)
     padded = np.pad(image, [(0, -size % multiple) for size in shape], mode="reflect")
@@ -78,7 +80,7 @@ def test_windows_hold_the_image_reflected_about_its_last_pixels(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_filtering_tile_by_tile_equals_filtering_the_whole_image(case):
+def test_filtering_tile_by_tile_equals_filtering_the_whole_image(case: Any) -> None:
     shape, tile_px, _, multiple, ramp_px = case
     image = np.random.default_rng(1).random(shape, dtype=np.float32)
     padded = np.pad(image, [(0, -size % multiple) for size in shape], mode="reflect")
@@ -92,7 +94,7 @@ def test_filtering_tile_by_tile_equals_filtering_the_whole_image(case):
     np.testing.assert_allclose(canvas, expected, atol=1e-6)
 
 
-def test_neighbours_that_disagree_are_joined_by_a_linear_ramp():
+def test_neighbours_that_disagree_are_joined_by_a_linear_ramp() -> None:
     left, right = tile_image((40, 200), tile_px=100, halo_px=4, ramp_px=8)
     canvas = np.zeros((40, 200), dtype=np.float32)
     left.add_to(canvas, np.zeros(left.output_shape, dtype=np.float32))
@@ -104,7 +106,7 @@ def test_neighbours_that_disagree_are_joined_by_a_linear_ramp():
 @pytest.mark.parametrize(
     "wrong", [{"tile_px": 0}, {"halo_px": -1}, {"size_multiple": 0}, {"ramp_px": 3}, {"ramp_px": 0}]
 )
-def test_impossible_sizes_are_refused(wrong):
+def test_impossible_sizes_are_refused(wrong: dict[str, Any]) -> None:
     settings = {"tile_px": 64, "halo_px": 4, "size_multiple": 1, "ramp_px": 8} | wrong
     with pytest.raises(ValueError, match=r"positive|even"):
         tile_image((100, 100), **settings)

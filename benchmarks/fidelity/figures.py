@@ -59,7 +59,7 @@ def draw_gallery(pictures: Gallery, title: str, path: Path) -> None:
     """Draw a row for each method and a column for each distance, all with the same contrast."""
     count = len(pictures.rows)
     figure = Figure(figsize=(7.3, 0.5 + 1.66 * count), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)  # type: ignore[call-arg]
     grid = figure.subplots(count, len(PICTURE_Z_UM))
     for axes, z_um in zip(grid[0], PICTURE_Z_UM, strict=True):
         axes.set_title(f"{z_um:+g} µm", fontsize=9)

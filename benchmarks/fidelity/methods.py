@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.fft
@@ -29,7 +28,7 @@ class Method(Protocol):
 
     name: str
 
-    def planes(self, stack: HeldOut, z_um: Sequence[float]) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
         """(n, Y, X) images at distances from the input plane, in counts."""
 
 
@@ -46,7 +45,7 @@ class Network:
         self.model = model
         self.name = f"`{model.spec.name}`"
 
-    def planes(self, stack: HeldOut, z_um: Sequence[float]) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
         """Refocus the input."""
         flat = [Flat(float(z)) for z in z_um]
         return refocus(stack.image, flat, self.model, pixel_size_um=PIXEL_UM).data
@@ -57,7 +56,7 @@ class RichardsonLucy:
 
     name = "Richardson-Lucy"
 
-    def planes(self, stack: HeldOut, z_um: Sequence[float]) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
         """Deconvolve the input for each distance, and blur the result as in focus."""
         reach_um = float(np.ceil(np.abs(z_um).max()))
         psf = focal_psf(
@@ -80,7 +79,7 @@ class Unrefocused:
 
     name = "unrefocused"
 
-    def planes(self, stack: HeldOut, z_um: Sequence[float]) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
         """The input, again and again."""
         return np.repeat(stack.image[np.newaxis].astype(np.float32), len(z_um), axis=0)
 

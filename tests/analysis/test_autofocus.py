@@ -42,7 +42,7 @@ def rms_um(found: Surface, true: Surface) -> float:
     return float(np.sqrt(np.mean(away**2)))
 
 
-def test_a_tilted_plane_is_found(rng):
+def test_a_tilted_plane_is_found(rng: np.random.Generator) -> None:
     true = Tilted(3, -2, 0.7)
     spots = positions(rng)
     found = find_surface(stack_of(spots, depths_on(true, spots)), Z_UM, PIXEL_UM)
@@ -52,7 +52,7 @@ def test_a_tilted_plane_is_found(rng):
     assert found.anchors_um.shape == (len(found.confidence), 3)
 
 
-def test_what_lies_off_the_plane_is_left_out(rng):
+def test_what_lies_off_the_plane_is_left_out(rng: np.random.Generator) -> None:
     true = Tilted(2, 1)
     spots = positions(rng)
     depth_um = depths_on(true, spots)
@@ -63,7 +63,7 @@ def test_what_lies_off_the_plane_is_left_out(rng):
     assert rms_um(found.surface, true) < 0.3
 
 
-def test_a_curved_surface_is_found(rng):
+def test_a_curved_surface_is_found(rng: np.random.Generator) -> None:
     true = Curved(form="paraboloid", radius_um=300.0, offset_um=-3.0)
     spots = positions(rng, 200)
     stack = stack_of(spots, depths_on(true, spots))
@@ -75,7 +75,7 @@ def test_a_curved_surface_is_found(rng):
     assert rms_um(smooth.surface, true) < 0.5 < rms_um(plane.surface, true)
 
 
-def test_the_map_says_where_each_tile_is_in_focus_and_how_surely():
+def test_the_map_says_where_each_tile_is_in_focus_and_how_surely() -> None:
     spots = np.array([[30.0, 40.0], [150.0, 200.0]])
     focus = map_focus(stack_of(spots, np.array([-3.25, 4.0])), Z_UM, tile_px=48)
     assert focus.depth_um.shape == focus.confidence.shape == (4, 5)
@@ -87,13 +87,13 @@ def test_the_map_says_where_each_tile_is_in_focus_and_how_surely():
     assert focus.confidence[0, 3] < 0.05
 
 
-def test_a_focus_beyond_the_stack_is_not_guessed():
+def test_a_focus_beyond_the_stack_is_not_guessed() -> None:
     focus = map_focus(stack_of(np.array([[90.0, 90.0]]), np.array([12.0])), Z_UM, tile_px=96)
     assert np.isnan(focus.depth_um[0, 0])
 
 
 @pytest.mark.parametrize("tilt_x_deg", [-3, 1, 4])
-def test_few_anchors_carry_the_plane(rng, tilt_x_deg):
+def test_few_anchors_carry_the_plane(rng: np.random.Generator, tilt_x_deg: int) -> None:
     true = Tilted(tilt_x_deg, -2, 0.7)
     spots = positions(rng)
     found = find_surface(stack_of(spots, depths_on(true, spots)), Z_UM, PIXEL_UM)
@@ -104,7 +104,7 @@ def test_few_anchors_carry_the_plane(rng, tilt_x_deg):
     assert np.sqrt(np.mean(away_um**2)) < 0.05
 
 
-def test_few_anchors_stay_on_the_plane_where_some_tiles_lie(rng):
+def test_few_anchors_stay_on_the_plane_where_some_tiles_lie(rng: np.random.Generator) -> None:
     true = Tilted(3, 1)
     spots = positions(rng)
     depth_um = depths_on(true, spots)
@@ -117,7 +117,7 @@ def test_few_anchors_stay_on_the_plane_where_some_tiles_lie(rng):
     assert np.sqrt(np.mean(away_um**2)) < 0.1
 
 
-def test_few_anchors_carry_a_curved_surface(rng):
+def test_few_anchors_carry_a_curved_surface(rng: np.random.Generator) -> None:
     true = Curved(form="paraboloid", radius_um=300.0, offset_um=-3.0)
     spots = positions(rng, 200)
     stack = stack_of(spots, depths_on(true, spots))
@@ -126,7 +126,7 @@ def test_few_anchors_carry_a_curved_surface(rng):
     assert rms_um(FromPoints(rows, smoothing=1), true) < 0.5
 
 
-def test_few_anchors_are_spread_over_the_image(rng):
+def test_few_anchors_are_spread_over_the_image(rng: np.random.Generator) -> None:
     spots = positions(rng, 300)
     found = find_surface(stack_of(spots, np.zeros(300)), Z_UM, PIXEL_UM, tile_px=16)
     rows = few_anchors(found, SHAPE, PIXEL_UM, most=12)
@@ -138,7 +138,7 @@ def test_few_anchors_are_spread_over_the_image(rng):
     assert all(tuple(row[:2]) in known for row in rows)
 
 
-def test_the_confidence_map_is_high_where_spots_are_and_zero_elsewhere():
+def test_the_confidence_map_is_high_where_spots_are_and_zero_elsewhere() -> None:
     spots = np.array([[30.0, 40.0], [150.0, 200.0], [90.0, 120.0]])
     focus = map_focus(stack_of(spots, np.array([-3.25, 4.0, 9.0])), Z_UM, tile_px=48)
     shown = confidence_map(focus, SHAPE)
@@ -155,7 +155,7 @@ def test_the_confidence_map_is_high_where_spots_are_and_zero_elsewhere():
     assert shown[71, 119] < 0.03
 
 
-def test_an_empty_stack_has_no_surface(rng):
+def test_an_empty_stack_has_no_surface(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match="Only 0 places of the stack"):
         find_surface(np.ones((len(Z_UM), *SHAPE)), Z_UM, PIXEL_UM)
 
@@ -168,6 +168,6 @@ def test_an_empty_stack_has_no_surface(rng):
         (np.ones((4, 40, 40)), [0, 1, 2, 5], "evenly spaced"),
     ],
 )
-def test_what_is_no_stack_is_refused(stack, z_um, sentence):
+def test_what_is_no_stack_is_refused(stack: np.ndarray, z_um: list[int], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         map_focus(stack, z_um)

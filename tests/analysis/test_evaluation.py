@@ -22,7 +22,7 @@ def stack(rng: np.random.Generator) -> np.ndarray:
     return rng.poisson(rng.gamma(2, 40, (7, 40, 48))).astype(np.uint16)
 
 
-def test_every_plane_is_scored_against_its_own_truth(stack: np.ndarray, tiny_model: Model):
+def test_every_plane_is_scored_against_its_own_truth(stack: np.ndarray, tiny_model: Model) -> None:
     result = evaluate(stack, 2, tiny_model, pixel_size_um=0.325, z_step_um=0.5)
     assert [depth.plane for depth in result.depths] == [0, 1, 3, 4, 5, 6]
     assert [depth.z_um for depth in result.depths] == [-1.0, -0.5, 0.5, 1.0, 1.5, 2.0]
@@ -43,13 +43,13 @@ def test_every_plane_is_scored_against_its_own_truth(stack: np.ndarray, tiny_mod
         assert scores.detail == pytest.approx(detail(image, truth))
 
 
-def test_planes_outside_the_models_range_are_marked(stack: np.ndarray, tiny_model: Model):
+def test_planes_outside_the_models_range_are_marked(stack: np.ndarray, tiny_model: Model) -> None:
     result = evaluate(stack, 0, tiny_model, pixel_size_um=0.325, z_step_um=2.5)
     assert [depth.in_range for depth in result.depths] == [True] * 4 + [False] * 2
     assert any("range" in note for note in result.notes)
 
 
-def test_table_and_plot_are_written(stack: np.ndarray, tiny_model: Model, tmp_path: Path):
+def test_table_and_plot_are_written(stack: np.ndarray, tiny_model: Model, tmp_path: Path) -> None:
     result = evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=5)
     result.write_csv(tmp_path / "scores.csv")
     plot_evaluation(result, tmp_path / "scores.png")
@@ -66,7 +66,7 @@ def test_table_and_plot_are_written(stack: np.ndarray, tiny_model: Model, tmp_pa
 
 def test_a_full_disk_leaves_the_former_table_and_plot(
     stack: np.ndarray, tiny_model: Model, tmp_path: Path
-):
+) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     result = evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=5)
     (tmp_path / "scores.csv").write_text("former")
@@ -85,7 +85,7 @@ def test_a_full_disk_leaves_the_former_table_and_plot(
     assert (tmp_path / "scores.csv").read_text() == "former"
 
 
-def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generator):
+def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generator) -> None:
     stack = rng.gamma(2, 40, (9, 40, 48)).astype(np.float32)
     plot_overview(
         stack[4],
@@ -103,12 +103,12 @@ def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generato
         assert np.asarray(picture.convert("L")).std() > 10
 
 
-def test_evaluation_can_be_stopped(stack: np.ndarray, tiny_model: Model):
+def test_evaluation_can_be_stopped(stack: np.ndarray, tiny_model: Model) -> None:
     with pytest.raises(Cancelled):
         evaluate(stack, 3, tiny_model, pixel_size_um=0.325, z_step_um=1, watch=Watch(lambda: True))
 
 
-def test_broken_pixels(stack: np.ndarray, tiny_model: Model):
+def test_broken_pixels(stack: np.ndarray, tiny_model: Model) -> None:
     broken = stack.astype(np.float32)
     broken[1, 3, 3] = np.nan
     with pytest.raises(ValueError, match="not finite numbers"):
@@ -126,6 +126,8 @@ def test_broken_pixels(stack: np.ndarray, tiny_model: Model):
         ((3, 40, 40), 1, 1, "no contrast"),
     ],
 )
-def test_unusable_stacks(tiny_model: Model, shape, plane: int, z_step_um: float, sentence: str):
+def test_unusable_stacks(
+    tiny_model: Model, shape: tuple[int, ...], plane: int, z_step_um: float, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         evaluate(np.zeros(shape), plane, tiny_model, pixel_size_um=0.325, z_step_um=z_step_um)

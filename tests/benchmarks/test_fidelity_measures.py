@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from benchmarks.fidelity.sets import PIXEL_UM, TILT_RISE_UM, HeldOut, limits
 from benchmarks.fidelity.text import table, wrapped
 from napari_deepz.analysis.bead_size import FWHM_OF_SIGMA
 from napari_deepz.analysis.metrics import correlation
+from napari_deepz.models.package import Model
 from napari_deepz.optics import Optics
 from napari_deepz.training.psf import Aberrations
 
@@ -53,14 +56,14 @@ class Shifted:
     def __init__(self, by_um: float) -> None:
         self.name, self.by_um = f"shifted {by_um:g}", by_um
 
-    def planes(self, stack: HeldOut, z_um) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
         return beads(stack.centres, np.asarray(z_um) - self.by_um)
 
 
 CENTRES = np.array([[-6.0, 30.2, 31.0], [0.0, 90.0, 40.3], [3.3, 60.4, 95.7]])
 
 
-def test_the_truth_itself_scores_best():
+def test_the_truth_itself_scores_best() -> None:
     found = measures.mean_scores([held_out(CENTRES)], [Shifted(0), Shifted(1)], (-6.0, 3.0))
     assert found["correlation"]["shifted 0"] == pytest.approx([1, 1])
     assert found["SSIM"]["shifted 0"] == pytest.approx([1, 1])
@@ -68,7 +71,7 @@ def test_the_truth_itself_scores_best():
     assert (found["correlation"]["shifted 1"] < found["correlation"]["shifted 0"]).all()
 
 
-def test_scores_are_means_over_stacks_against_planes_without_noise():
+def test_scores_are_means_over_stacks_against_planes_without_noise() -> None:
     stacks = [held_out(CENTRES, noise=5), held_out(CENTRES[:1], noise=5)]
     each = [measures.mean_scores([stack], [Shifted(1)], (-6.0,)) for stack in stacks]
     both = measures.mean_scores(stacks, [Shifted(1)], (-6.0,))
@@ -77,16 +80,16 @@ def test_scores_are_means_over_stacks_against_planes_without_noise():
         assert values["shifted 1"] == pytest.approx(mean)
 
 
-def test_from_the_other_side_z_is_reversed():
+def test_from_the_other_side_z_is_reversed() -> None:
     class Reversed(Shifted):
-        def planes(self, stack: HeldOut, z_um) -> np.ndarray:
+        def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
             return super().planes(stack, -np.asarray(z_um))
 
     scores = measures.mean_scores([held_out(CENTRES)], [Reversed(0)], (-6.0, 3.5), other_side=True)
     assert scores["correlation"]["shifted 0"] == pytest.approx([1, 1])
 
 
-def test_isolated_beads():
+def test_isolated_beads() -> None:
     centres = np.array(
         [
             [0, 60, 60],
@@ -102,7 +105,7 @@ def test_isolated_beads():
     assert len(measures.apart(centres[:1], SHAPE)) == 1
 
 
-def test_sizes_of_beads():
+def test_sizes_of_beads() -> None:
     found = measures.bead_sizes([held_out(CENTRES)], [Shifted(0.5)])
     true_um = FWHM_OF_SIGMA * np.array([SIGMA_PX * PIXEL_UM, SIGMA_UM])
     for name in ("truth", "shifted 0.5"):
@@ -114,7 +117,7 @@ def test_sizes_of_beads():
     assert math.isinf(lateral_um[0])
 
 
-def test_a_bead_that_cannot_be_measured_counts_as_infinitely_wide():
+def test_a_bead_that_cannot_be_measured_counts_as_infinitely_wide() -> None:
     beyond = Shifted(8)  # The bead at 3.3 µm leaves the stack.
     found = measures.bead_sizes([held_out(CENTRES)], [beyond])
     assert np.isinf(found.widths_um["shifted 8"][2]).all()
@@ -128,7 +131,7 @@ def tilted_field() -> HeldOut:
     return held_out(np.column_stack([depth, places]))
 
 
-def test_depth_and_light_on_tilted_planes():
+def test_depth_and_light_on_tilted_planes() -> None:
     stack = tilted_field()
     found = measures.tilted([stack], [Shifted(0.3)])
     assert measures.rms(found["truth"].from_plane_um) < 0.03
@@ -138,14 +141,14 @@ def test_depth_and_light_on_tilted_planes():
     assert np.median(found["truth"].half_light_um) == pytest.approx(half_light_um, rel=0.03)
 
 
-def test_the_cut_follows_the_plane():
+def test_the_cut_follows_the_plane() -> None:
     ramp = np.broadcast_to(STACK_Z_UM[:, None, None], (len(STACK_Z_UM), 8, 64))
     cut = measures.on_tilted_plane(ramp)
     depth_um = (np.arange(64) - 31.5) * TILT_RISE_UM / 64
     np.testing.assert_allclose(cut, np.tile(depth_um, (8, 1)), atol=1e-6)
 
 
-def test_rms_leaves_out_what_was_not_found():
+def test_rms_leaves_out_what_was_not_found() -> None:
     assert measures.rms(np.array([3.0, math.nan, -4.0])) == pytest.approx(math.sqrt(12.5))
     assert math.isnan(measures.rms(np.array([math.nan])))
 
@@ -213,7 +216,9 @@ class TestVerdicts:
         ]
         assert real_verdict(rows, "`new`").endswith("bead: 1 of 2; embryo: 0 of 1.")
 
-    def test_a_part_of_a_measured_stack(self, tmp_path, tiny_model, rng) -> None:
+    def test_a_part_of_a_measured_stack(
+        self, tmp_path: Path, tiny_model: Model, rng: np.random.Generator
+    ) -> None:
         stack = rng.poisson(100, (40, 48, 56)).astype(np.uint16)
         sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325, "PhysicalSizeZ": 0.5}
         for name in ("learn_cy3", "test_cy3"):
@@ -238,12 +243,12 @@ class TestVerdicts:
         assert text.count("| CY3 |") == 3 * len(rows)
 
 
-def test_tables_have_as_many_cells_in_each_line():
+def test_tables_have_as_many_cells_in_each_line() -> None:
     lines = table(["a", "b"], [["1", "2"], ["3", "4"]]).splitlines()
     assert lines == ["| a | b |", "| --- | --- |", "| 1 | 2 |", "| 3 | 4 |"]
 
 
-def test_paragraphs_keep_their_words_and_fit_the_page():
+def test_paragraphs_keep_their_words_and_fit_the_page() -> None:
     text = " ".join(f"word-{number}" for number in range(60))
     lines = wrapped(text).splitlines()
     assert max(map(len, lines)) <= 100

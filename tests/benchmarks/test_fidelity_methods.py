@@ -53,17 +53,17 @@ def one_bead(depth_um: float, pixel_um: float = PIXEL_UM, place_um: tuple = (0, 
 
 
 @pytest.mark.parametrize("depth_um", [4.0, -4.0])
-def test_deconvolution_knows_the_two_sides_of_focus_apart(depth_um: float):
+def test_deconvolution_knows_the_two_sides_of_focus_apart(depth_um: float) -> None:
     stack = one_bead(depth_um)
     right, wrong = RichardsonLucy().planes(stack, [depth_um, -depth_um])
-    offset = Camera().expected(np.float32(20))
+    offset = Camera().expected(np.float32(20))  # type: ignore[arg-type]
     assert right.max() - offset > 1.5 * (wrong.max() - offset)
     assert right.max() - offset > 2 * (stack.image.max() - offset)
     peak = np.unravel_index(right.argmax(), right.shape)
     np.testing.assert_allclose(peak, stack.centres[0, 1:], atol=0.51)
 
 
-def test_deconvolution_with_the_same_psf_changes_nothing_where_there_is_nothing():
+def test_deconvolution_with_the_same_psf_changes_nothing_where_there_is_nothing() -> None:
     psf = np.zeros((9, 9), np.float32)
     psf[4, 4] = 1
     image = np.full((32, 40), 7, np.uint16)
@@ -72,25 +72,25 @@ def test_deconvolution_with_the_same_psf_changes_nothing_where_there_is_nothing(
     np.testing.assert_allclose(deconvolved(image, psf, psf), image, atol=0.01)
 
 
-def test_deconvolution_keeps_the_light():
+def test_deconvolution_keeps_the_light() -> None:
     stack = one_bead(2.0)
     refocused = RichardsonLucy().planes(stack, [2.0])[0]
     assert refocused.sum() == pytest.approx(stack.image.sum(), rel=0.01)
 
 
-def test_unrefocused_is_the_input():
+def test_unrefocused_is_the_input() -> None:
     stack = one_bead(0.0)
     np.testing.assert_array_equal(Unrefocused().planes(stack, [-2.0, 5.0])[1], stack.image)
 
 
-def test_objects_are_where_they_are_said_to_be_on_another_pixel_grid():
+def test_objects_are_where_they_are_said_to_be_on_another_pixel_grid() -> None:
     stack = one_bead(0.0, pixel_um=0.26, place_um=(3.1, -5.2))
     light = stack.image - np.median(stack.image)
     found = center_of_mass(np.where(light > 0.2 * light.max(), light, 0))
     np.testing.assert_allclose(found, stack.centres[0, 1:], atol=0.15)
 
 
-def test_truth_is_free_of_noise_and_at_the_distance_asked_for():
+def test_truth_is_free_of_noise_and_at_the_distance_asked_for() -> None:
     stack = one_bead(4.0)
     peaks = stack.truth(np.array([-4.0, 0.0, 4.0])).max(axis=(1, 2))
     assert peaks.argmax() == 2
@@ -98,7 +98,7 @@ def test_truth_is_free_of_noise_and_at_the_distance_asked_for():
         stack.truth(np.array([1.0]))
 
 
-def test_sets_are_held_out():
+def test_sets_are_held_out() -> None:
     seeds = {set_of.seed for set_of in HELD_OUT}
     assert len(seeds) == len(HELD_OUT)
     for path in TRAINING.parent.glob("*.toml"):
@@ -106,7 +106,7 @@ def test_sets_are_held_out():
         assert not seeds & {data.seed, data.validation_seed}
 
 
-def test_limits_are_what_they_are_called():
+def test_limits_are_what_they_are_called() -> None:
     found = {limit.what.split(":")[0]: limit.settings for limit in limits()}
     assert found["Low light"].photons == (30, 100)
     assert found["Far out of range"].half_range_um == 16

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +25,7 @@ Run = Callable[..., Said]
 def deepz(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the program's own entry point in a folder, as the shell would."""
 
-    def run(*arguments: object, cwd: Path, check: bool = True, columns: int = 200) -> Said:
+    def run(*arguments: object, cwd: Any, check: bool = True, columns: int = 200) -> Said:
         monkeypatch.setattr(sys, "argv", ["napari-deepz", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", str(columns))
         # A console that was made while COLUMNS was set does not look at it again.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_flat_range_gives_the_same_pixels_as_python(
     deepz: Run, image: Path, model: Path, tmp_path: Path
-):
+) -> None:
     said = deepz("refocus", image, "out.ome.tif", "--z", "-2:2:0.5", "--model", model, cwd=tmp_path)
     series = read_image(image)
     expected = refocus(series.plane(), Flat(-2, 2, 0.5), load_model(model), pixel_size_um=0.325)
@@ -78,8 +79,15 @@ def test_flat_range_gives_the_same_pixels_as_python(
     ],
 )
 def test_how_it_is_computed_can_be_chosen_and_is_recorded(
-    deepz: Run, image: Path, tmp_path: Path, architecture, parameters, options, settings, device
-):
+    deepz: Run,
+    image: Path,
+    tmp_path: Path,
+    architecture: str,
+    parameters: dict[str, Any],
+    options: list[str],
+    settings: dict[str, Any],
+    device: str,
+) -> None:
     if "--runtime" in options:
         pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     package = write_tiny_model(tmp_path / "other", architecture=architecture, parameters=parameters)
@@ -99,7 +107,9 @@ def test_how_it_is_computed_can_be_chosen_and_is_recorded(
     assert record.device.endswith(device)
 
 
-def test_a_way_of_computing_that_is_not_known_is_refused(deepz: Run, image: Path, tmp_path: Path):
+def test_a_way_of_computing_that_is_not_known_is_refused(
+    deepz: Run, image: Path, tmp_path: Path
+) -> None:
     for options, sentence in (
         (
             ("--precision", "half"),
@@ -113,7 +123,9 @@ def test_a_way_of_computing_that_is_not_known_is_refused(deepz: Run, image: Path
     assert not (tmp_path / "x.tif").exists()
 
 
-def test_the_recorded_command_repeats_the_run(deepz: Run, image: Path, model: Path, tmp_path: Path):
+def test_the_recorded_command_repeats_the_run(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+) -> None:
     deepz("refocus", image, "one.ome.tif", "--tilt-x", "-3", "--model", model, cwd=tmp_path)
     first = tifffile.imread(tmp_path / "one.ome.tif")
     record = read_provenance(tmp_path / "one.ome.tif")
@@ -125,7 +137,9 @@ def test_the_recorded_command_repeats_the_run(deepz: Run, image: Path, model: Pa
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "one.ome.tif"), first)
 
 
-def test_tilt_surface_file_and_python_agree(deepz: Run, image: Path, model: Path, tmp_path: Path):
+def test_tilt_surface_file_and_python_agree(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+) -> None:
     save_surface(Tilted(4, -2, 1), tmp_path / "tilt.json")
     depths = Tilted(4, -2, 1).dpm((48, 64), 0.325)
     tifffile.imwrite(tmp_path / "depths.tif", depths)
@@ -144,7 +158,9 @@ def test_tilt_surface_file_and_python_agree(deepz: Run, image: Path, model: Path
         )
 
 
-def test_a_downward_range_is_written_upward(deepz: Run, image: Path, model: Path, tmp_path: Path):
+def test_a_downward_range_is_written_upward(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+) -> None:
     deepz("refocus", image, "down.tif", "--z", "1:-1:-0.5", "--model", model, cwd=tmp_path)
     deepz("refocus", image, "up.tif", "--z", "-1:1:0.5", "--model", model, cwd=tmp_path)
     np.testing.assert_array_equal(
@@ -154,7 +170,7 @@ def test_a_downward_range_is_written_upward(deepz: Run, image: Path, model: Path
 
 def test_leaving_the_models_range_is_said_and_recorded(
     deepz: Run, image: Path, model: Path, tmp_path: Path
-):
+) -> None:
     save_surface(Curved(form="paraboloid", radius_um=3, offset_um=0), tmp_path / "steep.json")
     said = deepz(
         "refocus", image, "out.tif", "--surface", "steep.json", "--model", model, cwd=tmp_path
@@ -168,7 +184,7 @@ def test_leaving_the_models_range_is_said_and_recorded(
 
 def test_a_surface_that_is_not_quite_what_was_asked_for_is_said(
     deepz: Run, image: Path, model: Path, tmp_path: Path
-):
+) -> None:
     points = [[0, 0, 0], [2, 2, 1], [4, 4, 2]]
     (tmp_path / "line.json").write_text(json.dumps({"kind": "points", "points_um": points}))
     said = deepz(
@@ -180,7 +196,9 @@ def test_a_surface_that_is_not_quite_what_was_asked_for_is_said(
     assert any("line" in note for note in record.notes)
 
 
-def test_pixel_size_option_and_unknown_pixel_size(deepz: Run, model: Path, tmp_path: Path, rng):
+def test_pixel_size_option_and_unknown_pixel_size(
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "plain.png")
     said = deepz("refocus", "plain.png", "a.tif", "--z", "1", "--model", model, cwd=tmp_path)
@@ -216,7 +234,7 @@ def test_pixel_size_option_and_unknown_pixel_size(deepz: Run, model: Path, tmp_p
 )
 def test_mistakes_end_in_one_sentence(
     deepz: Run, image: Path, model: Path, tmp_path: Path, arguments: list[str], sentence: str
-):
+) -> None:
     (tmp_path / "notes.tif").write_text("not a picture")
     filled = [a.format(image=image, text="notes.tif") for a in arguments]
     if "--model" not in filled:
@@ -231,7 +249,9 @@ def test_mistakes_end_in_one_sentence(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_only_our_own_results_are_replaced(deepz: Run, image: Path, model: Path, tmp_path: Path):
+def test_only_our_own_results_are_replaced(
+    deepz: Run, image: Path, model: Path, tmp_path: Path
+) -> None:
     arguments = ("refocus", image, "out.tif", "--model", model)
     deepz(*arguments, "--z", "1", cwd=tmp_path)
     deepz(*arguments, "--z", "2", cwd=tmp_path)
@@ -244,20 +264,20 @@ def test_only_our_own_results_are_replaced(deepz: Run, image: Path, model: Path,
 
 
 @pytest.mark.parametrize("command", ["demo", "evaluate", "simulate"])
-def test_a_file_is_no_folder(deepz: Run, model: Path, tmp_path: Path, command: str):
+def test_a_file_is_no_folder(deepz: Run, model: Path, tmp_path: Path, command: str) -> None:
     (tmp_path / "taken").write_text("x")
     arguments = {
         "demo": ["demo", "--output", "taken", "--no-gui"],
         "evaluate": ["evaluate", TILTED_BEADS, "--input-plane", "10", "--output", "taken"],
         "simulate": ["simulate", "taken"],
     }
-    said = deepz(*arguments[command], cwd=tmp_path, check=False)
+    said = deepz(*arguments[command], cwd=tmp_path, check=False)  # type: ignore[misc]
     assert "'taken' is a file; name a folder" in said.stderr
 
 
 def test_what_nobody_expected_is_still_a_sentence(
     deepz: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
@@ -267,29 +287,29 @@ def test_what_nobody_expected_is_still_a_sentence(
     assert "something unexpected happened (ZeroDivisionError: by zero)" in said.stderr
 
 
-def test_uneven_planes_are_said(deepz: Run, image: Path, model: Path, tmp_path: Path):
+def test_uneven_planes_are_said(deepz: Run, image: Path, model: Path, tmp_path: Path) -> None:
     said = deepz("refocus", image, "o.tif", "--z", "0:1:0.3", "--model", model, cwd=tmp_path)
     assert "not evenly spaced" in said.stdout
     assert read_image(tmp_path / "o.tif").z_step_um is None
 
 
-def test_version(deepz: Run, tmp_path: Path):
+def test_version(deepz: Run, tmp_path: Path) -> None:
     assert deepz("--version", cwd=tmp_path).stdout.strip() == f"napari-deepz {__version__}"
 
 
-def test_debug_lets_the_error_through(deepz: Run, tmp_path: Path):
+def test_debug_lets_the_error_through(deepz: Run, tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         deepz("--debug", "models", "show", "tinny", cwd=tmp_path)
 
 
-def test_a_stack_asks_which_plane(deepz: Run, model: Path, tmp_path: Path):
+def test_a_stack_asks_which_plane(deepz: Run, model: Path, tmp_path: Path) -> None:
     result = deepz(
         "refocus", TILTED_BEADS, "o.tif", "--z", "1", "--model", model, cwd=tmp_path, check=False
     )
     assert "has 21 planes; say which one to refocus with --plane, from 0 to 20" in result.stderr
 
 
-def test_interrupt_leaves_no_file(model: Path, tmp_path: Path, rng: np.random.Generator):
+def test_interrupt_leaves_no_file(model: Path, tmp_path: Path, rng: np.random.Generator) -> None:
     tifffile.imwrite(tmp_path / "big.tif", rng.integers(0, 999, (900, 900), dtype=np.uint16))
     arguments = ["refocus", "big.tif", "o.tif", "--z", "-10:10:0.02", "--model", str(model)]
     process = subprocess.Popen(
@@ -309,7 +329,7 @@ def test_interrupt_leaves_no_file(model: Path, tmp_path: Path, rng: np.random.Ge
     assert {path.name for path in tmp_path.iterdir()} == {"big.tif", "tiny"}
 
 
-def test_evaluate_writes_table_and_plot(deepz: Run, model: Path, tmp_path: Path):
+def test_evaluate_writes_table_and_plot(deepz: Run, model: Path, tmp_path: Path) -> None:
     said = deepz(
         *("evaluate", TILTED_BEADS, "--input-plane", "10", "--model", model, "--output", "here"),
         cwd=tmp_path,
@@ -321,7 +341,9 @@ def test_evaluate_writes_table_and_plot(deepz: Run, model: Path, tmp_path: Path)
         assert picture.width > 500
 
 
-def test_evaluate_needs_a_z_step(deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator):
+def test_evaluate_needs_a_z_step(
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     tifffile.imwrite(tmp_path / "s.tif", rng.integers(0, 99, (5, 40, 40), dtype=np.uint16))
     arguments = ["evaluate", "s.tif", "--input-plane", "2", "--model", model]
     result = deepz(*arguments, cwd=tmp_path, check=False)
@@ -332,7 +354,7 @@ def test_evaluate_needs_a_z_step(deepz: Run, model: Path, tmp_path: Path, rng: n
 
 def test_models_list_and_show(
     deepz: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path))
     listed = deepz("models", "list", cwd=tmp_path).stdout
     assert "tiny" in listed
@@ -343,7 +365,7 @@ def test_models_list_and_show(
 
 
 @pytest.mark.slow
-def test_simulate_writes_stacks_with_their_truth(deepz: Run, tmp_path: Path):
+def test_simulate_writes_stacks_with_their_truth(deepz: Run, tmp_path: Path) -> None:
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     options = ("--size", "48", "--half-range", "3", "--count", "2", "--seed", "4")
     deepz("simulate", "a", *options, "--kind", "beads", cwd=tmp_path)
@@ -376,19 +398,23 @@ def test_simulate_writes_stacks_with_their_truth(deepz: Run, tmp_path: Path):
         (["--tilt", "400", "--kind", "tilted-beads"], "within the range"),
     ],
 )
-def test_impossible_simulations(deepz: Run, tmp_path: Path, options: list[str], sentence: str):
+def test_impossible_simulations(
+    deepz: Run, tmp_path: Path, options: list[str], sentence: str
+) -> None:
     said = deepz("simulate", "out", *options, cwd=tmp_path, check=False)
     assert said.code == 1
     assert sentence in said.stderr
 
 
-def test_simulate_knows_its_phantoms(deepz: Run, tmp_path: Path):
+def test_simulate_knows_its_phantoms(deepz: Run, tmp_path: Path) -> None:
     result = deepz("simulate", "out", "--kind", "cats", cwd=tmp_path, check=False)
     assert "no phantom 'cats'; choose from beads" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_real_image_from_another_objective_is_flagged(deepz: Run, model: Path, tmp_path: Path):
+def test_a_real_image_from_another_objective_is_flagged(
+    deepz: Run, model: Path, tmp_path: Path
+) -> None:
     plane = shared_file("data/celegans_embryo_cy3_plane20.png")
     said = deepz(
         *("refocus", plane, "o.ome.tif", "--z", "-2:2:2", "--model", model),

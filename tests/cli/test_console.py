@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.table import Table
@@ -28,13 +29,13 @@ EVIL = "\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\ud
 SHOWN = r"\x1b]0;owned\x07\x9b2J\x7f\u202egnp.exe\u2066[bold]:smile:[/nonsense]\udcff"
 
 
-def program(*arguments: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+def program(*arguments: str, **settings: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "napari_deepz", *arguments], capture_output=True, **settings
     )
 
 
-def test_controls_become_visible_and_all_else_stays():
+def test_controls_become_visible_and_all_else_stays() -> None:
     assert harmless(EVIL) == SHOWN
     for text in ("µm ± 5 °, 線虫 \N{BUG}", "a\nb\tc", "[bold]", "می‌خواهم"):
         assert harmless(text) == text
@@ -43,7 +44,9 @@ def test_controls_become_visible_and_all_else_stays():
     assert all(harmless(chr(code)).isprintable() for code in controls)
 
 
-def test_every_way_to_the_console_is_harmless(capsys: pytest.CaptureFixture[str], monkeypatch):
+def test_every_way_to_the_console_is_harmless(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(console, "width", 300)
     table = Table(title=EVIL.replace("\x07", ""), caption=EVIL.replace("\x07", ""))
     table.add_column(EVIL.replace("\x07", ""))
@@ -80,7 +83,7 @@ def test_every_way_to_the_console_is_harmless(capsys: pytest.CaptureFixture[str]
 )
 def test_what_is_typed_comes_back_as_one_harmless_line(
     deepz: Run, tmp_path: Path, arguments: tuple[str, ...]
-):
+) -> None:
     said = deepz(*arguments, cwd=tmp_path, check=False)
     assert said.code in (1, 2)
     assert said.stdout == ""
@@ -91,7 +94,9 @@ def test_what_is_typed_comes_back_as_one_harmless_line(
         assert "[bold]:smile:[/nonsense]" in said.stderr
 
 
-def test_words_that_are_no_command_end_with_2_and_say_where_help_is(deepz: Run, tmp_path: Path):
+def test_words_that_are_no_command_end_with_2_and_say_where_help_is(
+    deepz: Run, tmp_path: Path
+) -> None:
     said = deepz("[bold]refocas", cwd=tmp_path, check=False)
     assert said.code == 2
     assert said.stderr.startswith("Error: No such command '[bold]refocas'")
@@ -100,7 +105,9 @@ def test_words_that_are_no_command_end_with_2_and_say_where_help_is(deepz: Run, 
     assert deepz("models", cwd=tmp_path, check=False).code == 2
 
 
-def test_a_servers_words_are_harmless(deepz: Run, tmp_path: Path, monkeypatch):
+def test_a_servers_words_are_harmless(
+    deepz: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Server(b"", status=404, reason="Not\x1b[2J [bold]Found\x9b")
     try:
@@ -110,7 +117,7 @@ def test_a_servers_words_are_harmless(deepz: Run, tmp_path: Path, monkeypatch):
     assert r"the server answers 404 Not\x1b[2J [bold]Found\x9b; check the address" in said.stderr
 
 
-def test_what_libraries_log_and_warn_about_is_harmless(capsys: pytest.CaptureFixture[str]):
+def test_what_libraries_log_and_warn_about_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     last_resort = logging.lastResort
     with all_through_console():
         record = logging.LogRecord("tifffile", logging.WARNING, "", 0, "broken: %s", (EVIL,), None)
@@ -122,7 +129,9 @@ def test_what_libraries_log_and_warn_about_is_harmless(capsys: pytest.CaptureFix
     assert logging.lastResort is last_resort
 
 
-def test_an_undefined_correlation_is_none(capsys: pytest.CaptureFixture[str], monkeypatch):
+def test_an_undefined_correlation_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(console, "width", 100)
     entry = {"loss": 1.0, "correlation": {"2": {"refocused": None, "unrefocused": 0.5}}}
     print_entry(entry, Progress(2, 1))
@@ -132,7 +141,9 @@ def test_an_undefined_correlation_is_none(capsys: pytest.CaptureFixture[str], mo
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])
-def test_a_stream_that_lacks_characters_gets_others(encoding: str, monkeypatch):
+def test_a_stream_that_lacks_characters_gets_others(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_tiny_model(user_models_folder() / "tiny", sample="線虫 … 5 µm")
     environment = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": "200"}
     said = program("models", "list", env=environment)
@@ -146,14 +157,14 @@ def test_a_stream_that_lacks_characters_gets_others(encoding: str, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends pipes in another way")
-def test_a_reader_that_has_seen_enough_ends_it_quietly():
+def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     command = f"{sys.executable} -m napari_deepz models list | head -c 1"
     said = subprocess.run(command, shell=True, capture_output=True)
     assert (len(said.stdout), said.stderr) == (1, b"")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="This system has no /dev/full")
-def test_a_full_disk_behind_the_output_is_a_sentence():
+def test_a_full_disk_behind_the_output_is_a_sentence() -> None:
     with open("/dev/full", "wb") as full:
         said = subprocess.run(
             [sys.executable, "-m", "napari_deepz", "--version"], stdout=full, stderr=subprocess.PIPE
@@ -163,7 +174,7 @@ def test_a_full_disk_behind_the_output_is_a_sentence():
     assert b"Traceback" not in said.stderr
 
 
-def test_no_stream_at_all(monkeypatch):
+def test_no_stream_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with pythonw on Windows."""
     monkeypatch.setattr(sys, "stdout", None)
     with all_through_console():
@@ -181,7 +192,7 @@ def test_no_stream_at_all(monkeypatch):
         SystemError("error return without exception set"),
     ],
 )
-def test_too_little_memory_is_said_so(error: BaseException):
+def test_too_little_memory_is_said_so(error: BaseException) -> None:
     sentence, code = sentence_of(error)
     assert code == 1
     assert sentence.startswith("Error: this machine has too little free memory for this; close")
@@ -196,15 +207,19 @@ def test_too_little_memory_is_said_so(error: BaseException):
         (KeyError("x"), "something unexpected happened (KeyError: 'x'); run the command again"),
     ],
 )
-def test_errors_of_the_system_are_sentences(error: BaseException, sentence: str):
+def test_errors_of_the_system_are_sentences(error: BaseException, sentence: str) -> None:
     assert sentence in sentence_of(error)[0]
 
 
 @pytest.mark.parametrize("command", [("demo", "--no-gui", "--output"), ("simulate",)])
 @pytest.mark.parametrize("place", ["/", "home", "link"])
 def test_results_have_a_folder_of_their_own(
-    deepz: Run, tmp_path: Path, monkeypatch, command: tuple[str, ...], place: str
-):
+    deepz: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    place: str,
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "link").symlink_to("/")
@@ -217,8 +232,8 @@ def test_results_have_a_folder_of_their_own(
 
 @pytest.mark.parametrize("kind", ["file", "unreadable", "loop", "too long"])
 def test_a_models_folder_that_cannot_be_used_is_said_and_the_bundled_ones_are_there(
-    deepz: Run, tmp_path: Path, monkeypatch, kind: str
-):
+    deepz: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     place = tmp_path / ("x" * 300 if kind == "too long" else "models")
     if kind == "file":
         place.write_text("")
@@ -228,10 +243,10 @@ def test_a_models_folder_that_cannot_be_used_is_said_and_the_bundled_ones_are_th
         place.mkdir()
         listdir = os.listdir
 
-        def refuse(path: object = ".") -> list[str]:
+        def refuse(path: Any = ".") -> list[str]:
             if str(path) == str(place):
                 raise PermissionError(13, "Permission denied")
-            return listdir(path)  # type: ignore[arg-type]
+            return listdir(path)
 
         monkeypatch.setattr(os, "listdir", refuse)
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(place))
@@ -285,7 +300,7 @@ main()
 )
 def test_a_signal_ends_it_tidily(
     tmp_path: Path, kind: str, where: str, arguments: tuple[str, ...], extra: str | None
-):
+) -> None:
     if extra is not None:
         pytest.importorskip(extra, reason="needs an extra of napari-deepz")
     write_tiny_model(tmp_path / "tiny")
@@ -310,7 +325,9 @@ def test_a_signal_ends_it_tidily(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_ctrl_c_ends_a_download_that_drips_within_a_second(tmp_path: Path, monkeypatch):
+def test_ctrl_c_ends_a_download_that_drips_within_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = Server(bytes(1000), drips_every_s=3.0)
     try:

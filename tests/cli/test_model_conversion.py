@@ -24,7 +24,9 @@ needs_tensorflow = pytest.mark.skipif(
 
 @needs_tensorflow
 @pytest.mark.slow
-def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(deepz: Run, tmp_path: Path):
+def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
+    deepz: Run, tmp_path: Path
+) -> None:
     saved_model = shared_file("fixtures/tf_saved_model")
     picture = shared_file("data/celegans_embryo_cy3_plane20.png")
     options = ("--objective", "63x/1.4 oil", "--pixel-size", "0.0645", "--z-range", "-5:5")
@@ -45,7 +47,7 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(deepz: Run
 
 
 @needs_tensorflow
-def test_what_was_not_said_is_noted(deepz: Run, tmp_path: Path):
+def test_what_was_not_said_is_noted(deepz: Run, tmp_path: Path) -> None:
     saved_model = shared_file("fixtures/tf_saved_model")
     said = deepz("models", "convert", saved_model, "lab", cwd=tmp_path).stdout
     assert "The range was assumed to be -10 to 10 µm" in said
@@ -53,7 +55,7 @@ def test_what_was_not_said_is_noted(deepz: Run, tmp_path: Path):
     assert "The objective is not known" in said
 
 
-def test_a_folder_that_is_no_saved_model_is_one_sentence(deepz: Run, tmp_path: Path):
+def test_a_folder_that_is_no_saved_model_is_one_sentence(deepz: Run, tmp_path: Path) -> None:
     said = deepz("models", "convert", tmp_path, "lab", cwd=tmp_path, check=False)
     assert said.code == 1
     assert said.stderr.startswith(f"Error: {tmp_path} is not a TensorFlow SavedModel")
@@ -61,7 +63,7 @@ def test_a_folder_that_is_no_saved_model_is_one_sentence(deepz: Run, tmp_path: P
     assert not (tmp_path / "lab").exists()
 
 
-def test_a_model_that_computes_something_else_here_fails(deepz: Run, tmp_path: Path):
+def test_a_model_that_computes_something_else_here_fails(deepz: Run, tmp_path: Path) -> None:
     disturb(write_tiny_model(tmp_path / "tiny"), 0.5)
     said = deepz("models", "test", "tiny", cwd=tmp_path, check=False)
     assert said.code == 1
@@ -71,7 +73,7 @@ def test_a_model_that_computes_something_else_here_fails(deepz: Run, tmp_path: P
     )
 
 
-def test_a_model_without_a_test(deepz: Run, tmp_path: Path):
+def test_a_model_without_a_test(deepz: Run, tmp_path: Path) -> None:
     (write_tiny_model(tmp_path / "tiny") / TEST_FILE).unlink()
     said = deepz("models", "test", "tiny", cwd=tmp_path, check=False)
     assert (said.code, said.stderr.count("\n")) == (1, 1)
@@ -79,7 +81,7 @@ def test_a_model_without_a_test(deepz: Run, tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
-def test_an_export_comes_back_under_another_name(deepz: Run, tmp_path: Path):
+def test_an_export_comes_back_under_another_name(deepz: Run, tmp_path: Path) -> None:
     pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
     write_tiny_model(Path(os.environ["NAPARI_DEEPZ_MODELS"]) / "tiny")
     deepz("models", "export", "tiny", "shared.zip", cwd=tmp_path)

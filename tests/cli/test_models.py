@@ -62,7 +62,7 @@ def check_refused(said: Said, sentence: str) -> None:
     assert not [*user_models_folder().rglob("*")]
 
 
-def test_add_list_show_remove(models: Run, package: Path):
+def test_add_list_show_remove(models: Run, package: Path) -> None:
     said = models("add", package, "--name", "mine")
     assert said.stdout == f"Added mine: {user_models_folder() / 'mine'}\n"
     listed = models("list").stdout
@@ -77,7 +77,7 @@ def test_add_list_show_remove(models: Run, package: Path):
     check_refused(said, "There is no model called 'mine' in your folder; yours are: none.")
 
 
-def test_a_card_is_shown_whole_in_a_narrow_terminal(models: Run):
+def test_a_card_is_shown_whole_in_a_narrow_terminal(models: Run) -> None:
     shown = models("show", DEFAULT_MODEL).stdout
     loaded = load_model(DEFAULT_MODEL)
     run_on = "".join(shown.split())
@@ -91,7 +91,7 @@ def test_a_card_is_shown_whole_in_a_narrow_terminal(models: Run):
 
 
 @pytest.mark.parametrize("command", ["show", "test", "list"])
-def test_no_card_reaches_the_terminal_with_its_codes(models: Run, command: str):
+def test_no_card_reaches_the_terminal_with_its_codes(models: Run, command: str) -> None:
     package = write_tiny_model(user_models_folder() / "tiny")
     edit_card(package, sample="\x1b]0;owned\x07")
     said = models(command, *([package] if command != "list" else []), check=False)
@@ -99,13 +99,13 @@ def test_no_card_reaches_the_terminal_with_its_codes(models: Run, command: str):
     assert "owned" not in said.stdout + said.stderr
 
 
-def test_what_looks_like_markup_is_text(models: Run, tmp_path: Path):
+def test_what_looks_like_markup_is_text(models: Run, tmp_path: Path) -> None:
     write_tiny_model(user_models_folder() / "tiny", sample="[/nonsense] of [bold]beads")
     assert "[/nonsense] of [bold]beads" in models("show", "tiny").stdout
     assert "[/nonsense]" in models("list", columns=200).stdout
 
 
-def test_the_checksum_of_a_download_is_shown_until_it_is_given(models: Run, server: Server):
+def test_the_checksum_of_a_download_is_shown_until_it_is_given(models: Run, server: Server) -> None:
     said = models("add", server.url)
     assert f"To be sure of the same file next time: --sha256 {server.sha256}\n" in said.stdout
     models("remove", "tiny")
@@ -114,13 +114,13 @@ def test_the_checksum_of_a_download_is_shown_until_it_is_given(models: Run, serv
 
 
 @pytest.mark.parametrize("damage", [damage for damage, _ in OFTEN_DAMAGED], ids=name_of)
-def test_broken_packages(models: Run, package: Path, damage: Damage):
+def test_broken_packages(models: Run, package: Path, damage: Damage) -> None:
     damage(package)
     check_refused(models("add", package, check=False), str(package))
 
 
 @pytest.mark.parametrize("make", [make for make, _ in OFTEN_HOSTILE], ids=name_of)
-def test_hostile_archives(models: Run, package: Path, make: Hostile):
+def test_hostile_archives(models: Run, package: Path, make: Hostile) -> None:
     path = make(package)
     check_refused(models("add", path, check=False), str(path))
 
@@ -143,25 +143,25 @@ def test_hostile_archives(models: Run, package: Path, make: Hostile):
 )
 def test_options_that_make_no_sense(
     models: Run, package: Path, options: tuple[str, ...], sentence: str
-):
+) -> None:
     check_refused(models("add", zipped(package), *options, check=False), sentence)
 
 
-def test_nothing_there(models: Run, tmp_path: Path):
+def test_nothing_there(models: Run, tmp_path: Path) -> None:
     path = tmp_path / "nothing"
     check_refused(models("add", path, check=False), f"There is no model package at {path}.")
     said = models("add", "ftp://127.0.0.1/tiny.zip", check=False)
     check_refused(said, "only http and https addresses can")
 
 
-def test_with_debug_there_is_a_traceback(package: Path, monkeypatch: pytest.MonkeyPatch):
+def test_with_debug_there_is_a_traceback(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["napari-deepz", "--debug", "models", "add", str(climbing(package))]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(ValueError, match="points out of it"):
         main()
 
 
-def test_the_options_say_what_the_card_says():
+def test_the_options_say_what_the_card_says() -> None:
     fields = card_fields("mine", "40x/1.3 oil", 0.16, "-4:5.5")
     assert fields.given() == {
         "name": "mine",

@@ -69,8 +69,14 @@ def refused(said: Said, sentence: str) -> None:
     ],
 )
 def test_refocus_never_replaces_its_input_whoever_made_it(
-    deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray, ending: str, kind: str, sentence
-):
+    deepz: Run,
+    model: Path,
+    tmp_path: Path,
+    pixels: np.ndarray,
+    ending: str,
+    kind: str,
+    sentence: str,
+) -> None:
     if ending == ".ome.zarr":
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     image = store(tmp_path / f"worm{ending}", pixels[None], kind)
@@ -86,7 +92,7 @@ def test_refocus_never_replaces_its_input_whoever_made_it(
 @pytest.mark.parametrize("link", ["soft", "hard", "chain", "folder"])
 def test_refocus_never_replaces_its_input_through_a_link(
     deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray, link: str
-):
+) -> None:
     (tmp_path / "data").mkdir()
     image = store(tmp_path / "data" / "worm.ome.tif", pixels[None])
     output = tmp_path / "out.ome.tif"
@@ -108,7 +114,7 @@ def test_refocus_never_replaces_its_input_through_a_link(
 
 def test_refocus_never_writes_into_its_input(
     deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray
-):
+) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     image = store(tmp_path / "worm.ome.zarr", pixels[None])
     before = content(tmp_path)
@@ -122,7 +128,7 @@ def test_refocus_never_writes_into_its_input(
 
 def test_refocus_never_replaces_the_surface_that_it_reads(
     deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray
-):
+) -> None:
     """Depths that were exported carry the record of an inferred stack."""
     image = store(tmp_path / "worm.ome.tif", pixels[None], "measured")
     depths = store(tmp_path / "tilt.dpm.tif", Tilted(4, 0).dpm(pixels.shape, 0.325)[None])
@@ -138,7 +144,7 @@ def test_refocus_never_replaces_the_surface_that_it_reads(
 
 def test_refocus_never_writes_into_its_model(
     deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray
-):
+) -> None:
     image = store(tmp_path / "worm.ome.tif", pixels[None])
     before = content(tmp_path)
     arguments = ("refocus", image, model / "out.tif", "--z", "1", "--model", model)
@@ -149,7 +155,7 @@ def test_refocus_never_writes_into_its_model(
 @UNIX_ONLY
 def test_refocus_follows_a_link_to_where_results_go(
     deepz: Run, model: Path, tmp_path: Path, pixels: np.ndarray
-):
+) -> None:
     image = store(tmp_path / "worm.ome.tif", pixels[None])
     (tmp_path / "disk").mkdir()
     link = tmp_path / "out.ome.tif"
@@ -160,7 +166,9 @@ def test_refocus_follows_a_link_to_where_results_go(
         assert read_provenance(tmp_path / "disk" / "real.ome.tif").axial_range_um == (z, z)
 
 
-def test_evaluate_never_writes_into_its_inputs(deepz: Run, model: Path, tmp_path: Path, rng):
+def test_evaluate_never_writes_into_its_inputs(
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     stack = store(tmp_path / "s.ome.zarr", rng.random((3, 40, 40), np.float32), "measured")
     before = content(tmp_path)
@@ -176,8 +184,8 @@ def test_evaluate_never_writes_into_its_inputs(deepz: Run, model: Path, tmp_path
 
 @pytest.mark.parametrize("name", ["evaluation.csv", "evaluation.png"])
 def test_evaluate_replaces_its_own_files_alone(
-    deepz: Run, model: Path, tmp_path: Path, rng, name: str
-):
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator, name: str
+) -> None:
     tifffile.imwrite(tmp_path / "s.tif", rng.integers(0, 99, (5, 40, 40), dtype=np.uint16))
     arguments = ["evaluate", "s.tif", "--input-plane", "1", "--model", model, "--z-step", "0.5"]
     deepz(*arguments, "--output", ".", cwd=tmp_path)
@@ -194,7 +202,7 @@ def test_evaluate_replaces_its_own_files_alone(
 
 
 @pytest.mark.parametrize("name", ["stack.ome.tif", "tilted.ome.tif", "overview.png"])
-def test_demo_replaces_its_own_files_alone(deepz: Run, tmp_path: Path, name: str):
+def test_demo_replaces_its_own_files_alone(deepz: Run, tmp_path: Path, name: str) -> None:
     (tmp_path / "deepz-demo").mkdir()
     if name.endswith("png"):
         (tmp_path / "deepz-demo" / name).write_text("a picture of somebody's")
@@ -209,7 +217,7 @@ def test_demo_replaces_its_own_files_alone(deepz: Run, tmp_path: Path, name: str
 SMALL = ("--size", "32", "--half-range", "1", "--kind", "beads", "--count", "2")
 
 
-def test_simulate_replaces_its_own_files(deepz: Run, tmp_path: Path):
+def test_simulate_replaces_its_own_files(deepz: Run, tmp_path: Path) -> None:
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     deepz("simulate", "out", *SMALL, "--seed", "1", cwd=tmp_path)
     first = content(tmp_path / "out")
@@ -235,7 +243,7 @@ def test_simulate_replaces_its_own_files(deepz: Run, tmp_path: Path):
 )
 def test_simulate_replaces_nothing_else(
     deepz: Run, tmp_path: Path, pixels: np.ndarray, name: str, text: str | None
-):
+) -> None:
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     (tmp_path / "out").mkdir()
     if text is None:
@@ -249,7 +257,7 @@ def test_simulate_replaces_nothing_else(
     assert content(tmp_path) == before
 
 
-def test_kinds_are_known_before_anything_is_simulated():
+def test_kinds_are_known_before_anything_is_simulated() -> None:
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     from napari_deepz.training.phantoms import KINDS
     from napari_deepz.training.simulation import StackSettings, kinds_in_turn, simulate
@@ -261,7 +269,7 @@ def test_kinds_are_known_before_anything_is_simulated():
 
 
 @pytest.mark.parametrize("inside", [".", "package", "variables/package"])
-def test_convert_never_writes_into_what_it_reads(deepz: Run, tmp_path: Path, inside: str):
+def test_convert_never_writes_into_what_it_reads(deepz: Run, tmp_path: Path, inside: str) -> None:
     saved = tmp_path / "saved"
     (saved / "variables").mkdir(parents=True)
     (saved / "saved_model.pb").write_bytes(b"x")
@@ -272,14 +280,16 @@ def test_convert_never_writes_into_what_it_reads(deepz: Run, tmp_path: Path, ins
     assert content(tmp_path) == before
 
 
-def test_export_never_writes_into_its_model(deepz: Run, model: Path, tmp_path: Path):
+def test_export_never_writes_into_its_model(deepz: Run, model: Path, tmp_path: Path) -> None:
     before = content(tmp_path)
     said = deepz("models", "export", model, model / "out.zip", cwd=tmp_path, check=False)
     refused(said, "would lie inside the input")
     assert content(tmp_path) == before
 
 
-def test_a_choice_between_channels_names_them(deepz: Run, model: Path, tmp_path: Path, rng):
+def test_a_choice_between_channels_names_them(
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     multiscale = {"axes": [{"name": axis} for axis in "cyx"], "datasets": [{"path": "0"}]}
     channels = [{"label": "DAPI"}, {}, {"label": "GFP\x1b[2J"}]

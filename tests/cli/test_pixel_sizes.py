@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,8 +35,14 @@ def write_stack_of(path: Path, x_um: float, y_um: float, rng: np.random.Generato
 
 @FILES
 def test_the_option_mends_what_the_file_says(
-    deepz: Run, model: Path, tmp_path: Path, rng, x_um, y_um, problem
-):
+    deepz: Run,
+    model: Path,
+    tmp_path: Path,
+    rng: np.random.Generator,
+    x_um: float,
+    y_um: float,
+    problem: Any,
+) -> None:
     pixels = write_stack_of(tmp_path / "a.ome.tif", x_um, y_um, rng)
     said = deepz(
         *("refocus", "a.ome.tif", "o.ome.tif", "--z", "1", "--model", model, "--plane", "1"),
@@ -52,8 +59,14 @@ def test_the_option_mends_what_the_file_says(
 
 @FILES
 def test_without_the_option_it_is_asked_for(
-    deepz: Run, model: Path, tmp_path: Path, rng, x_um, y_um, problem
-):
+    deepz: Run,
+    model: Path,
+    tmp_path: Path,
+    rng: np.random.Generator,
+    x_um: float,
+    y_um: float,
+    problem: Any,
+) -> None:
     write_stack_of(tmp_path / "a.ome.tif", x_um, y_um, rng)
     for command in (
         ("refocus", "a.ome.tif", "o.ome.tif", "--z", "1", "--plane", "1"),
@@ -68,14 +81,16 @@ def test_without_the_option_it_is_asked_for(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ome.tif", "tiny"]
 
 
-def test_evaluate_takes_the_option(deepz: Run, model: Path, tmp_path: Path, rng):
+def test_evaluate_takes_the_option(
+    deepz: Run, model: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
     write_stack_of(tmp_path / "a.ome.tif", 0.325, 1.0, rng)
     arguments = ("evaluate", "a.ome.tif", "--input-plane", "1", "--model", model)
     deepz(*arguments, "--pixel-size", "0.325", "--output", "scores", cwd=tmp_path)
     assert (tmp_path / "scores/evaluation.csv").is_file()
 
 
-def test_a_pixel_size_in_nm_is_asked_about(deepz: Run, tmp_path: Path):
+def test_a_pixel_size_in_nm_is_asked_about(deepz: Run, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "cells.tif", np.zeros((64, 64), np.uint16) + 3)
     said = deepz(
         *("refocus", "cells.tif", "out.ome.tif", "--z", "1", "--pixel-size", "325"),

@@ -42,7 +42,7 @@ def layers() -> None:
 
 
 @on_glibc
-def test_blocks_are_used_again_inside_and_handed_back_after():
+def test_blocks_are_used_again_inside_and_handed_back_after() -> None:
     process = psutil.Process()
     with reused_memory():
         layers()
@@ -54,7 +54,9 @@ def test_blocks_are_used_again_inside_and_handed_back_after():
     assert process.memory_info().rss < kept + MIB
 
 
-def test_settings_change_with_the_first_and_back_with_the_last_user(monkeypatch):
+def test_settings_change_with_the_first_and_back_with_the_last_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     libc = Recorder()
     monkeypatch.setattr(allocation, "_glibc", lambda: libc)
     inside, leave = threading.Event(), threading.Event()
@@ -74,7 +76,7 @@ def test_settings_change_with_the_first_and_back_with_the_last_user(monkeypatch)
     assert libc.calls[2:] == [(-4, 65536), (-1, 131072), (0,)]
 
 
-def test_settings_go_back_after_an_error(monkeypatch):
+def test_settings_go_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     libc = Recorder()
     monkeypatch.setattr(allocation, "_glibc", lambda: libc)
     with pytest.raises(RuntimeError), reused_memory():
@@ -82,7 +84,7 @@ def test_settings_go_back_after_an_error(monkeypatch):
     assert len(libc.calls) == 5
 
 
-def test_elsewhere_it_does_nothing(monkeypatch):
+def test_elsewhere_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocation, "_glibc", lambda: None)
     with reused_memory():
         assert np.ones(3).sum() == 3

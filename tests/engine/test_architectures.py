@@ -1,5 +1,7 @@
 """Tiled equals untiled for the real generators."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ MAKERS = {
 }
 
 
-def random_model(name):
+def random_model(name: str) -> Any:
     torch.manual_seed(1)
     network = MAKERS[name]()
     with torch.no_grad():
@@ -30,7 +32,7 @@ def random_model(name):
     return model_of(network, normalisation="signed-sqrt")
 
 
-def spots(shape):
+def spots(shape: Any) -> np.ndarray:
     rng = np.random.default_rng(2)
     image = rng.normal(200, 10, shape)
     rows, columns = rng.integers(0, shape[0], 400), rng.integers(0, shape[1], 400)
@@ -38,26 +40,26 @@ def spots(shape):
     return image.astype(np.float32)
 
 
-def error_of_tiling(model, image, tile_px):
+def error_of_tiling(model: Any, image: Any, tile_px: Any) -> Any:
     surfaces = [Flat(3.2), Tilted(0.8, -0.4)]
-    settings = {"pixel_size_um": PIXEL_SIZE_UM}
+    settings: dict[str, Any] = {"pixel_size_um": PIXEL_SIZE_UM}
     whole = refocus(image, surfaces, model, **settings).data
     tiled = refocus(image, surfaces, model, tile_px=tile_px, **settings).data
     return np.abs(tiled - whole).max() / np.ptp(whole)
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_tiled_equals_untiled(name):
+def test_tiled_equals_untiled(name: Any) -> None:
     assert error_of_tiling(random_model(name), spots((1024, 1024)), 512) < 1e-5
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_tiled_equals_untiled_at_odd_sizes(name):
+def test_tiled_equals_untiled_at_odd_sizes(name: Any) -> None:
     assert error_of_tiling(random_model(name), spots((301, 777)), 400) < 1e-5
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_without_its_halo_a_generator_would_show_seams(name):
+def test_without_its_halo_a_generator_would_show_seams(name: Any) -> None:
     model = random_model(name)
     model.network.halo_px = 0
     assert error_of_tiling(model, spots((512, 256)), 256) > 1e-3
@@ -65,7 +67,7 @@ def test_without_its_halo_a_generator_would_show_seams(name):
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("shape", [(32, 32), (33, 100)])
-def test_the_smallest_images_are_refocused(name, shape):
+def test_the_smallest_images_are_refocused(name: Any, shape: tuple[int, ...]) -> None:
     stack = refocus(spots(shape), Flat(-2, 2, 2), random_model(name), pixel_size_um=PIXEL_SIZE_UM)
     assert stack.data.shape == (3, *shape)
     assert np.isfinite(stack.data).all()

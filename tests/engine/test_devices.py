@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,8 +13,8 @@ from tests.engine.fake_generators import AddDistance
 
 
 @pytest.fixture
-def machine(monkeypatch):
-    def equip(*, cuda=0, mps=False):
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def equip(*, cuda: int = 0, mps: bool = False) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"NVIDIA {device}")
@@ -26,7 +28,9 @@ def machine(monkeypatch):
     ("equipment", "expected"),
     [({"cuda": 1, "mps": True}, "cuda"), ({"mps": True}, "mps"), ({}, "cpu")],
 )
-def test_the_best_device_is_chosen(machine, name, equipment, expected):
+def test_the_best_device_is_chosen(
+    machine: Any, name: str | None, equipment: dict[str, Any], expected: str
+) -> None:
     machine(**equipment)
     assert choose_device(name) == torch.device(expected)
 
@@ -35,7 +39,7 @@ def test_the_best_device_is_chosen(machine, name, equipment, expected):
     ("name", "expected"),
     [("cpu", "cpu"), ("cuda", "cuda"), ("CUDA:1", "cuda:1"), ("mps", "mps"), ("cpu:0", "cpu:0")],
 )
-def test_a_device_can_be_named(machine, name, expected):
+def test_a_device_can_be_named(machine: Any, name: str, expected: str) -> None:
     machine(cuda=2, mps=True)
     assert choose_device(name) == torch.device(expected)
     assert choose_device(torch.device(expected)) == torch.device(expected)
@@ -54,13 +58,15 @@ def test_a_device_can_be_named(machine, name, expected):
         ("meta", {}, "is not known"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused_in_a_sentence(machine, name, equipment, sentence):
+def test_a_device_that_is_not_there_is_refused_in_a_sentence(
+    machine: Any, name: str, equipment: dict[str, Any], sentence: str
+) -> None:
     machine(**equipment)
     with pytest.raises(ValueError, match=sentence):
         choose_device(name)
 
 
-def test_devices_are_described(machine, monkeypatch):
+def test_devices_are_described(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     machine(cuda=1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert describe_device(torch.device("cpu")) == "CPU, 2 threads"
@@ -92,5 +98,5 @@ def test_the_shared_network_is_left_as_it_was() -> None:
         (ValueError("out of memory"), False),
     ],
 )
-def test_shortage_of_memory_is_told_from_other_errors(error, expected):
+def test_shortage_of_memory_is_told_from_other_errors(error: Any, expected: bool) -> None:
     assert is_out_of_memory(error) is expected

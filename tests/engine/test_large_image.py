@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ print(json.dumps({"planes": seen, "bytes": peak - before}))
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
-def test_67_million_pixels_are_refocused_within_4_gib(tmp_path):
+def test_67_million_pixels_are_refocused_within_4_gib(tmp_path: Path) -> None:
     from tests.conftest import write_tiny_model
 
     model = write_tiny_model(tmp_path / "m", parameters={"base": 2, "levels": 3, "planes": 9})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,17 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.surfaces.base import Surface
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 
-def planes(last: LastEncoding, image: np.ndarray, surface, model, pixel_size_um=PIXEL_SIZE_UM):
+def planes(
+    last: LastEncoding,
+    image: Any,
+    surface: Surface,
+    model: Any,
+    pixel_size_um: Any = PIXEL_SIZE_UM,
+) -> np.ndarray:
     sampling = Sampling(pixel_size_um=pixel_size_um)
     found = last.iter_refocus(image, surface, model, sampling=sampling)
     return np.stack([plane.data for plane in found])
@@ -25,7 +33,9 @@ def network() -> AddDistance:
     return AddDistance()
 
 
-def test_another_surface_is_not_encoded_again_and_is_right(rng, network):
+def test_another_surface_is_not_encoded_again_and_is_right(
+    rng: np.random.Generator, network: AddDistance
+) -> None:
     last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
     planes(last, image, Flat(0), model)
     found = planes(last, image.copy(), Tilted(2, 1), model_of(network))
@@ -34,7 +44,9 @@ def test_another_surface_is_not_encoded_again_and_is_right(rng, network):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_an_image_changed_in_place_is_encoded_again(rng, network):
+def test_an_image_changed_in_place_is_encoded_again(
+    rng: np.random.Generator, network: AddDistance
+) -> None:
     last, image, model = LastEncoding(), rng.uniform(0, 1, (48, 64)), model_of(network)
     planes(last, image, Flat(0), model)
     image[3, 4] += 0.1
@@ -45,7 +57,9 @@ def test_an_image_changed_in_place_is_encoded_again(rng, network):
 
 
 @pytest.mark.parametrize("change", ["pixel size", "weights", "card", "type"])
-def test_whatever_else_changes_is_noticed(rng, network, change):
+def test_whatever_else_changes_is_noticed(
+    rng: np.random.Generator, network: AddDistance, change: str
+) -> None:
     last, image, model = LastEncoding(), rng.integers(0, 9, (48, 64)), model_of(network)
     planes(last, image, Flat(0), model)
     if change == "weights":

@@ -59,7 +59,7 @@ def loaded(work: str, package: str) -> str:
 
 
 @pytest.mark.parametrize("architecture", PARAMETERS)
-def test_neither_dynamo_nor_triton_is_loaded(tmp_path: Path, architecture: str):
+def test_neither_dynamo_nor_triton_is_loaded(tmp_path: Path, architecture: str) -> None:
     package = write_tiny_model(
         tmp_path / "tiny", architecture=architecture, parameters=PARAMETERS[architecture]
     )
@@ -67,7 +67,7 @@ def test_neither_dynamo_nor_triton_is_loaded(tmp_path: Path, architecture: str):
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
-def test_adding_an_export_loads_neither(tmp_path: Path):
+def test_adding_an_export_loads_neither(tmp_path: Path) -> None:
     pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
     package = write_tiny_model(tmp_path / "tiny", parameters=PARAMETERS["encode-once"])
     exported = tmp_path / "exported.zip"
@@ -76,7 +76,7 @@ def test_adding_an_export_loads_neither(tmp_path: Path):
     assert loaded(add, str(package)) == "[]"
 
 
-def test_openvino_loads_neither(tmp_path: Path):
+def test_openvino_loads_neither(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     architecture = "deepz-unet"
     package = write_tiny_model(
@@ -85,7 +85,7 @@ def test_openvino_loads_neither(tmp_path: Path):
     assert loaded(OPENVINO, str(package)) == "[]"
 
 
-def test_the_bundled_model_loads_neither():
+def test_the_bundled_model_loads_neither() -> None:
     assert loaded(WORK["refocus"], "widefield-20x") == "[]"
 
 

@@ -28,7 +28,7 @@ def with_hot(
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("share", [0.0002, 0.005, 0.02])
 @pytest.mark.parametrize("value", [65535, 30000])
-def test_hot_pixels_of_one_value(name: str, share: float, value: float):
+def test_hot_pixels_of_one_value(name: str, share: float, value: float) -> None:
     image, hot = with_hot(IMAGES[name], share, (value, value))
     found = find_lone_pixels(image, None)
     assert found is not None
@@ -40,7 +40,7 @@ def test_hot_pixels_of_one_value(name: str, share: float, value: float):
 
 
 @pytest.mark.parametrize("name", ["beads", "tissue"])
-def test_hot_pixels_of_many_values(name: str):
+def test_hot_pixels_of_many_values(name: str) -> None:
     image, hot = with_hot(IMAGES[name], 0.005, (10000, 60000))
     found = find_lone_pixels(image, None)
     assert found is not None
@@ -48,7 +48,7 @@ def test_hot_pixels_of_many_values(name: str):
     assert (found & hot).sum() >= 0.97 * hot.sum()
 
 
-def test_hot_pixels_side_by_side():
+def test_hot_pixels_side_by_side() -> None:
     image, _ = with_hot(IMAGES["tissue"], 0.002, (50000, 50000))
     for y, x in ((50, 50), (50, 51), (100, 100), (101, 101), (102, 100)):
         image[y, x] = 50000
@@ -56,7 +56,7 @@ def test_hot_pixels_side_by_side():
     np.testing.assert_array_equal(found, image == 50000)
 
 
-def test_dead_pixels():
+def test_dead_pixels() -> None:
     image, dead = with_hot(IMAGES["beads"], 0.002, (0, 0))
     found = find_lone_pixels(image, None)
     assert found is not None
@@ -64,7 +64,7 @@ def test_dead_pixels():
     assert (found & dead).sum() >= 0.9 * dead.sum()
 
 
-def test_what_is_at_the_image_s_edge_is_found_too():
+def test_what_is_at_the_image_s_edge_is_found_too() -> None:
     image = IMAGES["noise"].copy()
     places = [(0, 0), (0, 100), (255, 255), (77, 0)]
     for place in places:
@@ -74,7 +74,7 @@ def test_what_is_at_the_image_s_edge_is_found_too():
     assert sorted(map(tuple, np.argwhere(found))) == sorted(places)
 
 
-def test_neighbours_that_are_lost_too_do_not_count():
+def test_neighbours_that_are_lost_too_do_not_count() -> None:
     image = np.arange(36.0, dtype=np.float32).reshape(6, 6)
     lost = np.zeros(image.shape, bool)
     lost[2, 2] = lost[2, 3] = True
@@ -92,7 +92,7 @@ def test_neighbours_that_are_lost_too_do_not_count():
 @pytest.mark.parametrize("brightness", [(5000, 50000), (300, 3000)])
 def test_points_in_focus_are_light_however_coarse_the_pixels(
     sigma_px: float, count: int, brightness: tuple[float, float]
-):
+) -> None:
     for seed in range(3):
         image = beads(sigma_px=sigma_px, count=count, brightness=brightness, seed=seed)
         assert find_lone_pixels(image, None) is None
@@ -113,7 +113,7 @@ LIGHT: dict[str, Callable[[], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_other_sparse_images_are_left_alone(name: str):
+def test_other_sparse_images_are_left_alone(name: str) -> None:
     assert find_lone_pixels(LIGHT[name]().astype(np.float32), None) is None
 
 
@@ -130,7 +130,7 @@ def test_other_sparse_images_are_left_alone(name: str):
         "worm_motion",
     ],
 )
-def test_measured_images_have_none(name: str):
+def test_measured_images_have_none(name: str) -> None:
     from napari_deepz.io.reading import read_image
 
     series = read_image(shared_file(f"data/{name}.ome.tif"))
@@ -147,18 +147,18 @@ def test_measured_images_have_none(name: str):
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("values", [(3e38, 3e38), (1e30, 1e30), (-3e38, -1e20), (1e12, 1e15)])
 @pytest.mark.parametrize("share", [0.0001, 0.1, 0.4])
-def test_numbers_beyond_all_reason(name: str, values: tuple[float, float], share: float):
+def test_numbers_beyond_all_reason(name: str, values: tuple[float, float], share: float) -> None:
     image, absurd = with_hot(IMAGES[name], share, values)
     np.testing.assert_array_equal(find_absurd(image, np.isfinite(image)), absurd)
 
 
 @pytest.mark.parametrize("scale", [1e-40, 1e-30, 1e-5, 1e33])
-def test_what_is_said_in_other_units_is_not_absurd(scale: float):
+def test_what_is_said_in_other_units_is_not_absurd(scale: float) -> None:
     image = (IMAGES["beads"] * scale).astype(np.float32)
     assert not find_absurd(image, np.isfinite(image)).any()
 
 
-def test_a_spot_on_nothing_is_not_absurd():
+def test_a_spot_on_nothing_is_not_absurd() -> None:
     image = np.zeros((64, 64), np.float32)
     image[30:33, 30:33] = 1e30
     assert not find_absurd(image, np.isfinite(image)).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def worm() -> tuple[np.ndarray, np.ndarray]:
     """The middle plane of the sample, and the planes of `WORM_UM`; (256, 256) of each."""
     series = read_image(samples.WORM)
     middle = series.size("Z") // 2
-    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]
+    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]  # type: ignore[operator]
     stack = series.stack().astype(np.float32)
     top, left = ((length - 256) // 2 for length in stack.shape[1:])
     stack = stack[:, top : top + 256, left : left + 256]
@@ -48,7 +49,7 @@ def correlations(planes: np.ndarray, truth: np.ndarray, where: np.ndarray) -> np
 
 
 @pytest.mark.parametrize("value", [0, 65535, math.nan, -3.4e38])
-def test_within_a_frame_the_image_is_refocused_as_if_it_were_cut_out(value: float):
+def test_within_a_frame_the_image_is_refocused_as_if_it_were_cut_out(value: float) -> None:
     image, truth = worm()
     cut, _ = refocused(np.ascontiguousarray(image[INNER]))
     given = framed(image, value, 64)
@@ -67,7 +68,7 @@ def test_within_a_frame_the_image_is_refocused_as_if_it_were_cut_out(value: floa
 
 
 @pytest.mark.parametrize("order", [1, 3])
-def test_a_turned_image_is_refocused_as_one_that_was_cut_out_is(order: int):
+def test_a_turned_image_is_refocused_as_one_that_was_cut_out_is(order: int) -> None:
     image, truth = worm()
     turned = ndimage.rotate(image, 20, order=order)
     true = ndimage.rotate(truth, 20, axes=(1, 2), order=1)
@@ -82,7 +83,7 @@ def test_a_turned_image_is_refocused_as_one_that_was_cut_out_is(order: int):
 
 
 @pytest.mark.parametrize("values", [(65535, 65535), (4000, 60000), (3e38, 3e38), (-1e30, 1e30)])
-def test_hot_pixels_do_not_matter(values: tuple[float, float]):
+def test_hot_pixels_do_not_matter(values: tuple[float, float]) -> None:
     image, truth = worm()
     given, hot = with_hot(image, 0.005, values)
     everywhere = np.ones(image.shape, bool)
@@ -102,7 +103,7 @@ def test_hot_pixels_do_not_matter(values: tuple[float, float]):
 IMAGE = beads((128, 160))
 
 
-def run(image: np.ndarray, network, surfaces=None, **settings):
+def run(image: Any, network: Any, surfaces: Any = None, **settings: Any) -> Any:
     model = model_of(network, normalisation="signed-sqrt")
     settings = {"pixel_size_um": PIXEL_SIZE_UM} | settings
     return refocus(image, surfaces or Flat(-1, 1, 1), model, **settings)
@@ -110,7 +111,7 @@ def run(image: np.ndarray, network, surfaces=None, **settings):
 
 @pytest.mark.parametrize("name", ["beads", "tissue", "spots on nothing", "worm"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
-def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: type):
+def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: Any) -> None:
     images = {"beads": beads, "tissue": tissue, "worm": lambda: worm()[0]}
     image = images.get(name, lambda: np.where(beads() > 400, beads(), 0))().astype(dtype)
     checked = check_image(image)
@@ -122,7 +123,7 @@ def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: type):
         assert checked.pixels is image
 
 
-def test_the_caller_s_array_is_not_changed():
+def test_the_caller_s_array_is_not_changed() -> None:
     image, _ = with_hot(framed(IMAGE, 0, 20), 0.005, (65535, 1e30))
     image[60, 60] = np.nan
     before = image.copy()
@@ -130,7 +131,7 @@ def test_the_caller_s_array_is_not_changed():
     np.testing.assert_array_equal(image, before)
 
 
-def test_a_border_takes_no_part_in_the_normalisation():
+def test_a_border_takes_no_part_in_the_normalisation() -> None:
     given = framed(IMAGE, 0, 20)
     inner = np.ascontiguousarray(IMAGE[20:-20, 20:-20])
     for method in ("signed-sqrt", "median-p99", "mean-std", "percentiles-1-99.8"):
@@ -145,7 +146,7 @@ def test_a_border_takes_no_part_in_the_normalisation():
 @pytest.mark.parametrize("budget", [Budget(), Budget(code_bytes=0)], ids=["hold", "spool"])
 def test_what_was_not_measured_comes_back_on_every_grid_and_surface(
     pixel_size_um: float, budget: Budget
-):
+) -> None:
     given = framed(IMAGE, 65535, 20)
     given[:, :20] = np.nan
     surfaces = [Flat(-1, 1, 1), Tilted(2, 1)]
@@ -160,7 +161,7 @@ def test_what_was_not_measured_comes_back_on_every_grid_and_surface(
     np.testing.assert_allclose(inner[8:-8, 8:-8], cut.data[0][8:-8, 8:-8], rtol=0.1, atol=30)
 
 
-def test_a_part_gives_back_what_the_whole_does():
+def test_a_part_gives_back_what_the_whole_does() -> None:
     given = framed(IMAGE, 0, 20)
     model = model_of(AddDistance(), normalisation="signed-sqrt")
     whole = EncodedImage(given, model, pixel_size_um=PIXEL_SIZE_UM)
@@ -174,7 +175,7 @@ def test_a_part_gives_back_what_the_whole_does():
         np.testing.assert_allclose(found.data[0], expected[where], rtol=1e-5)
 
 
-def test_each_note_is_said_once():
+def test_each_note_is_said_once() -> None:
     image, _ = with_hot(framed(IMAGE, 0, 20), 0.002, (65535, 65535))
     image[64, 64], image[70, 70] = np.nan, 1e35
     image[:20], image[-20:], image[:, :20], image[:, -20:] = 0, 0, 0, 0
@@ -187,7 +188,7 @@ def test_each_note_is_said_once():
 
 
 @pytest.mark.parametrize("value", [0, math.nan])
-def test_a_frame_around_nothing_but_one_value_is_constant(value: float):
+def test_a_frame_around_nothing_but_one_value_is_constant(value: float) -> None:
     image = framed(np.full((128, 128), 7, np.float32), value, 20)
     stack = run(image, AddDistance())
     if math.isnan(value):
@@ -204,7 +205,7 @@ def test_a_frame_around_nothing_but_one_value_is_constant(value: float):
     ("scale", "offset"),
     [(1e-44, 0), (1e-40, 0), (1e-30, 0), (1e30, 0), (1e33, 0), (1, 1e6), (1e-3, -1e4), (-1, 0)],
 )
-def test_every_scale_and_offset_gives_numbers(name: str, scale: float, offset: float):
+def test_every_scale_and_offset_gives_numbers(name: str, scale: float, offset: float) -> None:
     image = (beads((64, 64), count=8) if name == "beads" else tissue((64, 64))).astype(float)
     data = run(image * scale + offset, BoxBlur()).data
     assert np.isfinite(data).all()
@@ -214,7 +215,9 @@ def test_every_scale_and_offset_gives_numbers(name: str, scale: float, offset: f
     ("values", "count"),
     [([3e38], 1), ([-3e38], 1), ([1e30, -1e30] * 5, 10), ([1e300, -1e300], 2), ([3e38, 1e35], 2)],
 )
-def test_single_numbers_beyond_reason_change_nothing_elsewhere(values: list[float], count: int):
+def test_single_numbers_beyond_reason_change_nothing_elsewhere(
+    values: list[float], count: int
+) -> None:
     image = tissue((128, 128)).astype(float)
     places = np.random.default_rng(0).choice(image.size, len(values), replace=False)
     expected = run(image, BoxBlur()).data

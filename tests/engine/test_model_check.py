@@ -27,7 +27,7 @@ def disturb(package: Path, deviations: float) -> None:
 
 @pytest.mark.parametrize("architecture", ["encode-once", "deepz-unet"])
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
-def test_a_model_passes_its_own_test(tmp_path: Path, architecture: str, half: bool):
+def test_a_model_passes_its_own_test(tmp_path: Path, architecture: str, half: bool) -> None:
     parameters = {"base": 4, "levels": 2}
     package = write_tiny_model(tmp_path / "a", architecture=architecture, parameters=parameters)
     model = load_model(package)
@@ -45,7 +45,7 @@ def test_a_model_passes_its_own_test(tmp_path: Path, architecture: str, half: bo
 )
 def test_a_deviation_is_measured_in_standard_deviations(
     tmp_path: Path, deviations: float, passed: bool, verdict: str
-):
+) -> None:
     package = write_tiny_model(tmp_path / "a")
     disturb(package, deviations)
     check = check_model(load_model(package), "cpu")
@@ -56,34 +56,34 @@ def test_a_deviation_is_measured_in_standard_deviations(
     assert (check.deviation < SIMILAR) is passed
 
 
-def test_an_output_that_is_not_finite_fails(tmp_path: Path):
+def test_an_output_that_is_not_finite_fails(tmp_path: Path) -> None:
     package = write_tiny_model(tmp_path / "a")
     model = load_model(package)
     with torch.no_grad():
-        model.network.head.bias[:] = np.nan
+        model.network.head.bias[:] = np.nan  # type: ignore[operator]
     check = check_model(model, "cpu")
     assert check.deviation == np.inf
     assert not check.passed
 
 
-def test_a_package_without_a_test(tmp_path: Path):
+def test_a_package_without_a_test(tmp_path: Path) -> None:
     package = write_tiny_model(tmp_path / "a")
     (package / TEST_FILE).unlink()
     with pytest.raises(ModelError, match="carries no test"):
         check_model(load_model(package))
 
 
-def test_the_bundled_model_passes():
+def test_the_bundled_model_passes() -> None:
     assert check_model(load_model(), "cpu").deviation < SAME
 
 
-def test_a_device_that_is_not_there(tmp_path: Path):
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'tpu' is not known"):
         check_model(load_model(write_tiny_model(tmp_path / "a")), "tpu")
 
 
 @pytest.mark.parametrize("size", [(5, 7), (0, 0)], ids=str)
-def test_a_test_that_the_network_cannot_take(tmp_path: Path, size: tuple[int, int]):
+def test_a_test_that_the_network_cannot_take(tmp_path: Path, size: tuple[int, int]) -> None:
     package = write_tiny_model(tmp_path / "a")
     image = np.arange(size[0] * size[1], dtype=np.float32).reshape(size)
     save_file({"image": image, "dpm_um": image, "output": image}, package / TEST_FILE)
@@ -100,7 +100,7 @@ def test_a_test_that_the_network_cannot_take(tmp_path: Path, size: tuple[int, in
 )
 def test_a_network_that_does_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, sentence: str
-):
+) -> None:
     model = load_model(write_tiny_model(tmp_path / "a"))
 
     def fail(*_: object) -> None:
@@ -112,7 +112,7 @@ def test_a_network_that_does_not_run(
     assert "\n" not in str(caught.value)
 
 
-def test_a_network_that_gives_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_network_that_gives_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(write_tiny_model(tmp_path / "a"))
     monkeypatch.setattr(type(model.network), "decode", lambda self, code, dpm: dpm[..., :1])
     with pytest.raises(ModelError, match="does not give an image of the size of its stored test"):

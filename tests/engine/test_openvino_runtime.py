@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,17 +32,17 @@ def difference(
     return float(np.abs(found.data - expected.data).max() / np.ptp(expected.data))
 
 
-def test_pixels_are_those_of_pytorch():
+def test_pixels_are_those_of_pytorch() -> None:
     pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     assert difference(spots((100, 140))) < 1e-5
 
 
-def test_fewer_digits_change_little():
+def test_fewer_digits_change_little() -> None:
     pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     assert 0 < difference(spots((100, 140)), precision="bfloat16") < 2e-2
 
 
-def test_tiles_of_several_sizes_are_computed():
+def test_tiles_of_several_sizes_are_computed() -> None:
     pytest.importorskip("openvino", reason="needs the extra napari-deepz[openvino]")
     assert difference(spots((500, 700)), tile_px=256) < 1e-5
 
@@ -57,12 +58,16 @@ def test_tiles_of_several_sizes_are_computed():
         ),
     ],
 )
-def test_what_it_cannot_do_is_refused_in_a_sentence(architecture, settings, sentence):
+def test_what_it_cannot_do_is_refused_in_a_sentence(
+    architecture: str, settings: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         EncodedImage(spots((64, 64)), random_model(architecture), compute=Compute(**settings))
 
 
-def test_where_it_is_not_installed_a_sentence_says_how_to_get_it(monkeypatch):
+def test_where_it_is_not_installed_a_sentence_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     image = EncodedImage(
         spots((64, 64)),

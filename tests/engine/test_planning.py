@@ -1,9 +1,10 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_deepz.engine.planning import Budget, ResourceError, plan_refocus
+from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
 from napari_deepz.models.library import load_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
@@ -18,11 +19,11 @@ MODEL = model_of(AddDistance(code_channels=2))
 FIVE = [Flat(-2, 2, 1)]
 
 
-def plan(shape, surfaces=FIVE, model=MODEL, **settings):
+def plan(shape: Any, surfaces: Any = FIVE, model: Any = MODEL, **settings: Any) -> RefocusPlan:
     return plan_refocus(shape, surfaces, model, **{"sampling": SAMPLING} | settings)
 
 
-def test_planes_are_numbered_through_all_surfaces():
+def test_planes_are_numbered_through_all_surfaces() -> None:
     surfaces = [Flat(-1, 1, 1), Tilted(1, 0), Flat(4)]
     planes = plan((64, 64), surfaces).planes
     assert [one.index for one in planes] == [0, 1, 2, 3, 4]
@@ -31,11 +32,11 @@ def test_planes_are_numbered_through_all_surfaces():
     assert [one.surface for one in planes] == [surfaces[0]] * 3 + surfaces[1:]
 
 
-def test_a_plan_is_frozen_and_the_same_every_time():
+def test_a_plan_is_frozen_and_the_same_every_time() -> None:
     one = plan((2000, 2000))
     assert one == plan((2000, 2000))
     with pytest.raises(dataclasses.FrozenInstanceError):
-        one.pixel_size_um = 1.0
+        one.pixel_size_um = 1.0  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,9 @@ def test_a_plan_is_frozen_and_the_same_every_time():
         (EncodeOnce(base=4, planes=81), 1536, 1704),
     ],
 )
-def test_tiles_only_where_the_image_is_large(network, alone_px, largest_px):
+def test_tiles_only_where_the_image_is_large(
+    network: DeepZUNet | EncodeOnce, alone_px: int, largest_px: int
+) -> None:
     model = model_of(network)
     assert len(plan((alone_px, alone_px), model=model).tiles) == 1
     large = plan((5 * alone_px, 3000), model=model).tiles
@@ -55,12 +58,12 @@ def test_tiles_only_where_the_image_is_large(network, alone_px, largest_px):
     assert min(tile.core_px for tile in large) >= 512
 
 
-def test_a_camera_image_of_2048_pixels_stays_encoded():
+def test_a_camera_image_of_2048_pixels_stays_encoded() -> None:
     one = plan((2048, 2048), model=load_model(), sampling=Sampling(pixel_size_um=0.325))
     assert (one.strategy, len(one.tiles)) == ("hold codes", 1)
 
 
-def test_an_image_of_two_tiles_each_way_has_one_margin_in_each_window():
+def test_an_image_of_two_tiles_each_way_has_one_margin_in_each_window() -> None:
     network = EncodeOnce(base=4, planes=41)
     margin_px = ceil_to_multiple(network.halo_px + RAMP_PX // 2, network.size_multiple)
     one = plan((2 * (2304 - margin_px),) * 2, model=model_of(network))
@@ -68,7 +71,7 @@ def test_an_image_of_two_tiles_each_way_has_one_margin_in_each_window():
     assert len(plan((2 * (2304 - margin_px) + 1,) * 2, model=model_of(network)).tiles) == 9
 
 
-def test_an_image_of_4096_pixels_stays_encoded_where_there_is_memory():
+def test_an_image_of_4096_pixels_stays_encoded_where_there_is_memory() -> None:
     gib = 1 << 30
     sampling = Sampling(pixel_size_um=0.325)
     budgets = [Budget.of(None, free * gib) for free in (1, 6, 13, 100)]
@@ -81,7 +84,7 @@ def test_an_image_of_4096_pixels_stays_encoded_where_there_is_memory():
     assert strategies == ["spool to disk"] * 2 + ["hold codes"] * 2
 
 
-def test_the_tile_size_can_be_set_and_halved():
+def test_the_tile_size_can_be_set_and_halved() -> None:
     one = plan((512, 512), tile_px=256)
     assert len(one.tiles) == 4
     assert one.smaller_tile_px == 128
@@ -106,14 +109,14 @@ KIB = 1024
         (Budget(0, 0, 256 * KIB), "spool to disk", [1] * 5),
     ],
 )
-def test_the_strategy_follows_from_what_fits(budget, strategy, passes):
+def test_the_strategy_follows_from_what_fits(budget: Budget, strategy: str, passes: Any) -> None:
     one = plan((256, 256), budget=budget)
     assert one.strategy == strategy
     assert [len(group) for group in one.passes] == passes
     assert [plane.index for group in one.passes for plane in group] == [0, 1, 2, 3, 4]
 
 
-def test_distances_of_every_pixel_count_as_memory():
+def test_distances_of_every_pixel_count_as_memory() -> None:
     tilts = [Tilted(tilt, 0) for tilt in range(4)]
     disk = plan((256, 256), tilts, budget=Budget(0, 640 * KIB, 4096 * KIB))
     assert (disk.strategy, [len(group) for group in disk.passes]) == ("spool to disk", [2, 2])
@@ -123,13 +126,13 @@ def test_distances_of_every_pixel_count_as_memory():
     assert [len(group) for group in mixed.passes] == [6]
 
 
-def test_a_generator_that_works_while_decoding_is_encoded_anew_for_each_plane():
+def test_a_generator_that_works_while_decoding_is_encoded_anew_for_each_plane() -> None:
     model = model_of(DeepZUNet(base=4))
     one = plan((8192, 8192), model=model, budget=Budget(0, 0, 0))
     assert one.strategy == "encode again"
 
 
-def test_too_little_space_is_told_with_the_space_needed():
+def test_too_little_space_is_told_with_the_space_needed() -> None:
     sentence = (
         "8192 × 8192 pixels needs 0.27 GB of temporary disk space, of which only 0.1 GB .* TMPDIR"
     )
@@ -137,12 +140,12 @@ def test_too_little_space_is_told_with_the_space_needed():
         plan((8192, 8192), budget=Budget(0, 0, 100_000_000))
 
 
-def test_free_space_lowers_the_limit_and_never_raises_it():
+def test_free_space_lowers_the_limit_and_never_raises_it() -> None:
     assert Budget(scratch_bytes=100).with_free_scratch(50).scratch_bytes == 50
     assert Budget(scratch_bytes=100).with_free_scratch(500).scratch_bytes == 100
 
 
-def test_the_models_pixel_size_is_assumed_and_said():
+def test_the_models_pixel_size_is_assumed_and_said() -> None:
     one = plan((100, 100), sampling=None)
     assert one.pixel_size_um == PIXEL_SIZE_UM
     assert not one.resampled
@@ -152,13 +155,13 @@ def test_the_models_pixel_size_is_assumed_and_said():
 
 
 @pytest.mark.parametrize("pixel_size_um", [0.491, 0.509])
-def test_two_percent_of_the_pixel_size_do_not_matter(pixel_size_um):
+def test_two_percent_of_the_pixel_size_do_not_matter(pixel_size_um: float) -> None:
     one = plan((100, 200), sampling=Sampling(pixel_size_um=pixel_size_um))
     assert one.working_shape == (100, 200)
     assert one.notes == ()
 
 
-def test_other_pixel_sizes_are_resampled_and_said():
+def test_other_pixel_sizes_are_resampled_and_said() -> None:
     one = plan((100, 200), sampling=Sampling(pixel_size_um=0.25))
     assert one.resampled
     assert one.working_shape == (50, 100)
@@ -176,12 +179,12 @@ def test_other_pixel_sizes_are_resampled_and_said():
         (500.0, "100000 × 100000 pixels, too large to refocus; check the pixel size"),
     ],
 )
-def test_impossible_pixel_sizes_are_refused(pixel_size_um, sentence):
+def test_impossible_pixel_sizes_are_refused(pixel_size_um: float, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         plan((100, 100), sampling=Sampling(pixel_size_um=pixel_size_um))
 
 
-def test_unusable_shapes_are_refused():
+def test_unusable_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         plan((20, 100))
 
@@ -199,12 +202,12 @@ def test_unusable_shapes_are_refused():
         (FromImage(np.full((64, 64), -20.0)), "The surface reaches from -20 to -20 µm, beyond"),
     ],
 )
-def test_surfaces_that_leave_the_models_range_are_named(surface, start):
+def test_surfaces_that_leave_the_models_range_are_named(surface: Any, start: str) -> None:
     (note,) = plan((64, 64), [surface]).notes
     assert note.startswith(start)
     assert surface.describe() in note
     assert note.endswith("do not trust what is shown there.")
 
 
-def test_surfaces_within_the_models_range_need_no_note():
+def test_surfaces_within_the_models_range_need_no_note() -> None:
     assert plan((64, 64), [Flat(-10, 10, 0.5), Flat(10.0005), Tilted(10, 0)]).notes == ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from napari_deepz.engine.preview import Previewer, PreviewRequest, Stage
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.surfaces.base import Surface
 from napari_deepz.watch import UNWATCHED, Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 from tests.engine.test_architectures import random_model, spots
@@ -21,7 +24,7 @@ VIEW = (slice(100, 300), slice(400, 600))
 
 
 @pytest.fixture
-def image(rng) -> np.ndarray:
+def image(rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0, 1, SHAPE).astype(np.float32)
 
 
@@ -31,21 +34,23 @@ SAMPLING = Sampling(pixel_size_um=PIXEL_SIZE_UM)
 class Setting:
     """An image, a model and what a user wants of them."""
 
-    def __init__(self, image, model):
+    def __init__(self, image: Any, model: Any) -> None:
         self.image, self.model = image, model
         self.planes = PlaneCache()
         self.previewer = Previewer(self.planes)
         self.key, self.encoded = LastEncoding().encode(image, model, SAMPLING)
 
-    def show(self, surface, *, is_stale=lambda: False, watch=UNWATCHED):
+    def show(
+        self, surface: Surface, *, is_stale: Any = lambda: False, watch: Watch = UNWATCHED
+    ) -> Any:
         request = PreviewRequest(self.encoded, self.key, self.model, surface, SHAPE, SAMPLING, VIEW)
         return self.previewer.iter_preview(request, is_stale=is_stale, watch=watch)
 
-    def truth(self, surface):
+    def truth(self, surface: Surface) -> Any:
         return refocus(self.image, surface, self.model, pixel_size_um=PIXEL_SIZE_UM).data[0]
 
 
-def test_first_the_middle_of_the_view_then_everything_then_at_once(image):
+def test_first_the_middle_of_the_view_then_everything_then_at_once(image: np.ndarray) -> None:
     network = AddDistance()
     setting = Setting(image, model_of(network))
     part, exact = setting.show(Tilted(1, 2))
@@ -60,7 +65,7 @@ def test_first_the_middle_of_the_view_then_everything_then_at_once(image):
     assert len(setting.planes) == 0
 
 
-def test_the_part_is_encoded_once_while_the_hand_moves(image):
+def test_the_part_is_encoded_once_while_the_hand_moves(image: np.ndarray) -> None:
     network = AddDistance()
     setting = Setting(image, model_of(network))
     for z_um in (1, 2, 3):
@@ -69,7 +74,7 @@ def test_the_part_is_encoded_once_while_the_hand_moves(image):
     assert network.log.count("encode") == 1
 
 
-def test_a_slow_model_leaves_its_planes_for_surfaces_between_them(image):
+def test_a_slow_model_leaves_its_planes_for_surfaces_between_them(image: np.ndarray) -> None:
     network = AddDistance(code_channels=1)
     setting = Setting(image, model_of(network))
     for z_um in (-1, 0, 1):
@@ -85,7 +90,9 @@ def test_a_slow_model_leaves_its_planes_for_surfaces_between_them(image):
     np.testing.assert_array_equal(exact.data, setting.truth(surface))
 
 
-def test_what_takes_long_is_given_up_when_stale(image, monkeypatch):
+def test_what_takes_long_is_given_up_when_stale(
+    image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "REST_S", 0)
     setting = Setting(image, model_of(AddDistance(code_channels=1)))
     shown = setting.show(Flat(1), is_stale=lambda: True)
@@ -95,13 +102,13 @@ def test_what_takes_long_is_given_up_when_stale(image, monkeypatch):
     assert len(setting.planes) == 0
 
 
-def test_a_stop_is_heard_at_once(image):
+def test_a_stop_is_heard_at_once(image: np.ndarray) -> None:
     setting = Setting(image, model_of(AddDistance()))
     with pytest.raises(Cancelled):
         next(setting.show(Flat(1), watch=Watch(lambda: True)))
 
 
-def test_a_part_has_the_pixels_of_the_whole_away_from_its_edges():
+def test_a_part_has_the_pixels_of_the_whole_away_from_its_edges() -> None:
     model, image = random_model("z basis"), spots(SHAPE)
     encoded = LastEncoding().encode(image, model, SAMPLING)[1]
     whole = encoded.refocus(Flat(2)).data[0]

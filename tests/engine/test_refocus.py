@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -10,6 +11,7 @@ from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.planning import ResourceError
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.intensity import fit_intensity
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
 from napari_deepz.watch import Watch
 from tests.engine.fake_generators import (
@@ -23,15 +25,15 @@ from tests.engine.fake_generators import (
 SLOPE = 0.01
 
 
-def grey(shape, seed=0):
+def grey(shape: Any, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(100, 4000, shape).astype(np.uint16)
 
 
-def run(image, surfaces, network, **settings):
+def run(image: Any, surfaces: Any, network: Any, **settings: Any) -> Any:
     return refocus(image, surfaces, model_of(network), pixel_size_um=PIXEL_SIZE_UM, **settings)
 
 
-def added(image, dpm_um):
+def added(image: Any, dpm_um: Any) -> Any:
     """What AddDistance makes of an image, in its units."""
     gain = fit_intensity("median-p99", image.astype(np.float32)).gain
     return image + SLOPE * gain * dpm_um
@@ -42,7 +44,7 @@ def added(image, dpm_um):
 
 @pytest.mark.parametrize("shape", [(32, 32), (33, 47), (64, 200), (301, 190)])
 @pytest.mark.parametrize("size_multiple", [1, 8, 32])
-def test_planes_have_the_images_shape_and_units(shape, size_multiple):
+def test_planes_have_the_images_shape_and_units(shape: tuple[int, ...], size_multiple: int) -> None:
     image = grey(shape)
     stack = run(image, Flat(-4, 4, 2), AddDistance(SLOPE, size_multiple=size_multiple))
     assert stack.data.dtype == np.float32
@@ -53,11 +55,11 @@ def test_planes_have_the_images_shape_and_units(shape, size_multiple):
     assert stack.device.startswith("CPU, ")
 
 
-def test_surfaces_come_out_in_the_order_given():
+def test_surfaces_come_out_in_the_order_given() -> None:
     image = grey((60, 90))
     tilted = Tilted(5, -3, 1)
     dpm_um = np.linspace(-5, 5, 5400).reshape(60, 90)
-    surfaces = [Flat(3), tilted, Flat(-1, 1, 1), dpm_um]
+    surfaces: list[Any] = [Flat(3), tilted, Flat(-1, 1, 1), dpm_um]
     planes = list(
         iter_refocus(image, surfaces, model_of(AddDistance(SLOPE)), pixel_size_um=PIXEL_SIZE_UM)
     )
@@ -70,7 +72,7 @@ def test_surfaces_come_out_in_the_order_given():
         np.testing.assert_allclose(plane.data, added(image, depth_um), atol=2e-3)
 
 
-def test_every_kind_of_input_gives_the_same_pixels():
+def test_every_kind_of_input_gives_the_same_pixels() -> None:
     base = np.random.default_rng(3).integers(0, 120, (70, 50))
     expected = run(base.astype(np.float32), Flat(-2, 2, 2), BoxBlur()).data
     strided = np.zeros((140, 150), dtype=np.uint16)
@@ -81,7 +83,7 @@ def test_every_kind_of_input_gives_the_same_pixels():
         np.testing.assert_array_equal(run(image, Flat(-2, 2, 2), BoxBlur()).data, expected)
 
 
-def test_zarr_gives_the_same_pixels():
+def test_zarr_gives_the_same_pixels() -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     base = grey((70, 50))
     stored = zarr.array(base, chunks=(32, 32))
@@ -90,7 +92,7 @@ def test_zarr_gives_the_same_pixels():
     )
 
 
-def test_brighter_images_give_brighter_planes_in_proportion():
+def test_brighter_images_give_brighter_planes_in_proportion() -> None:
     image = grey((64, 64)).astype(np.float32)
     for normalisation in ("median-p99", "signed-sqrt"):
         model = model_of(BoxBlur(), normalisation=normalisation)
@@ -99,7 +101,7 @@ def test_brighter_images_give_brighter_planes_in_proportion():
         np.testing.assert_allclose(thrice, 3 * once + 50, rtol=1e-4)
 
 
-def test_neither_input_nor_model_is_changed():
+def test_neither_input_nor_model_is_changed() -> None:
     image = grey((64, 64)).astype(np.float32)
     before = image.copy()
     model = model_of(BoxBlur())
@@ -120,7 +122,7 @@ PLACES = {
 MIXED = [Flat(-0.5, 0.5, 0.25), Tilted(0.5, 0.2), Curved(form="sphere", radius_um=900)]
 
 
-def test_tiles_are_seen_by_a_filter_as_the_whole_image_is():
+def test_tiles_are_seen_by_a_filter_as_the_whole_image_is() -> None:
     image = grey((230, 170))
     tiled = run(image, Flat(0), BoxBlur(halo_px=5), tile_px=64).data[0]
     expected = uniform_filter(image.astype(np.float64), 11)
@@ -128,7 +130,7 @@ def test_tiles_are_seen_by_a_filter_as_the_whole_image_is():
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_where_tiles_wait_does_not_change_a_pixel(place):
+def test_where_tiles_wait_does_not_change_a_pixel(place: Any) -> None:
     image = grey((230, 170))
     expected = run(image, MIXED, BoxBlur(), tile_px=64).data
     found = run(image, MIXED, BoxBlur(), tile_px=64, budget=PLACES[place]).data
@@ -137,7 +139,7 @@ def test_where_tiles_wait_does_not_change_a_pixel(place):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_progress_counts_every_tile_of_every_plane(place):
+def test_progress_counts_every_tile_of_every_plane(place: Any) -> None:
     seen = []
     run(
         grey((230, 170)),
@@ -152,10 +154,10 @@ def test_progress_counts_every_tile_of_every_plane(place):
     assert seen == [(step, 7 * tiles) for step in range(1, 7 * tiles + 1)]
 
 
-def test_each_tile_is_encoded_once_unless_passes_are_needed():
+def test_each_tile_is_encoded_once_unless_passes_are_needed() -> None:
     image, surfaces = grey((256, 256)), Flat(-2, 2, 1)
 
-    def log(**settings):
+    def log(**settings: Any) -> Any:
         network = AddDistance(SLOPE, **{"code_channels": 2} | settings.pop("network", {}))
         run(image, surfaces, network, tile_px=128, **settings)
         return network.log
@@ -167,7 +169,7 @@ def test_each_tile_is_encoded_once_unless_passes_are_needed():
     assert log(network={"code_channels": 1}) == ["encode", "decode"] * 20
 
 
-def test_planes_stream_out_while_later_ones_are_not_computed_yet():
+def test_planes_stream_out_while_later_ones_are_not_computed_yet() -> None:
     network = AddDistance(SLOPE)
     planes = iter_refocus(
         grey((64, 64)), Flat(-2, 2, 1), model_of(network), pixel_size_um=PIXEL_SIZE_UM
@@ -179,7 +181,7 @@ def test_planes_stream_out_while_later_ones_are_not_computed_yet():
     assert network.log == ["encode", "decode", "decode"]
 
 
-def test_too_little_disk_space_is_told_before_any_work(monkeypatch):
+def test_too_little_disk_space_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_deepz.engine.refocus.free_scratch_bytes", lambda: 1000)
     network = AddDistance(SLOPE)
     with pytest.raises(ResourceError, match=r"GB of temporary disk space.*TMPDIR"):
@@ -192,7 +194,7 @@ def test_too_little_disk_space_is_told_before_any_work(monkeypatch):
 
 @pytest.mark.parametrize("budget", [Budget(), Budget(code_bytes=0), Budget(0, 0)])
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError, MemoryError])
-def test_when_memory_runs_out_smaller_tiles_are_used(budget, error):
+def test_when_memory_runs_out_smaller_tiles_are_used(budget: Budget, error: Any) -> None:
     image = grey((256, 256))
     stack = run(image, MIXED, Hungry(90 * 90, error=error), budget=budget)
     expected = run(image, MIXED, AddDistance(), tile_px=64)
@@ -206,7 +208,7 @@ def test_when_memory_runs_out_smaller_tiles_are_used(budget, error):
 
 
 @pytest.mark.parametrize("code_channels", [1, 2])
-def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_channels):
+def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_channels: int) -> None:
     image = grey((256, 256))
     network = Hungry(150 * 150, decodes=2, code_channels=code_channels)
     planes = iter_refocus(image, Flat(-2, 2, 1), model_of(network), pixel_size_um=PIXEL_SIZE_UM)
@@ -219,13 +221,15 @@ def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_cha
     assert network.log.count("decode") == 2 + 3 * 4
 
 
-def test_a_device_too_small_for_the_smallest_tiles_is_told_in_a_sentence():
+def test_a_device_too_small_for_the_smallest_tiles_is_told_in_a_sentence() -> None:
     with pytest.raises(ResourceError, match="too little memory for the model 'known'"):
         run(grey((128, 128)), Flat(1), Hungry(100))
 
 
-def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(monkeypatch):
-    def network_on(network, device):
+def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def network_on(network: Any, device: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr("napari_deepz.engine.lens.network_on", network_on)
@@ -233,9 +237,9 @@ def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(monkeypatch):
         run(grey((64, 64)), Flat(1), AddDistance())
 
 
-def test_other_errors_of_a_generator_are_not_mistaken_for_a_shortage():
+def test_other_errors_of_a_generator_are_not_mistaken_for_a_shortage() -> None:
     class Broken(AddDistance):
-        def encode(self, image):
+        def encode(self, image: Any) -> None:  # type: ignore[override]
             raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
@@ -245,7 +249,7 @@ def test_other_errors_of_a_generator_are_not_mistaken_for_a_shortage():
 # --- threads ------------------------------------------------------------------------------------
 
 
-def test_inference_mode_stays_inside_the_engine(tiny_model):
+def test_inference_mode_stays_inside_the_engine(tiny_model: Model) -> None:
     image = grey((64, 64))
     for plane in iter_refocus(image, Flat(-1, 1, 1), tiny_model, pixel_size_um=0.325):
         assert plane.data.flags.writeable
@@ -254,12 +258,12 @@ def test_inference_mode_stays_inside_the_engine(tiny_model):
     assert all(parameter.requires_grad for parameter in tiny_model.network.parameters())
 
 
-def test_threads_can_share_a_model(tiny_model):
+def test_threads_can_share_a_model(tiny_model: Model) -> None:
     images = [grey((64, 80), seed) for seed in range(3)]
     expected = [refocus(image, MIXED, tiny_model, pixel_size_um=0.325).data for image in images]
     found = [None] * 3
 
-    def work(number):
+    def work(number: Any) -> None:
         found[number] = refocus(images[number], MIXED, tiny_model, pixel_size_um=0.325).data
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(3)]
@@ -273,7 +277,7 @@ def test_threads_can_share_a_model(tiny_model):
 # --- what the user must know --------------------------------------------------------------------
 
 
-def test_planes_beyond_the_models_range_are_marked_and_said():
+def test_planes_beyond_the_models_range_are_marked_and_said() -> None:
     image = grey((64, 80))
     tilted = Tilted(20, 0, 5)
     stack = run(image, [Flat(8, 12, 2), tilted], AddDistance())
@@ -287,7 +291,7 @@ def test_planes_beyond_the_models_range_are_marked_and_said():
     assert 0 < partly.mean() < 1
 
 
-def test_each_note_is_said_once_and_no_warning_is_given():
+def test_each_note_is_said_once_and_no_warning_is_given() -> None:
     image = grey((64, 64)).astype(np.float32)
     image[0, 0] = np.nan
     line = FromPoints([(0, x_um, 0.5) for x_um in (0, 5, 10)])
@@ -303,7 +307,7 @@ def test_each_note_is_said_once_and_no_warning_is_given():
         assert note.startswith(start)
 
 
-def test_a_constant_image_is_constant_on_every_plane():
+def test_a_constant_image_is_constant_on_every_plane() -> None:
     network = AddDistance(SLOPE)
     stack = run(np.full((40, 50), 7, dtype=np.uint8), [Flat(-1, 1, 1), Tilted(1, 1)], network)
     assert "the same value, 7" in stack.notes[0]
@@ -312,7 +316,7 @@ def test_a_constant_image_is_constant_on_every_plane():
     assert network.log == []
 
 
-def test_broken_pixels_count_as_the_median():
+def test_broken_pixels_count_as_the_median() -> None:
     image = grey((64, 64)).astype(np.float32)
     mended = image.copy()
     image[5, 5] = np.inf
@@ -340,7 +344,9 @@ GPU = Compute(device="gpu")
         (grey((64, 64)), Flat(1), {"tile_px": -1}, "tile size"),
     ],
 )
-def test_mistakes_are_told_at_the_call_not_at_the_first_plane(image, surfaces, settings, sentence):
+def test_mistakes_are_told_at_the_call_not_at_the_first_plane(
+    image: np.ndarray, surfaces: Any, settings: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         iter_refocus(
             image, surfaces, model_of(AddDistance()), pixel_size_um=PIXEL_SIZE_UM, **settings
@@ -350,14 +356,16 @@ def test_mistakes_are_told_at_the_call_not_at_the_first_plane(image, surfaces, s
 # --- other pixel sizes --------------------------------------------------------------------------
 
 
-def smooth(shape, pixel_size_um):
+def smooth(shape: Any, pixel_size_um: Any) -> np.ndarray:
     y_um, x_um = ((np.arange(size) + 0.5) * pixel_size_um for size in shape)
     wave = np.sin(y_um[:, None] / 5) * np.cos(x_um[None, :] / 4)
     return (1000 + 400 * wave).astype(np.float32)
 
 
 @pytest.mark.parametrize(("pixel_size_um", "shape"), [(0.25, (220, 161)), (0.8, (120, 91))])
-def test_images_of_other_pixel_sizes_come_back_on_their_own_grid(pixel_size_um, shape):
+def test_images_of_other_pixel_sizes_come_back_on_their_own_grid(
+    pixel_size_um: Any, shape: Any
+) -> None:
     image = smooth(shape, pixel_size_um)
     tilted = Tilted(5, -4, 1)
     model = model_of(AddDistance(SLOPE))
@@ -369,11 +377,11 @@ def test_images_of_other_pixel_sizes_come_back_on_their_own_grid(pixel_size_um, 
     np.testing.assert_allclose(found_um[inner], tilted.dpm(shape, pixel_size_um)[inner], atol=0.02)
 
 
-def test_the_model_sees_its_own_pixel_size():
+def test_the_model_sees_its_own_pixel_size() -> None:
     shapes = []
 
     class Watching(AddDistance):
-        def encode(self, image):
+        def encode(self, image: Any) -> Any:
             shapes.append(tuple(image.shape[2:]))
             return super().encode(image)
 

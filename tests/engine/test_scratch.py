@@ -2,7 +2,9 @@ import errno
 import os
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ SHAPES = [(5, 7), (3, 2), (1, 9)]
 
 
 @pytest.mark.parametrize("make", [MemoryStore, lambda: ScratchFile(SHAPES)])
-def test_tiles_come_back_as_they_were_written(make, rng):
+def test_tiles_come_back_as_they_were_written(make: Any, rng: np.random.Generator) -> None:
     written = {
         (plane, tile): rng.random(shape, dtype=np.float32)
         for plane in range(3)
@@ -27,7 +29,9 @@ def test_tiles_come_back_as_they_were_written(make, rng):
             np.testing.assert_array_equal(store.read(plane, tile), values)
 
 
-def test_the_scratch_file_takes_no_more_than_its_tiles(tmp_path, monkeypatch):
+def test_the_scratch_file_takes_no_more_than_its_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ScratchFile(SHAPES) as store:
         for tile, shape in enumerate(SHAPES):
@@ -38,23 +42,23 @@ def test_the_scratch_file_takes_no_more_than_its_tiles(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows names a file until it is closed")
-def test_the_scratch_file_has_no_name(tmp_path, monkeypatch):
+def test_the_scratch_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with ScratchFile(SHAPES) as store:
         store.write(0, 0, np.zeros(SHAPES[0], dtype=np.float32))
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     class FullDisk:
-        def seek(self, offset): ...
+        def seek(self, offset: Any) -> None: ...
 
-        def write(self, data):
+        def write(self, data: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def close(self): ...
+        def close(self) -> None: ...
 
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: FullDisk())
     sentence = rf"{tmp_path} could not take .* \(No space left on device\).* TMPDIR"
@@ -65,10 +69,12 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path, monkeypatch):
         store.write(0, 0, np.zeros(SHAPES[0], dtype=np.float32))
 
 
-def test_some_of_the_free_space_is_left_to_others(tmp_path, monkeypatch):
+def test_some_of_the_free_space_is_left_to_others(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
 
-    def disk_usage(folder):
+    def disk_usage(folder: Path) -> Any:
         asked.append(folder)
         return SimpleNamespace(free=1000)
 

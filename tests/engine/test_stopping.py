@@ -4,25 +4,27 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (256, 256)).astype(np.uint16)
-ON_DISK = Budget(code_bytes=0, memory_bytes=0)
+ON_DISK: dict[str, Any] = Budget(code_bytes=0, memory_bytes=0)  # type: ignore[assignment]
 
 
 @pytest.fixture
-def scratch(tmp_path, monkeypatch):
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts open files and names in the temporary folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def count():
+    def count() -> Any:
         names = list(tmp_path.iterdir())
         if sys.platform != "linux":
             return len(names)
@@ -32,31 +34,31 @@ def scratch(tmp_path, monkeypatch):
     return count
 
 
-def _descriptors():
+def _descriptors() -> list[Any]:
     return [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
 
 
-def planes(network=None, **settings):
+def planes(network: Any = None, **settings: Any) -> Any:
     return iter_refocus(
         IMAGE,
         Flat(-2, 2, 1),
         model_of(network or AddDistance()),
         pixel_size_um=PIXEL_SIZE_UM,
-        **{"budget": ON_DISK, "tile_px": 64} | settings,
+        **{"budget": ON_DISK, "tile_px": 64} | settings,  # type: ignore[arg-type]
     )
 
 
-def stop_at_call(number):
-    calls = []
+def stop_at_call(number: Any) -> Any:
+    calls: list[Any] = []
 
-    def should_stop():
+    def should_stop() -> Any:
         calls.append(None)
         return len(calls) >= number
 
     return should_stop
 
 
-def test_the_scratch_file_is_gone_after_the_last_plane(scratch):
+def test_the_scratch_file_is_gone_after_the_last_plane(scratch: Any) -> None:
     running = planes()
     next(running)
     assert scratch() == 1
@@ -64,14 +66,14 @@ def test_the_scratch_file_is_gone_after_the_last_plane(scratch):
     assert scratch() == 0
 
 
-def test_the_scratch_file_is_gone_when_the_caller_closes_the_generator(scratch):
+def test_the_scratch_file_is_gone_when_the_caller_closes_the_generator(scratch: Any) -> None:
     running = planes()
     next(running)
     running.close()
     assert scratch() == 0
 
 
-def test_the_scratch_file_is_gone_when_the_caller_fails(scratch):
+def test_the_scratch_file_is_gone_when_the_caller_fails(scratch: Any) -> None:
     running = planes()
     next(running)
     with pytest.raises(KeyError):
@@ -79,9 +81,9 @@ def test_the_scratch_file_is_gone_when_the_caller_fails(scratch):
     assert scratch() == 0
 
 
-def test_the_scratch_file_is_gone_when_the_generator_fails(scratch):
+def test_the_scratch_file_is_gone_when_the_generator_fails(scratch: Any) -> None:
     class Failing(AddDistance):
-        def decode(self, code, dpm_um):
+        def decode(self, code: Any, dpm_um: Any) -> Any:
             if self.log.count("decode") == 12:
                 assert scratch() == 1
                 raise FloatingPointError("bad weights")
@@ -93,7 +95,7 @@ def test_the_scratch_file_is_gone_when_the_generator_fails(scratch):
 
 
 @pytest.mark.parametrize("call", [1, 2, 40, 100])
-def test_the_scratch_file_is_gone_after_cancelling(scratch, call):
+def test_the_scratch_file_is_gone_after_cancelling(scratch: Any, call: int) -> None:
     with pytest.raises(Cancelled):
         list(planes(watch=Watch(stop_at_call(call))))
     assert scratch() == 0
@@ -103,9 +105,9 @@ def test_the_scratch_file_is_gone_after_cancelling(scratch, call):
     "settings",
     [{}, {"budget": Budget()}, {"budget": Budget(code_bytes=0)}, {"tile_px": 256}],
 )
-def test_cancelling_takes_effect_before_the_next_tile(settings):
+def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) -> None:
     network = AddDistance()
-    wanted = []
+    wanted: list[Any] = []
     running = planes(network, watch=Watch(lambda: bool(wanted)), **settings)
     next(running)
     wanted.append(True)
@@ -115,8 +117,8 @@ def test_cancelling_takes_effect_before_the_next_tile(settings):
     assert network.log == so_far
 
 
-def test_finished_planes_stay_valid_after_cancelling():
-    done = []
+def test_finished_planes_stay_valid_after_cancelling() -> None:
+    done: list[Any] = []
     with pytest.raises(Cancelled):
         done.extend(planes(budget=Budget(), watch=Watch(lambda: len(done) == 2)))
     assert [plane.z_um for plane in done] == [-2, -1]
@@ -124,7 +126,7 @@ def test_finished_planes_stay_valid_after_cancelling():
     np.testing.assert_allclose(step, step.mean(), rtol=1e-4)
 
 
-def test_a_constant_image_can_be_cancelled():
+def test_a_constant_image_can_be_cancelled() -> None:
     with pytest.raises(Cancelled):
         refocus(
             np.ones((64, 64)),
@@ -135,9 +137,9 @@ def test_a_constant_image_can_be_cancelled():
         )
 
 
-def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model):
+def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model: Model) -> None:
     layers = []
-    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))
+    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))  # type: ignore[index]
     tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
     with pytest.raises(Cancelled):
         refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, watch=Watch(lambda: bool(layers)))

@@ -33,7 +33,7 @@ def assert_found(image: np.ndarray, truth: np.ndarray) -> None:
 @pytest.mark.parametrize("image", [BEADS, TISSUE], ids=["beads", "tissue"])
 @pytest.mark.parametrize("value", [0, 65535, -1, 1e30, -3.4e38, np.nan])
 @pytest.mark.parametrize("width", [1, 3, 20, 64])
-def test_a_frame_of_any_width_and_value(image: np.ndarray, value: float, width: int):
+def test_a_frame_of_any_width_and_value(image: np.ndarray, value: float, width: int) -> None:
     truth = framed(np.zeros(image.shape, np.float32), 1, width) > 0
     assert_found(framed(image, value, width), truth)
 
@@ -41,7 +41,7 @@ def test_a_frame_of_any_width_and_value(image: np.ndarray, value: float, width: 
 @pytest.mark.parametrize("angle_deg", [1, 3, 20, 45, 80])
 @pytest.mark.parametrize("order", [0, 1, 3])
 @pytest.mark.parametrize("value", [0, 65535])
-def test_corners_of_a_turned_image(angle_deg: float, order: int, value: float):
+def test_corners_of_a_turned_image(angle_deg: float, order: int, value: float) -> None:
     turned = ndimage.rotate(BEADS, angle_deg, order=order, cval=value)
     truth = ndimage.rotate(np.ones_like(BEADS), angle_deg, order=0) == 0
     mask = found(turned)
@@ -52,14 +52,14 @@ def test_corners_of_a_turned_image(angle_deg: float, order: int, value: float):
     assert (truth & ~mask).mean() < 2e-3
 
 
-def test_the_mixed_rim_of_interpolation_is_left_out_too():
+def test_the_mixed_rim_of_interpolation_is_left_out_too() -> None:
     turned = ndimage.rotate(BEADS, 20, order=1)
     mask = found(turned)
     assert mask is not None
     assert mask[(turned > 0) & (turned < 0.5 * np.median(BEADS))].all()
 
 
-def test_other_values_on_other_sides():
+def test_other_values_on_other_sides() -> None:
     image = BEADS.copy()
     image[:, :30], image[:, -40:] = 0, 65535
     assert_found(image, (image == 0) | (image == 65535))
@@ -73,7 +73,7 @@ def tile(row: int, column: int) -> tuple[slice, slice]:
 
 @pytest.mark.parametrize("missing", [[(1, 1)], [(0, 1), (1, 2)], [(0, 0), (1, 1), (2, 2), (0, 2)]])
 @pytest.mark.parametrize("value", [0, 65535, np.nan])
-def test_missing_tiles_of_a_mosaic(missing: list[tuple[int, int]], value: float):
+def test_missing_tiles_of_a_mosaic(missing: list[tuple[int, int]], value: float) -> None:
     image = beads((384, 384), count=200)
     truth = np.zeros(image.shape, bool)
     for place in missing:
@@ -81,19 +81,19 @@ def test_missing_tiles_of_a_mosaic(missing: list[tuple[int, int]], value: float)
     assert_found(np.where(truth, value, image), truth)
 
 
-def test_shifted_channels_stops_and_sheared_images():
+def test_shifted_channels_stops_and_sheared_images() -> None:
     y, x = np.mgrid[:256, :256]
     for truth in (y < 7, x > 250, np.hypot(y - 128, x - 128) > 124, x + y < 60, x > 0.3 * y + 150):
         assert_found(np.where(truth, 0, BEADS), truth)
 
 
 @pytest.mark.parametrize("scale", [1 / 65535, 1 / 16, 1000.0])
-def test_units_do_not_matter(scale: float):
+def test_units_do_not_matter(scale: float) -> None:
     truth = framed(np.zeros(BEADS.shape, np.float32), 1, 20) > 0
     assert_found(framed(BEADS * np.float32(scale), 0, 20), truth)
 
 
-def test_few_photons_with_zeros_among_them():
+def test_few_photons_with_zeros_among_them() -> None:
     dim = np.random.default_rng(1).poisson(5, (256, 256)).astype(np.float32)
     truth = framed(np.zeros(dim.shape, np.float32), 1, 30) > 0
     assert (dim == 0).any()
@@ -104,7 +104,7 @@ def test_few_photons_with_zeros_among_them():
     assert (mask & ~truth).mean() < 0.01
 
 
-def test_what_is_filled_continues_the_image():
+def test_what_is_filled_continues_the_image() -> None:
     y, _ = np.mgrid[:256, :256]
     slope = (200 + y + np.random.default_rng(2).normal(0, 3, (256, 256))).astype(np.float32)
     given = slope.copy()
@@ -184,5 +184,5 @@ DARK: dict[str, Callable[[], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("name", DARK)
-def test_true_darkness_and_light_are_left_alone(name: str):
+def test_true_darkness_and_light_are_left_alone(name: str) -> None:
     assert found(DARK[name]()) is None

@@ -63,9 +63,7 @@ def write_mmstack(
     path.write_bytes(out)
 
 
-def write_ndtiff(
-    folder: Path, planes: list[tuple[dict[str, int | str], str, np.ndarray]], *, end: bytes = b""
-) -> None:
+def write_ndtiff(folder: Path, planes: Any, *, end: bytes = b"") -> None:
     """An NDTiff data set: what lies along its axes, in which file, and its pixels."""
     folder.mkdir()
     text = b"{}"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 
 OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -77,7 +76,7 @@ def binary_only(metadata_file: str, own_uuid: str) -> str:
 
 def write_tiff(
     path: Path,
-    planes: Sequence[np.ndarray],
+    planes: Any,
     description: str | None,
     compression: str | None = None,
     **options: Any,

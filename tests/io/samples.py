@@ -1,5 +1,8 @@
 """Image files of every kind that is read."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +11,14 @@ from PIL import Image
 STACK = np.random.default_rng(3).integers(0, 4000, (5, 40, 48)).astype(np.uint16)
 
 
-def write_imagej(path, data, *, pixels_per_unit=(1.0, 1.0), resolutionunit=1, **metadata):
+def write_imagej(
+    path: Path,
+    data: Any,
+    *,
+    pixels_per_unit: tuple[float, ...] = (1.0, 1.0),
+    resolutionunit: Any = 1,
+    **metadata: Any,
+) -> None:
     tifffile.imwrite(
         path,
         data,
@@ -19,7 +29,15 @@ def write_imagej(path, data, *, pixels_per_unit=(1.0, 1.0), resolutionunit=1, **
     )
 
 
-def write_zarr(path, data, version, axes, scale, units, multiscale_scale=None):
+def write_zarr(
+    path: Path,
+    data: Any,
+    version: Any,
+    axes: Any,
+    scale: Any,
+    units: Any,
+    multiscale_scale: Any = None,
+) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     transformations = [{"type": "scale", "scale": list(scale)}]
     kinds = {"t": "time", "c": "channel"}
@@ -38,13 +56,13 @@ def write_zarr(path, data, version, axes, scale, units, multiscale_scale=None):
     if version == "0.4":
         attributes = {"multiscales": [multiscale | {"version": "0.4"}]}
     else:
-        attributes = {"ome": {"version": "0.5", "multiscales": [multiscale]}}
+        attributes = {"ome": {"version": "0.5", "multiscales": [multiscale]}}  # type: ignore[dict-item]
     group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3, attributes=attributes)
     group.create_array("full", data=data, chunks=(1,) * (data.ndim - 2) + data.shape[-2:])
     group.create_array("half", data=data[..., ::2, ::2])
 
 
-def write_every_kind(folder):
+def write_every_kind(folder: Path) -> None:
     write_imagej(folder / "imagej.tif", STACK, axes="ZYX", unit="um", spacing=0.5)
     tifffile.imwrite(folder / "stack.ome.tif", STACK, metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "one.ome.tif", STACK[0], metadata={"axes": "YX"})

@@ -1,5 +1,8 @@
 """A small virtual stack and how it is written."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from napari_deepz.io.writing import write_stack
@@ -18,8 +21,8 @@ PROVENANCE = Provenance(
 BOTH = ["stack.ome.tif", "stack.ome.zarr"]
 
 
-def write(path, planes=STACK, **changes):
-    settings = {
+def write(path: Path, planes: Any = STACK, **changes: Any) -> None:
+    settings: dict[str, Any] = {
         "count": 6,
         "shape": (32, 44),
         "pixel_size_um": 0.325,

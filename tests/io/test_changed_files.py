@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from napari_deepz.io.reading import read_image
 from tests.io.ome_sets import Image, Part, ome_xml, write_tiff
 from tests.io.samples import STACK, write_imagej
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "plain.tif": {"photometric": "minisblack", "metadata": None},
     "strips.tif": {"photometric": "minisblack", "metadata": None, "rowsperstrip": 7},
     "tiles.tif": {"photometric": "minisblack", "metadata": None, "tile": (16, 16)},
@@ -28,7 +30,7 @@ CHANGED = "was changed after it was opened: open it again"
 
 
 @pytest.fixture(params=[*KINDS, "imagej.tif"])
-def path(tmp_path, request):
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path = tmp_path / request.param
     if request.param == "imagej.tif":
         write_imagej(path, STACK, axes="ZYX")
@@ -37,7 +39,7 @@ def path(tmp_path, request):
     return path
 
 
-def change(path, how):
+def change(path: Path, how: Any) -> None:
     content = path.read_bytes()
     if how == "cut":
         os.truncate(path, len(content) // 3)
@@ -59,7 +61,7 @@ def change(path, how):
     "how",
     ["cut", "emptied", "written anew in place", "replaced by one of the same length", "grown"],
 )
-def test_a_file_that_changed_is_said(path, how):
+def test_a_file_that_changed_is_said(path: Path, how: str) -> None:
     series = read_image(path)
     np.testing.assert_array_equal(series.plane(z=1), STACK[1])
     change(path, how)
@@ -68,7 +70,7 @@ def test_a_file_that_changed_is_said(path, how):
             ask()
 
 
-def test_a_file_that_was_moved_is_said(path):
+def test_a_file_that_was_moved_is_said(path: Path) -> None:
     series = read_image(path)
     path.rename(path.with_name("elsewhere"))
     with pytest.raises(ImageFileError, match=f"'{path.name}' was moved or deleted after it was"):
@@ -77,7 +79,7 @@ def test_a_file_that_was_moved_is_said(path):
     np.testing.assert_array_equal(series.plane(z=1), STACK[1])
 
 
-def test_another_file_of_the_set_that_changed_is_named(tmp_path):
+def test_another_file_of_the_set_that_changed_is_named(tmp_path: Path) -> None:
     parts = [Part(f"z{z}.ome.tif", f"urn:uuid:{z}", first={"Z": z}) for z in range(2)]
     for z in range(2):
         xml = ome_xml([Image(parts, {"Z": 2})], f"urn:uuid:{z}")
@@ -89,7 +91,7 @@ def test_another_file_of_the_set_that_changed_is_named(tmp_path):
         series.plane(z=1)
 
 
-def test_a_file_written_anew_in_place_does_not_end_the_program(tmp_path):
+def test_a_file_written_anew_in_place_does_not_end_the_program(tmp_path: Path) -> None:
     """A file mapped into memory ends it with a bus error, which nothing can catch."""
     code = """
         import os, sys

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,21 +10,21 @@ from napari_deepz.io.reading import read_image
 from tests.io.samples import STACK
 
 
-def test_rgb_tiff_that_is_grey_becomes_grey(tmp_path):
+def test_rgb_tiff_that_is_grey_becomes_grey(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.stack([STACK] * 3, axis=-1), photometric="rgb")
     series = read_image(tmp_path / "a.tif")
     assert series.axes == "ZYX"
     np.testing.assert_array_equal(series.stack(), STACK)
 
 
-def test_fluorescence_painted_green_becomes_grey(tmp_path):
+def test_fluorescence_painted_green_becomes_grey(tmp_path: Path) -> None:
     dark = np.zeros_like(STACK[0])
     planar = np.stack([dark, STACK[0], dark])
     tifffile.imwrite(tmp_path / "a.tif", planar, photometric="rgb", planarconfig="separate")
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), STACK[0])
 
 
-def test_grey_with_alpha_drops_alpha(tmp_path):
+def test_grey_with_alpha_drops_alpha(tmp_path: Path) -> None:
     grey_alpha = np.stack([STACK[0], np.full_like(STACK[0], 65535)], axis=-1)
     tifffile.imwrite(
         tmp_path / "a.tif", grey_alpha, photometric="minisblack", extrasamples=["unassalpha"],
@@ -31,7 +33,7 @@ def test_grey_with_alpha_drops_alpha(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").plane(), STACK[0])
 
 
-def test_samples_that_are_no_colours_are_channels(tmp_path):
+def test_samples_that_are_no_colours_are_channels(tmp_path: Path) -> None:
     samples = STACK.transpose(1, 2, 0)
     tifffile.imwrite(
         tmp_path / "a.tif", samples, photometric="minisblack", planarconfig="contig", metadata=None
@@ -42,7 +44,7 @@ def test_samples_that_are_no_colours_are_channels(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["tif", "png"])
-def test_true_colour_is_refused(tmp_path, suffix):
+def test_true_colour_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photo.{suffix}"
     Image.fromarray(STACK[:3].transpose(1, 2, 0).astype(np.uint8)).save(path)
     with pytest.raises(ImageFileError, match=f"'photo.{suffix}' is a colour image.*split its"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,11 +21,11 @@ ORDER = [(c, z, 0) for z in range(Z) for c in range(C)]
 NAMES = [f"worms_1_MMStack_Pos{p}.ome.tif" for p in range(2)]
 
 
-def planes_of(position, order=ORDER):
+def planes_of(position: Any, order: Any = ORDER) -> Any:
     return {(c, z, t, position): PIXELS[position, t, c, z] for c, z, t in order}
 
 
-def described(names=NAMES, order=ORDER, z=Z):
+def described(names: Any = NAMES, order: Any = ORDER, z: Any = Z) -> list[Image]:
     """Micro-Manager lists the images of all positions in each file."""
     return [
         Image(
@@ -39,14 +42,14 @@ def described(names=NAMES, order=ORDER, z=Z):
     ]
 
 
-def write_positions(folder):
+def write_positions(folder: Path) -> None:
     for p, name in enumerate(NAMES):
         xml = ome_xml(described(), f"urn:uuid:{p}")
         write_mmstack(folder / name, planes_of(p), summary(C, Z, positions=2), xml)
 
 
 @pytest.mark.parametrize("p", [0, 1])
-def test_each_file_is_its_position_where_it_was_written(tmp_path, p):
+def test_each_file_is_its_position_where_it_was_written(tmp_path: Path, p: int) -> None:
     write_positions(tmp_path)
     series = read_image(tmp_path / NAMES[p])
     assert series.axes == "CZYX"
@@ -55,14 +58,14 @@ def test_each_file_is_its_position_where_it_was_written(tmp_path, p):
     assert (series.z_step_um, series.channel_names) == (0.5, ("DAPI", "GFP"))
 
 
-def test_a_file_in_a_folder_of_its_own(tmp_path):
+def test_a_file_in_a_folder_of_its_own(tmp_path: Path) -> None:
     write_positions(tmp_path)
     (tmp_path / NAMES[0]).unlink()
     (tmp_path / NAMES[1]).rename(tmp_path / "worm.tif")
     np.testing.assert_array_equal(read_image(tmp_path / "worm.tif").data, PIXELS[1, 0])
 
 
-def test_several_positions_in_one_file(tmp_path):
+def test_several_positions_in_one_file(tmp_path: Path) -> None:
     name = "worms_1_MMStack.ome.tif"
     planes = planes_of(0) | planes_of(1)
     write_mmstack(tmp_path / name, planes, summary(C, Z, positions=2))
@@ -72,7 +75,7 @@ def test_several_positions_in_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("opened", [0, 1, 2])
-def test_an_acquisition_that_goes_on_in_further_files(tmp_path, opened):
+def test_an_acquisition_that_goes_on_in_further_files(tmp_path: Path, opened: int) -> None:
     names = [NAMES[0], *(NAMES[0].replace("Pos0", f"Pos0_{n}") for n in (1, 2))]
     order = [(c, z, t) for t in range(4) for z in range(Z) for c in range(C)]
     about = summary(C, Z, frames=4, positions=2)
@@ -84,7 +87,7 @@ def test_an_acquisition_that_goes_on_in_further_files(tmp_path, opened):
     np.testing.assert_array_equal(series.data, PIXELS[0])
 
 
-def test_files_of_another_acquisition_of_that_name_do_not_belong(tmp_path):
+def test_files_of_another_acquisition_of_that_name_do_not_belong(tmp_path: Path) -> None:
     order = [(c, z, t) for t in range(4) for z in range(Z) for c in range(C)]
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order[:12]), summary(C, Z, frames=4))
     others = summary(C, Z, frames=4) | {"Prefix": "others"}
@@ -95,7 +98,7 @@ def test_files_of_another_acquisition_of_that_name_do_not_belong(tmp_path):
     np.testing.assert_array_equal(series.data, PIXELS[0, :2])
 
 
-def test_a_z_stack_in_one_channel_only(tmp_path):
+def test_a_z_stack_in_one_channel_only(tmp_path: Path) -> None:
     order = [(0, 0, 0), (0, 1, 0), (1, 1, 0), (0, 2, 0)]
     xml = ome_xml(described(NAMES[:1], order), "urn:uuid:0")
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(C, Z), xml)
@@ -114,7 +117,9 @@ def test_a_z_stack_in_one_channel_only(tmp_path):
 @pytest.mark.parametrize(
     ("kept", "shape", "missing"), [(5, (C, Z), 1), (4, (C, 2), 2), (1, (), 5), (3, (C, 2), 3)]
 )
-def test_an_acquisition_that_was_stopped(tmp_path, kept, shape, missing):
+def test_an_acquisition_that_was_stopped(
+    tmp_path: Path, kept: int, shape: Any, missing: int
+) -> None:
     order = ORDER[:kept]
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(C, Z))
     with noted(f"{missing} of 6 planes of '{NAMES[0]}' are missing"):
@@ -125,7 +130,7 @@ def test_an_acquisition_that_was_stopped(tmp_path, kept, shape, missing):
         np.testing.assert_array_equal(plane, PIXELS[0, 0, c, z])
 
 
-def test_a_movie_of_a_million_frames_that_was_stopped_after_three(tmp_path):
+def test_a_movie_of_a_million_frames_that_was_stopped_after_three(tmp_path: Path) -> None:
     order = [(0, 0, t) for t in range(3)]
     write_mmstack(tmp_path / NAMES[0], planes_of(0, order), summary(1, 1, frames=10**6))
     with noted("999997 of 1000000 planes"):
@@ -134,7 +139,7 @@ def test_a_movie_of_a_million_frames_that_was_stopped_after_three(tmp_path):
     np.testing.assert_array_equal(series.data, PIXELS[0, :3, 0, 0])
 
 
-def test_an_image_stack_file_that_was_cut(tmp_path):
+def test_an_image_stack_file_that_was_cut(tmp_path: Path) -> None:
     write_positions(tmp_path)
     path = tmp_path / NAMES[0]
     content = path.read_bytes()
@@ -147,7 +152,7 @@ def test_an_image_stack_file_that_was_cut(tmp_path):
 FILE = "NDTiffStack.tif"
 
 
-def ndtiff_planes(*axes, file=FILE):
+def ndtiff_planes(*axes: Any, file: Any = FILE) -> list[Any]:
     """Planes along any of z, channel, time, position, written in the order of the axes."""
     values = {
         "z": range(Z),
@@ -175,7 +180,9 @@ def ndtiff_planes(*axes, file=FILE):
         ([], "YX", PIXELS[0, 0, 0, 0]),
     ],
 )
-def test_ndtiff_axes(tmp_path, axes, expected_axes, expected):
+def test_ndtiff_axes(
+    tmp_path: Path, axes: list[str] | list[Any], expected_axes: str, expected: Any
+) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes(*axes))
     series = read_image(tmp_path / "data" / FILE)
     assert series.axes == expected_axes
@@ -184,13 +191,13 @@ def test_ndtiff_axes(tmp_path, axes, expected_axes, expected):
     assert series.pixel_size_um == pytest.approx(0.325, rel=1e-3)
 
 
-def test_ndtiff_z_may_be_negative_and_taken_in_any_order(tmp_path):
+def test_ndtiff_z_may_be_negative_and_taken_in_any_order(tmp_path: Path) -> None:
     planes = [({"z": z}, FILE, PIXELS[0, 0, 0, n]) for n, z in ((1, 5), (0, -5), (2, 15))]
     write_ndtiff(tmp_path / "data", planes)
     np.testing.assert_array_equal(read_image(tmp_path / "data" / FILE).data, PIXELS[0, 0, 0])
 
 
-def test_ndtiff_in_several_files(tmp_path):
+def test_ndtiff_in_several_files(tmp_path: Path) -> None:
     planes = ndtiff_planes("time", "z", "channel")
     files = [FILE, "NDTiffStack_1.tif"]
     planes = [(at, files[n >= 10], pixels) for n, (at, _, pixels) in enumerate(planes)]
@@ -203,7 +210,7 @@ def test_ndtiff_in_several_files(tmp_path):
         read_image(tmp_path / "data" / FILE)
 
 
-def test_ndtiff_with_several_positions_in_one_file(tmp_path):
+def test_ndtiff_with_several_positions_in_one_file(tmp_path: Path) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes("position", "z"))
     with noted(f"'{FILE}' holds 2 images of which only the first"):
         series = read_image(tmp_path / "data" / FILE)
@@ -211,7 +218,7 @@ def test_ndtiff_with_several_positions_in_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("p", [0, 1])
-def test_ndtiff_with_a_position_in_each_file(tmp_path, p):
+def test_ndtiff_with_a_position_in_each_file(tmp_path: Path, p: int) -> None:
     files = [FILE, "NDTiffStack_1.tif"]
     planes = [
         (at, files[at["position"]], pixels) for at, _, pixels in ndtiff_planes("position", "z")
@@ -220,7 +227,7 @@ def test_ndtiff_with_a_position_in_each_file(tmp_path, p):
     np.testing.assert_array_equal(read_image(tmp_path / "data" / files[p]).data, PIXELS[p, 0, 0])
 
 
-def test_ndtiff_with_a_z_stack_in_one_channel_only(tmp_path):
+def test_ndtiff_with_a_z_stack_in_one_channel_only(tmp_path: Path) -> None:
     planes = [
         p for p in ndtiff_planes("z", "channel") if p[0]["channel"] == "DAPI" or p[0]["z"] == 1
     ]
@@ -234,7 +241,7 @@ def test_ndtiff_with_a_z_stack_in_one_channel_only(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_ndtiff_kinds_of_pixels(tmp_path, dtype):
+def test_ndtiff_kinds_of_pixels(tmp_path: Path, dtype: Any) -> None:
     planes = [({"z": z}, FILE, PIXELS[0, 0, 0, z].astype(dtype)) for z in range(Z)]
     write_ndtiff(tmp_path / "data", planes)
     np.testing.assert_array_equal(
@@ -242,19 +249,19 @@ def test_ndtiff_kinds_of_pixels(tmp_path, dtype):
     )
 
 
-def test_ndtiff_of_a_colour_camera_that_saw_grey(tmp_path):
+def test_ndtiff_of_a_colour_camera_that_saw_grey(tmp_path: Path) -> None:
     grey = PIXELS[0, 0, 0].astype(np.uint8)
     planes = [({"z": z}, FILE, np.stack([grey[z]] * 3, axis=-1)) for z in range(Z)]
     write_ndtiff(tmp_path / "data", planes)
     np.testing.assert_array_equal(read_image(tmp_path / "data" / FILE).data, grey)
 
 
-def test_an_ndtiff_index_that_is_still_being_written_ends_with_zeros(tmp_path):
+def test_an_ndtiff_index_that_is_still_being_written_ends_with_zeros(tmp_path: Path) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"), end=b"\0" * 64)
     np.testing.assert_array_equal(read_image(tmp_path / "data" / FILE).data, PIXELS[0, 0, 0])
 
 
-def test_an_ndtiff_index_that_was_cut_does_not_lose_planes(tmp_path):
+def test_an_ndtiff_index_that_was_cut_does_not_lose_planes(tmp_path: Path) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"))
     index = tmp_path / "data/NDTiff.index"
     index.write_bytes(index.read_bytes()[:-10])
@@ -262,7 +269,7 @@ def test_an_ndtiff_index_that_was_cut_does_not_lose_planes(tmp_path):
         read_image(tmp_path / "data" / FILE)
 
 
-def test_an_ndtiff_file_that_was_cut_or_renamed(tmp_path):
+def test_an_ndtiff_file_that_was_cut_or_renamed(tmp_path: Path) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"))
     path = tmp_path / "data" / FILE
     content = path.read_bytes()
@@ -275,7 +282,7 @@ def test_an_ndtiff_file_that_was_cut_or_renamed(tmp_path):
         read_image(path.with_name("worm.tif"))
 
 
-def test_names_in_an_index_are_made_printable(tmp_path):
+def test_names_in_an_index_are_made_printable(tmp_path: Path) -> None:
     planes = [({"z": z}, (FILE, "b\n\x1b[31m.tif")[z], PIXELS[0, 0, 0, z]) for z in range(2)]
     write_ndtiff(tmp_path / "data", planes)
     (tmp_path / "data" / planes[1][1]).unlink()
@@ -283,7 +290,7 @@ def test_names_in_an_index_are_made_printable(tmp_path):
         read_image(tmp_path / "data" / FILE)
 
 
-def test_ndtiff_without_its_index_is_said(tmp_path):
+def test_ndtiff_without_its_index_is_said(tmp_path: Path) -> None:
     write_ndtiff(tmp_path / "data", ndtiff_planes("z"))
     (tmp_path / "data/NDTiff.index").unlink()
     with noted(r"'NDTiff.index', .*, is not beside 'NDTiffStack"):
@@ -291,7 +298,7 @@ def test_ndtiff_without_its_index_is_said(tmp_path):
     np.testing.assert_array_equal(series.data, PIXELS[0, 0, 0])
 
 
-def test_ndtiff_places_that_no_file_could_fill(tmp_path):
+def test_ndtiff_places_that_no_file_could_fill(tmp_path: Path) -> None:
     places = [{"z": n * 10**6, "time": n * 10**6, "channel": n} for n in range(60)]
     write_ndtiff(tmp_path / "data", [(at, FILE, PIXELS[0, 0, 0, 0]) for at in places])
     with pytest.raises(ImageFileError, match=r"215940 of 216000 planes of 'NDTiffStack.tif'"):

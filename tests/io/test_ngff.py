@@ -1,12 +1,14 @@
 """What OME-Zarr says of its axes, sizes, positions and channels, however it is spelt."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_deepz.images import ImageFileError
-from napari_deepz.io.ngff import full_resolution
+from napari_deepz.io.ngff import FullResolution, full_resolution
 from napari_deepz.io.reading import read_image
 from tests.io.notes import noted
 from tests.io.samples import STACK
@@ -16,7 +18,7 @@ SPACE = [{"name": axis, "type": "space", "unit": UM} for axis in "zyx"]
 SCALE = {"type": "scale", "scale": [0.5, 0.2, 0.2]}
 
 
-def write(path, data, multiscale, version="0.5", **ome):
+def write(path: Path, data: Any, multiscale: Any, version: str = "0.5", **ome: Any) -> Path:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     level = {"path": "0"} | multiscale.pop("level", {})
     attributes = {"multiscales": [multiscale | {"datasets": [level], "version": version}]} | ome
@@ -27,7 +29,7 @@ def write(path, data, multiscale, version="0.5", **ome):
     return path
 
 
-def described(*transformations, of_image=(), axes=SPACE):
+def described(*transformations: Any, of_image: Any = (), axes: Any = SPACE) -> FullResolution:
     multiscale = {
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": list(transformations)}],
@@ -36,15 +38,15 @@ def described(*transformations, of_image=(), axes=SPACE):
     return full_resolution({"multiscales": [multiscale]}, "a.zarr")
 
 
-def translation(*values):
+def translation(*values: Any) -> dict[str, Any]:
     return {"type": "translation", "translation": list(values)}
 
 
-def scale(*values):
+def scale(*values: Any) -> dict[str, Any]:
     return {"type": "scale", "scale": list(values)}
 
 
-def test_what_the_writer_writes_comes_back(tmp_path):
+def test_what_the_writer_writes_comes_back(tmp_path: Path) -> None:
     data = np.ones((2, 3, 40, 48), np.uint16) * np.arange(1, 4)[:, None, None].astype(np.uint16)
     axes = [{"name": "c", "type": "channel"}, *SPACE]
     write(
@@ -87,12 +89,12 @@ def test_what_the_writer_writes_comes_back(tmp_path):
         ([{"name": "frame", "type": "space"}, {"name": "y"}, {"name": "x"}], "ZYX"),
     ],
 )
-def test_axes_by_name_and_type(axes, letters):
+def test_axes_by_name_and_type(axes: list[dict[str, Any]] | list[str], letters: str) -> None:
     assert described(axes=axes).axes == letters
 
 
 @pytest.mark.parametrize("version", ["0.1", "0.3", "0.4", "0.5"])
-def test_every_version(tmp_path, version):
+def test_every_version(tmp_path: Path, version: str) -> None:
     data = np.arange(2 * 3 * 4 * 8 * 9, dtype=np.uint16).reshape(2, 3, 4, 8, 9) + 1
     axes = [{"name": axis} for axis in "tczyx"]
     multiscale = {"0.1": {}, "0.3": {"axes": list("tczyx")}}.get(version, {"axes": axes})
@@ -102,7 +104,7 @@ def test_every_version(tmp_path, version):
     np.testing.assert_array_equal(series.plane(t=1, c=2, z=3), data[1, 2, 3])
 
 
-def test_an_image_of_a_newer_version_says_so(tmp_path):
+def test_an_image_of_a_newer_version_says_so(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr", STACK, {"coordinateSystems": [], "axes": ["z", "y", "x"]})
     with pytest.raises(ImageFileError, match=r"'a.zarr' is of a newer version of OME-Zarr"):
         read_image(tmp_path / "a.zarr")
@@ -126,17 +128,22 @@ def test_an_image_of_a_newer_version_says_so(tmp_path):
         ([scale(0.5, 0.2, 0.2)], [translation(0, 0, 0)], (0.5, 0.2), (0, 0, 0)),
     ],
 )
-def test_transformations_apply_in_their_order(of_level, of_image, steps, starts):
+def test_transformations_apply_in_their_order(
+    of_level: list[dict[str, Any]],
+    of_image: list[Any] | list[dict[str, Any]],
+    steps: Any,
+    starts: tuple[float, ...] | None,
+) -> None:
     about = described(*of_level, of_image=of_image)
     assert (about.z_step_um, about.pixel_um[0]) == pytest.approx(steps)
     assert about.pixel_um[0] == about.pixel_um[1]
     if starts is None:
         assert (about.z_start_um, about.origin_um) == (None, None)
     else:
-        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)
+        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)  # type: ignore[misc]
 
 
-def test_positions_are_in_micrometres_whatever_the_unit():
+def test_positions_are_in_micrometres_whatever_the_unit() -> None:
     axes = [
         {"name": "z", "type": "space", "unit": "millimeter"},
         {"name": "y", "type": "space", "unit": "nanometer"},
@@ -147,7 +154,7 @@ def test_positions_are_in_micrometres_whatever_the_unit():
     assert about.origin_um == pytest.approx((1, -0.5))
 
 
-def test_without_a_unit_a_position_is_unknown():
+def test_without_a_unit_a_position_is_unknown() -> None:
     axes = [{"name": axis, "type": "space"} for axis in "zyx"]
     about = described(scale(2, 3, 3), translation(1, 1, 1), axes=axes)
     assert (about.z_start_um, about.origin_um, about.z_step_um) == (None, None, None)
@@ -165,7 +172,7 @@ def test_without_a_unit_a_position_is_unknown():
         {"type": "scale", "scale": [True, 0.2, 0.2]},
     ],
 )
-def test_transformations_that_cannot_be_used_are_said(transformation):
+def test_transformations_that_cannot_be_used_are_said(transformation: dict[str, Any]) -> None:
     with noted(r"The sizes of 'a.zarr' are stored in a form that"):
         about = described(SCALE, transformation)
     assert (about.pixel_um, about.z_step_um, about.z_start_um) == ((None, None), None, None)
@@ -185,13 +192,15 @@ def test_transformations_that_cannot_be_used_are_said(transformation):
     ],
 )
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_names_of_channels(tmp_path, omero, names, version):
+def test_names_of_channels(
+    tmp_path: Path, omero: dict[str, Any] | str, names: Any, version: str
+) -> None:
     axes = [{"name": axis} for axis in "cyx"]
     path = write(tmp_path / "a.zarr", STACK[:2], {"axes": axes}, version, omero=omero)
     assert read_image(path).channel_names == names
 
 
-def test_several_multiscales_are_said(tmp_path):
+def test_several_multiscales_are_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a.zarr", STACK, {"axes": SPACE})
     about = json.loads((path / "zarr.json").read_text())
     about["attributes"]["ome"]["multiscales"] *= 2

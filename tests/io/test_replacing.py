@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,12 @@ NOT_OURS = "exists and was not made by napari-deepz; choose another output name"
 
 
 @pytest.fixture(autouse=True)
-def _zarr(request):
+def _zarr(request: pytest.FixtureRequest) -> None:
     if "name" in request.fixturenames and "zarr" in request.getfixturevalue("name"):
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
-def content(path):
+def content(path: Path) -> list[Any]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     return [(file.name, file.read_bytes()) for file in files]
 
@@ -38,7 +40,9 @@ def content(path):
         ("inferred", "simulated", "inferred planes"),
     ],
 )
-def test_another_kind_is_never_replaced(tmp_path, name, there, wanted, holds):
+def test_another_kind_is_never_replaced(
+    tmp_path: Path, name: Any, there: str, wanted: str, holds: str
+) -> None:
     write(tmp_path / name, provenance=Provenance(kind=there))
     before = content(tmp_path / name)
     with pytest.raises(ValueError, match=rf"{name}' exists and holds {holds}, which would be lost"):
@@ -48,13 +52,13 @@ def test_another_kind_is_never_replaced(tmp_path, name, there, wanted, holds):
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("kind", ["inferred", "simulated"])
-def test_the_same_kind_is_replaced(tmp_path, name, kind):
+def test_the_same_kind_is_replaced(tmp_path: Path, name: Any, kind: str) -> None:
     write(tmp_path / name, provenance=Provenance(kind=kind))
     write(tmp_path / name, STACK + 1, provenance=Provenance(kind=kind))
     np.testing.assert_array_equal(read_image(tmp_path / name).stack(), STACK + 1)
 
 
-def foreign_files(folder):
+def foreign_files(folder: Path) -> None:
     tifffile.imwrite(folder / "camera.ome.tif", STACK, metadata={"axes": "ZYX"})
     tifffile.imwrite(folder / "plain.tif", STACK[0])
     (folder / "notes.tif").write_text("not an image")
@@ -69,7 +73,7 @@ def foreign_files(folder):
     (folder / "folder.png").mkdir()
 
 
-def test_what_others_made_or_nobody_can_read_is_never_replaced(tmp_path):
+def test_what_others_made_or_nobody_can_read_is_never_replaced(tmp_path: Path) -> None:
     foreign_files(tmp_path)
     for path in sorted(tmp_path.iterdir()):
         before = content(path)
@@ -81,7 +85,7 @@ def test_what_others_made_or_nobody_can_read_is_never_replaced(tmp_path):
         assert content(path) == before
 
 
-def test_a_zarr_of_others_is_never_replaced(tmp_path):
+def test_a_zarr_of_others_is_never_replaced(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     zarr.create_group(tmp_path / "a.ome.zarr")
     with pytest.raises(ValueError, match=NOT_OURS):
@@ -94,7 +98,7 @@ def test_a_zarr_of_others_is_never_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("added", ["notes.txt", "labels/cells", "1"])
-def test_what_was_added_to_our_zarr_is_not_lost(tmp_path, added):
+def test_what_was_added_to_our_zarr_is_not_lost(tmp_path: Path, added: str) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     path = tmp_path / "a.ome.zarr"
     write(path)
@@ -107,7 +111,7 @@ def test_what_was_added_to_our_zarr_is_not_lost(tmp_path, added):
     assert (path / added).read_text() == "a day's work"
 
 
-def test_our_pictures_are_known_by_their_record(tmp_path):
+def test_our_pictures_are_known_by_their_record(tmp_path: Path) -> None:
     text = PngInfo()
     text.add_text(RECORD_KEY, Provenance(kind="inferred").to_json())
     Image.new("L", (4, 4)).save(tmp_path / "a.png", pnginfo=text)
@@ -122,7 +126,7 @@ def test_our_pictures_are_known_by_their_record(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Unix alone has such files")
 @pytest.mark.timeout(20)
-def test_what_is_neither_file_nor_folder_is_not_opened(tmp_path):
+def test_what_is_neither_file_nor_folder_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ome.tif")
     with pytest.raises(ValueError, match="is neither a file nor a folder"):
         write(tmp_path / "pipe.ome.tif")
@@ -132,19 +136,21 @@ def test_what_is_neither_file_nor_folder_is_not_opened(tmp_path):
 
 
 @pytest.fixture
-def image(tmp_path):
+def image(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     path = tmp_path / "data" / "worm.ome.tif"
     path.write_bytes(b"pixels")
     return path
 
 
-def _refused(output, given, where):
+def _refused(output: Any, given: Any, where: Any) -> None:
     with pytest.raises(ValueError, match=rf"^The output '.*' {where} .*choose another output name"):
         require_no_input([output], [given])
 
 
-def test_an_input_is_never_an_output_however_it_is_called(image, tmp_path, monkeypatch):
+def test_an_input_is_never_an_output_however_it_is_called(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _refused(image, image, "is the input")
     monkeypatch.chdir(tmp_path)
     for name in ("data/worm.ome.tif", "./data/../data/worm.ome.tif", "data//worm.ome.tif"):
@@ -153,7 +159,7 @@ def test_an_input_is_never_an_output_however_it_is_called(image, tmp_path, monke
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows asks for rights to make links")
-def test_links_lead_to_the_input_too(image, tmp_path):
+def test_links_lead_to_the_input_too(image: Path, tmp_path: Path) -> None:
     (tmp_path / "soft.tif").symlink_to(image)
     os.link(image, tmp_path / "hard.tif")
     (tmp_path / "chain.tif").symlink_to("soft.tif")
@@ -163,7 +169,7 @@ def test_links_lead_to_the_input_too(image, tmp_path):
         _refused(image, tmp_path / output, "is the input")
 
 
-def test_another_case_is_the_same_file_where_the_system_says_so(image):
+def test_another_case_is_the_same_file_where_the_system_says_so(image: Path) -> None:
     other = image.with_name("WORM.ome.TIF")
     if other.exists():
         _refused(other, image, "is the input")
@@ -171,7 +177,7 @@ def test_another_case_is_the_same_file_where_the_system_says_so(image):
         require_no_input([other], [image])
 
 
-def test_nothing_is_written_into_or_around_an_input(tmp_path):
+def test_nothing_is_written_into_or_around_an_input(tmp_path: Path) -> None:
     stack = tmp_path / "stack.ome.zarr"
     (stack / "0").mkdir(parents=True)
     _refused(stack, stack, "is the input")
@@ -182,7 +188,7 @@ def test_nothing_is_written_into_or_around_an_input(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows asks for rights to make links")
-def test_a_link_into_an_input_is_followed(tmp_path):
+def test_a_link_into_an_input_is_followed(tmp_path: Path) -> None:
     stack = tmp_path / "stack.ome.zarr"
     (stack / "0").mkdir(parents=True)
     (tmp_path / "link").symlink_to(stack / "0")
@@ -191,7 +197,7 @@ def test_a_link_into_an_input_is_followed(tmp_path):
     _refused(tmp_path / "dangling.tif", stack, "would lie inside the input")
 
 
-def test_what_is_not_there_is_no_input(image):
+def test_what_is_not_there_is_no_input(image: Any) -> None:
     name = image.with_name("new.tif")
     require_no_input([name, image.with_name("other.tif")], [name, image])
     copy = shutil.copy(image, image.with_name("copy.tif"))

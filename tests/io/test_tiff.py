@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from tests.io.samples import STACK, write_imagej
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("byteorder", ["<", ">"])
-def test_plain_pages_are_planes(tmp_path, compression, byteorder):
+def test_plain_pages_are_planes(tmp_path: Path, compression: str | None, byteorder: str) -> None:
     path = tmp_path / "pages.tif"
     tifffile.imwrite(
         path,
@@ -28,7 +31,9 @@ def test_plain_pages_are_planes(tmp_path, compression, byteorder):
     assert series.plane(z=1).dtype == np.dtype("uint16")
 
 
-def test_pixels_wait_until_they_are_asked_for(tmp_path, monkeypatch):
+def test_pixels_wait_until_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tifffile.imwrite(tmp_path / "raw.tif", STACK, photometric="minisblack")
     tifffile.imwrite(tmp_path / "zip.tif", STACK, photometric="minisblack", compression="zlib")
     series = read_image(tmp_path / "raw.tif")
@@ -55,7 +60,7 @@ def test_pixels_wait_until_they_are_asked_for(tmp_path, monkeypatch):
         assert decoded == [tif.pages[3].offset]
 
 
-def test_no_file_stays_open(tmp_path):
+def test_no_file_stays_open(tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil", reason="measures memory")
     path = tmp_path / "zip.tif"
     tifffile.imwrite(path, STACK, photometric="minisblack", compression="zlib")
@@ -67,14 +72,16 @@ def test_no_file_stays_open(tmp_path):
 @pytest.mark.parametrize(
     "name", ["worm 2.TIF", "würmer µm 線虫.tiff", "a.b.ome.tif", "UP.OME.TIFF"]
 )
-def test_real_file_names(tmp_path, name):
+def test_real_file_names(tmp_path: Path, name: str) -> None:
     tifffile.imwrite(tmp_path / name, STACK[0])
     series = read_image(str(tmp_path / name))
     np.testing.assert_array_equal(series.plane(), STACK[0])
     assert series.name == name.split(".ome")[0].split(".OME")[0].split(".tif")[0].split(".TIF")[0]
 
 
-def test_relative_path_survives_a_change_of_folder(tmp_path, monkeypatch):
+def test_relative_path_survives_a_change_of_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tifffile.imwrite(tmp_path / "zip.tif", STACK, photometric="minisblack", compression="zlib")
     monkeypatch.chdir(tmp_path)
     series = read_image("zip.tif")
@@ -86,7 +93,9 @@ def test_relative_path_survives_a_change_of_folder(tmp_path, monkeypatch):
     ("axes", "expected"), [("TZCYX", "TCZYX"), ("CTZYX", "TCZYX"), ("TCZYX", "TCZYX")]
 )
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_ome_axes_are_put_in_order(tmp_path, axes, expected, compression):
+def test_ome_axes_are_put_in_order(
+    tmp_path: Path, axes: str, expected: str, compression: str | None
+) -> None:
     lengths = {"T": 2, "C": 3, "Z": 4, "Y": 20, "X": 24}
     data = np.arange(2 * 3 * 4 * 20 * 24, dtype=np.uint16).reshape([lengths[a] for a in axes])
     path = tmp_path / "movie.ome.tif"
@@ -110,7 +119,7 @@ def test_ome_axes_are_put_in_order(tmp_path, axes, expected, compression):
         (0.0, "µm", None),
     ],
 )
-def test_ome_units(tmp_path, value, unit, expected):
+def test_ome_units(tmp_path: Path, value: Any, unit: str | None, expected: float | None) -> None:
     metadata = {"axes": "ZYX"}
     for axis in "XYZ":
         metadata[f"PhysicalSize{axis}"] = value
@@ -122,14 +131,14 @@ def test_ome_units(tmp_path, value, unit, expected):
     assert series.z_step_um == (None if expected is None else pytest.approx(expected))
 
 
-def test_ome_time_step(tmp_path):
+def test_ome_time_step(tmp_path: Path) -> None:
     metadata = {"axes": "TYX", "TimeIncrement": 250.0, "TimeIncrementUnit": "ms"}
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata=metadata)
     series = read_image(tmp_path / "a.ome.tif")
     assert (series.axes, series.t_step_s, series.z_step_um) == ("TYX", 0.25, None)
 
 
-def test_several_images_in_one_file_are_said(tmp_path):
+def test_several_images_in_one_file_are_said(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as tif:
         tif.write(STACK, metadata={"axes": "ZYX", "PhysicalSizeX": 0.1, "PhysicalSizeY": 0.1})
         tif.write(STACK[:2, :30], metadata={"axes": "ZYX"})
@@ -142,7 +151,7 @@ def test_several_images_in_one_file_are_said(tmp_path):
 @pytest.mark.parametrize(
     "unit", ["micron", "microns", "um", "micrometer", "\\u00B5m", "\\u00b5m", "Micron"]
 )
-def test_imagej_spellings_of_the_micrometre(tmp_path, unit):
+def test_imagej_spellings_of_the_micrometre(tmp_path: Path, unit: str) -> None:
     path = tmp_path / "ij.tif"
     write_imagej(path, STACK, pixels_per_unit=(4.0, 4.0), axes="ZYX", unit=unit, spacing=0.5)
     series = read_image(path)
@@ -151,7 +160,7 @@ def test_imagej_spellings_of_the_micrometre(tmp_path, unit):
 
 
 @pytest.mark.parametrize("raw", ["µm".encode(), "µm".encode("latin-1")])
-def test_imagej_unit_as_raw_bytes(tmp_path, raw):
+def test_imagej_unit_as_raw_bytes(tmp_path: Path, raw: Any) -> None:
     path = tmp_path / "ij.tif"
     write_imagej(path, STACK, pixels_per_unit=(4.0, 4.0), axes="ZYX", unit="XXX"[: len(raw)])
     content = path.read_bytes()
@@ -177,7 +186,14 @@ def test_imagej_unit_as_raw_bytes(tmp_path, raw):
         ("um", 10.0, -0.3, 0.1, 0.3),
     ],
 )
-def test_imagej_other_units(tmp_path, unit, pixels_per_unit, spacing, pixel_um, z_um):
+def test_imagej_other_units(
+    tmp_path: Path,
+    unit: str,
+    pixels_per_unit: float,
+    spacing: Any,
+    pixel_um: float | None,
+    z_um: float | None,
+) -> None:
     path = tmp_path / "ij.tif"
     resolution = (pixels_per_unit, pixels_per_unit)
     write_imagej(path, STACK, pixels_per_unit=resolution, axes="ZYX", unit=unit, spacing=spacing)
@@ -189,7 +205,7 @@ def test_imagej_other_units(tmp_path, unit, pixels_per_unit, spacing, pixel_um, 
     assert series.z_step_um == approximately[z_um]
 
 
-def test_imagej_hyperstack_with_time(tmp_path):
+def test_imagej_hyperstack_with_time(tmp_path: Path) -> None:
     data = np.arange(2 * 3 * 4 * 20 * 24, dtype=np.uint16).reshape(2, 3, 4, 20, 24)
     path = tmp_path / "ij.tif"
     write_imagej(path, data, pixels_per_unit=(4, 4), axes="TZCYX", unit="um", finterval=1.5)
@@ -212,8 +228,8 @@ def test_imagej_hyperstack_with_time(tmp_path):
     ],
 )
 def test_resolution_tags_count_only_where_they_can_mean_the_sample(
-    tmp_path, pixels_per_unit, unit, expected
-):
+    tmp_path: Path, pixels_per_unit: float, unit: int, expected: float | None
+) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif",
         STACK[0],
@@ -225,7 +241,9 @@ def test_resolution_tags_count_only_where_they_can_mean_the_sample(
 
 
 @pytest.mark.parametrize(("y_um", "expected"), [(0.1005, 0.10025), (0.1, 0.1), (0.102, None)])
-def test_pixels_must_be_square_within_one_percent(tmp_path, y_um, expected):
+def test_pixels_must_be_square_within_one_percent(
+    tmp_path: Path, y_um: float, expected: float | None
+) -> None:
     metadata = {"axes": "ZYX", "PhysicalSizeX": 0.1, "PhysicalSizeY": y_um}
     tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata=metadata)
     if expected is None:
@@ -237,13 +255,13 @@ def test_pixels_must_be_square_within_one_percent(tmp_path, y_um, expected):
         assert read_image(tmp_path / "a.ome.tif").pixel_size_um == pytest.approx(expected)
 
 
-def test_axes_without_a_meaning_are_refused(tmp_path):
+def test_axes_without_a_meaning_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 5, 20, 24), np.uint16))
     with pytest.raises(ImageFileError, match=r"axes of 'a.tif' \(2 x 5 x 20 x 24\) are not all"):
         read_image(tmp_path / "a.tif")
 
 
-def test_a_compression_that_needs_another_package(tmp_path):
+def test_a_compression_that_needs_another_package(tmp_path: Path) -> None:
     pixels = STACK[0]
     Image.fromarray(pixels).save(tmp_path / "lzw.tif", compression="tiff_lzw")
     try:
@@ -257,7 +275,7 @@ def test_a_compression_that_needs_another_package(tmp_path):
         np.testing.assert_array_equal(read_image(tmp_path / "lzw.tif").plane(), pixels)
 
 
-def test_a_damaged_page_is_named_when_it_is_reached(tmp_path):
+def test_a_damaged_page_is_named_when_it_is_reached(tmp_path: Path) -> None:
     path = tmp_path / "zip.tif"
     tifffile.imwrite(path, STACK, photometric="minisblack", compression="zlib", metadata=None)
     with tifffile.TiffFile(path) as tif:
@@ -271,7 +289,7 @@ def test_a_damaged_page_is_named_when_it_is_reached(tmp_path):
         series.plane(z=3)
 
 
-def test_a_missing_part_of_a_data_set_in_several_files(tmp_path):
+def test_a_missing_part_of_a_data_set_in_several_files(tmp_path: Path) -> None:
     xml = (
         '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
         'UUID="urn:uuid:1"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '

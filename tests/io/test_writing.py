@@ -1,5 +1,8 @@
 import tracemalloc
 import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ome_types
@@ -16,13 +19,13 @@ NAMES = ["stack.ome.tif", "stack µm 2.TIF", "stack.tiff", "stack.ome.zarr", "my
 
 
 @pytest.fixture(autouse=True)
-def _zarr(request):
+def _zarr(request: pytest.FixtureRequest) -> None:
     if "name" in request.fixturenames and "zarr" in request.getfixturevalue("name"):
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_round_trip(tmp_path, name):
+def test_round_trip(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name)
     series = read_image(tmp_path / name)
     assert (series.axes, series.pixel_size_um, series.z_step_um) == ("ZYX", 0.325, 0.5)
@@ -36,7 +39,7 @@ def test_round_trip(tmp_path, name):
 @pytest.mark.parametrize(
     "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64", ">u2"]
 )
-def test_every_type_is_kept(tmp_path, name, dtype):
+def test_every_type_is_kept(tmp_path: Path, name: Any, dtype: str) -> None:
     data = (STACK - STACK.min()).astype(dtype)
     write(tmp_path / name, data, dtype=dtype)
     series = read_image(tmp_path / name)
@@ -45,7 +48,7 @@ def test_every_type_is_kept(tmp_path, name, dtype):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_measured_stack_survives_unchanged(tmp_path, name):
+def test_a_measured_stack_survives_unchanged(tmp_path: Path, name: Any) -> None:
     measured = read_image(shared_file("data/bead_na085.ome.tif"))
     write(
         tmp_path / name,
@@ -63,7 +66,7 @@ def test_a_measured_stack_survives_unchanged(tmp_path, name):
     np.testing.assert_array_equal(copy.stack(), measured.stack())
 
 
-def test_ome_tiff_for_independent_readers(tmp_path):
+def test_ome_tiff_for_independent_readers(tmp_path: Path) -> None:
     path = tmp_path / "stack.ome.tif"
     write(path, name='Würmer & "Co" \x01')
     with tifffile.TiffFile(path) as tif:
@@ -84,14 +87,14 @@ def test_ome_tiff_for_independent_readers(tmp_path):
     assert {plane.position_z_unit.value for plane in pixels.planes} == {"µm"}
     assert image.name == pixels.channels[0].name == 'Würmer & "Co" ?'
     assert image.description.startswith("INFERRED by a neural network")
-    assert "Model worm-20x 1.0." in image.description
-    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in image.description
+    assert "Model worm-20x 1.0." in image.description  # type: ignore[operator]
+    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in image.description  # type: ignore[operator]
     (annotation,) = ome.structured_annotations.map_annotations
     assert image.annotation_refs[0].id == annotation.id
     assert Provenance.from_json(dict(annotation.value)["provenance"]) == PROVENANCE
 
 
-def test_ome_zarr_for_independent_readers(tmp_path):
+def test_ome_zarr_for_independent_readers(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     yaozarrs = pytest.importorskip("yaozarrs", reason="reads OME-Zarr independently")
     path = tmp_path / "stack.ome.zarr"
@@ -116,7 +119,7 @@ def test_ome_zarr_for_independent_readers(tmp_path):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_unknown_sizes_stay_unknown(tmp_path, name):
+def test_unknown_sizes_stay_unknown(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name, pixel_size_um=None, z_step_um=None, z_start_um=None)
     series = read_image(tmp_path / name)
     assert (series.pixel_size_um, series.z_step_um) == (None, None)
@@ -133,7 +136,7 @@ def test_unknown_sizes_stay_unknown(tmp_path, name):
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("shape", [(32, 44), (37, 3), (1, 1)])
-def test_one_plane(tmp_path, name, shape):
+def test_one_plane(tmp_path: Path, name: Any, shape: tuple[int, ...]) -> None:
     plane = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     write(tmp_path / name, [plane], count=1, shape=shape, z_step_um=None, z_start_um=3.0)
     series = read_image(tmp_path / name)
@@ -146,13 +149,15 @@ def test_one_plane(tmp_path, name, shape):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_planes_wider_than_a_chunk(tmp_path, name):
+def test_planes_wider_than_a_chunk(tmp_path: Path, name: Any) -> None:
     planes = np.arange(2 * 1100 * 1030, dtype=np.uint32).reshape(2, 1100, 1030)
     write(tmp_path / name, planes, count=2, shape=(1100, 1030), dtype="uint32")
     np.testing.assert_array_equal(read_image(tmp_path / name).stack(), planes)
 
 
-def test_bigtiff_where_offsets_would_not_fit(tmp_path, monkeypatch):
+def test_bigtiff_where_offsets_would_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ome_tiff, "_LARGEST_CLASSIC_TIFF_BYTES", STACK.nbytes - 1)
     write(tmp_path / "stack.ome.tif")
     with tifffile.TiffFile(tmp_path / "stack.ome.tif") as tif:
@@ -160,32 +165,32 @@ def test_bigtiff_where_offsets_would_not_fit(tmp_path, monkeypatch):
     np.testing.assert_array_equal(read_image(tmp_path / "stack.ome.tif").stack(), STACK)
 
 
-def test_classic_tiff_ends_below_four_gib():
+def test_classic_tiff_ends_below_four_gib() -> None:
     assert 2**31 < ome_tiff._LARGEST_CLASSIC_TIFF_BYTES < 2**32
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_floats_of_other_precision_and_views_are_converted(tmp_path, name):
+def test_floats_of_other_precision_and_views_are_converted(tmp_path: Path, name: Any) -> None:
     planes = [plane.T.astype(">f8").T for plane in STACK]
     write(tmp_path / name, planes)
     np.testing.assert_array_equal(read_image(tmp_path / name).stack(), STACK)
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_small_integers_fit_into_floats(tmp_path, name):
+def test_small_integers_fit_into_floats(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name, STACK.astype(np.uint16))
     np.testing.assert_array_equal(read_image(tmp_path / name).stack(), STACK.astype(np.uint16))
 
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_at_most_two_planes_are_alive(tmp_path, name, dtype):
-    alive, most = weakref.WeakSet(), []
+def test_at_most_two_planes_are_alive(tmp_path: Path, name: Any, dtype: str) -> None:
+    alive, most = weakref.WeakSet(), []  # type: ignore[var-annotated]
 
     class Plane(np.ndarray):
-        __hash__ = object.__hash__
+        __hash__ = object.__hash__  # type: ignore[assignment]
 
-    def planes():
+    def planes() -> Iterator[Plane]:
         for index in range(20):
             plane = Plane((64, 64), dtype)
             plane.fill(index)
@@ -200,7 +205,7 @@ def test_at_most_two_planes_are_alive(tmp_path, name, dtype):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_memory_does_not_grow_with_the_stack(tmp_path, name):
+def test_memory_does_not_grow_with_the_stack(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name)  # imports and caches of the libraries are not what is measured
     planes = (np.full((512, 512), z, np.float32) for z in range(40))
     tracemalloc.start()
@@ -212,7 +217,7 @@ def test_memory_does_not_grow_with_the_stack(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_planes_are_taken_one_by_one_and_exactly_as_many(tmp_path, name):
+def test_planes_are_taken_one_by_one_and_exactly_as_many(tmp_path: Path, name: Any) -> None:
     taken = []
     planes = (taken.append(z) or STACK[z] for z in range(6))
     write(tmp_path / name, planes)

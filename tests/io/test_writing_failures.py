@@ -3,6 +3,9 @@ import os
 import platform
 import shutil
 from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,24 +16,26 @@ from tests.io.stacks import BOTH, STACK, write
 
 
 @pytest.fixture(autouse=True)
-def _zarr(request):
+def _zarr(request: pytest.FixtureRequest) -> None:
     if "name" in request.fixturenames and "zarr" in request.getfixturevalue("name"):
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
-def failing(error, after=3):
+def failing(error: Any, after: int = 3) -> Iterator[Any]:
     yield from STACK[:after]
     raise error
 
 
-def listing(folder):
+def listing(folder: Path) -> list[Any]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("after", [0, 1, 5, 6])
 @pytest.mark.parametrize("error", [Cancelled, RuntimeError, KeyboardInterrupt, MemoryError])
-def test_whatever_the_planes_raise_is_passed_on_and_nothing_is_left(tmp_path, name, after, error):
+def test_whatever_the_planes_raise_is_passed_on_and_nothing_is_left(
+    tmp_path: Path, name: Any, after: int, error: Any
+) -> None:
     raised = error("stop")
     with pytest.raises(error) as caught:
         write(tmp_path / name, failing(raised, after))
@@ -39,7 +44,7 @@ def test_whatever_the_planes_raise_is_passed_on_and_nothing_is_left(tmp_path, na
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_failure_leaves_the_former_file_as_it_was(tmp_path, name):
+def test_a_failure_leaves_the_former_file_as_it_was(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name)
     before = listing(tmp_path)
     with pytest.raises(Cancelled):
@@ -49,7 +54,7 @@ def test_a_failure_leaves_the_former_file_as_it_was(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_success_replaces_the_former_file(tmp_path, name):
+def test_success_replaces_the_former_file(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name)
     write(tmp_path / name, STACK[:2] + 1, count=2)
     np.testing.assert_array_equal(read_image(tmp_path / name).stack(), STACK[:2] + 1)
@@ -57,8 +62,8 @@ def test_success_replaces_the_former_file(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_the_file_has_its_name_only_when_complete(tmp_path, name):
-    def planes():
+def test_the_file_has_its_name_only_when_complete(tmp_path: Path, name: Any) -> None:
+    def planes() -> Iterator[Any]:
         for plane in STACK:
             assert not (tmp_path / name).exists()
             assert [path.suffix for path in tmp_path.iterdir()] in ([], [".part"])
@@ -70,21 +75,21 @@ def test_the_file_has_its_name_only_when_complete(tmp_path, name):
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("made", [0, 1, 5])
-def test_too_few_planes(tmp_path, name, made):
+def test_too_few_planes(tmp_path: Path, name: Any, made: int) -> None:
     with pytest.raises(ValueError, match=f"'{name}' was not written: only {made} of its 6 planes"):
         write(tmp_path / name, iter(STACK[:made]))
     assert listing(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_too_many_planes(tmp_path, name):
+def test_too_many_planes(tmp_path: Path, name: Any) -> None:
     with pytest.raises(ValueError, match=f"'{name}' was not written: more than 5 planes"):
         write(tmp_path / name, STACK, count=5)
     assert listing(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_plane_of_another_shape(tmp_path, name):
+def test_a_plane_of_another_shape(tmp_path: Path, name: Any) -> None:
     planes = [*STACK[:2], STACK[2, :30], *STACK[3:]]
     with pytest.raises(ValueError, match=r"plane 2 has the shape \(30, 44\) in place of \(32, 44"):
         write(tmp_path / name, planes)
@@ -95,14 +100,16 @@ def test_a_plane_of_another_shape(tmp_path, name):
 @pytest.mark.parametrize(
     ("made", "stored"), [("float32", "uint16"), ("int32", "uint16"), ("int16", "uint16")]
 )
-def test_values_that_might_overflow_are_not_converted(tmp_path, name, made, stored):
+def test_values_that_might_overflow_are_not_converted(
+    tmp_path: Path, name: Any, made: str, stored: str
+) -> None:
     with pytest.raises(ValueError, match=f"pixels of type {made} do not fit into {stored}"):
         write(tmp_path / name, STACK.astype(made), dtype=stored)
     assert listing(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_disk_that_fails_in_the_middle(tmp_path, name):
+def test_a_disk_that_fails_in_the_middle(tmp_path: Path, name: Any) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     write(tmp_path / name)
     before = listing(tmp_path)
@@ -119,7 +126,9 @@ def test_a_disk_that_fails_in_the_middle(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_full_disk_is_noticed_before_any_work(tmp_path, monkeypatch, name):
+def test_a_full_disk_is_noticed_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any
+) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage(10**12, 10**12 - 10**9, 10**9))
     with pytest.raises(OSError, match=r"needs 6.71 GB, but only 1 GB are free in .*: make room"):
@@ -127,13 +136,15 @@ def test_a_full_disk_is_noticed_before_any_work(tmp_path, monkeypatch, name):
     assert listing(tmp_path) == []
 
 
-def test_a_rename_that_fails_keeps_the_former_zarr(tmp_path, monkeypatch):
+def test_a_rename_that_fails_keeps_the_former_zarr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     path = tmp_path / "stack.ome.zarr"
     write(path)
     original, renamed = os.rename, []
 
-    def fail_once(source, target, *args, **kwargs):
+    def fail_once(source: Any, target: Any, *args: Any, **kwargs: Any) -> None:
         renamed.append(target)
         if len(renamed) == 2:
             raise PermissionError(13, "Permission denied")
@@ -148,18 +159,18 @@ def test_a_rename_that_fails_keeps_the_former_zarr(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["stack.png", "stack", "stack.npy"])
-def test_other_endings(tmp_path, name):
+def test_other_endings(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"let it end with .ome.tif or .ome.zarr"):
         write(tmp_path / name)
 
 
-def test_missing_folder(tmp_path):
+def test_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"There is no folder .* to write 's.ome.tif' into"):
         write(tmp_path / "nowhere" / "s.ome.tif")
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path, name):
+def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path: Path, name: Any) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "thesis.txt").write_text("three years of work")
     with pytest.raises(ValueError, match="choose another name"):
@@ -180,16 +191,16 @@ def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path, name):
         ({"z_start_um": float("nan")}, "z_start_um is nan"),
     ],
 )
-def test_settings_that_make_no_stack(tmp_path, change, message):
+def test_settings_that_make_no_stack(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         write(tmp_path / "stack.ome.tif", **change)
     assert listing(tmp_path) == []
 
 
-def test_without_zarr_nothing_is_started(tmp_path, monkeypatch):
+def test_without_zarr_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = builtins.__import__
 
-    def without_zarr(name, *args, **kwargs):
+    def without_zarr(name: str, *args: Any, **kwargs: Any) -> Any:
         if name == "zarr":
             raise ImportError(name)
         return original(name, *args, **kwargs)
@@ -200,7 +211,7 @@ def test_without_zarr_nothing_is_started(tmp_path, monkeypatch):
     assert listing(tmp_path) == []
 
 
-def test_a_damaged_record_in_a_file(tmp_path):
+def test_a_damaged_record_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "stack.ome.tif"
     write(path)
     content = path.read_bytes()

@@ -3,6 +3,8 @@
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +16,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows asks for rights
 
 
 @pytest.fixture(autouse=True)
-def _zarr(request):
+def _zarr(request: pytest.FixtureRequest) -> None:
     if "zarr" in request.getfixturevalue("name"):
         pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
 
 
 @pytest.fixture
-def linked(tmp_path, name):
+def linked(tmp_path: Path, name: str) -> Any:
     """A link in one folder and the place in another where it leads, which is empty."""
     (tmp_path / "here").mkdir()
     (tmp_path / "disk").mkdir()
@@ -29,12 +31,12 @@ def linked(tmp_path, name):
     return link, real
 
 
-def names(folder):
+def names(folder: Path) -> list[Any]:
     return [entry.name for entry in folder.iterdir()]
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_stack_is_made_and_replaced_where_the_link_leads(linked, name):
+def test_a_stack_is_made_and_replaced_where_the_link_leads(linked: Any, name: Any) -> None:
     link, real = linked
     for planes in (STACK, STACK + 1):
         write(link, planes)
@@ -45,7 +47,9 @@ def test_a_stack_is_made_and_replaced_where_the_link_leads(linked, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_the_room_that_counts_is_where_the_link_leads(linked, monkeypatch, name):
+def test_the_room_that_counts_is_where_the_link_leads(
+    linked: Any, monkeypatch: pytest.MonkeyPatch, name: Any
+) -> None:
     link, real = linked
     usage = namedtuple("usage", "total used free")
     free = {link.parent: 10**12, real.parent: 10**3}
@@ -59,7 +63,7 @@ def test_the_room_that_counts_is_where_the_link_leads(linked, monkeypatch, name)
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_links_that_lead_nowhere(tmp_path, name):
+def test_links_that_lead_nowhere(tmp_path: Path, name: Any) -> None:
     link = tmp_path / name
     link.symlink_to(tmp_path / "gone" / name)
     with pytest.raises(FileNotFoundError, match=rf"There is no folder '.*gone' to write '{name}'"):
@@ -78,7 +82,7 @@ def test_links_that_lead_nowhere(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_what_others_made_is_not_replaced_through_a_link(linked, name):
+def test_what_others_made_is_not_replaced_through_a_link(linked: Any, name: Any) -> None:
     link, real = linked
     if name.endswith("tif"):
         real.write_bytes(b"theirs")
@@ -92,7 +96,7 @@ def test_what_others_made_is_not_replaced_through_a_link(linked, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_failure_leaves_the_link_and_what_it_leads_to(linked, name):
+def test_a_failure_leaves_the_link_and_what_it_leads_to(linked: Any, name: Any) -> None:
     link, real = linked
     write(link)
     with pytest.raises(ValueError, match="only 2 of its 6 planes were made"):

@@ -38,7 +38,9 @@ def form(request: pytest.FixtureRequest) -> tuple[str, str]:
     return name, version
 
 
-def write(path: Path, movie: np.ndarray, planes: Any = None, version: str = "0.5", **changes: Any):
+def write(
+    path: Path, movie: np.ndarray, planes: Any = None, version: str = "0.5", **changes: Any
+) -> None:
     """Write (T, C, Z, Y, X)."""
     t_count, channels, count, *shape = movie.shape
     settings: dict[str, Any] = {

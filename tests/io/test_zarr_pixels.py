@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,10 +35,10 @@ CODECS = {
 
 
 @pytest.fixture
-def image(tmp_path):
+def image(tmp_path: Path) -> Any:
     """An image of 5 planes of 40 x 48, each in four parts."""
 
-    def make(codec="zstd", data=STACK):
+    def make(codec: str = "zstd", data: Any = STACK) -> Any:
         settings = dict(CODECS[codec])
         version = settings.pop("zarr_format", 3)
         multiscale = {"axes": [{"name": axis} for axis in "zyx"], "datasets": [{"path": "0"}]}
@@ -52,12 +54,12 @@ def image(tmp_path):
     return make
 
 
-def parts(path):
+def parts(path: Path) -> list[Any]:
     files = [file for file in (path / "0").rglob("*") if file.is_file()]
     return sorted(f for f in files if f.name not in ("zarr.json", ".zarray", ".zattrs"))
 
 
-def change(path, **settings):
+def change(path: Path, **settings: Any) -> None:
     about = json.loads((path / "0" / "zarr.json").read_text())
     about |= settings
     (path / "0" / "zarr.json").write_text(json.dumps(about))
@@ -74,7 +76,9 @@ def change(path, **settings):
     ],
     ids=["cut", "empty", "zeros", "nonsense"],
 )
-def test_a_damaged_part_is_the_same_sentence_whenever_it_is_met(image, codec, damage):
+def test_a_damaged_part_is_the_same_sentence_whenever_it_is_met(
+    image: Any, codec: Any, damage: Any
+) -> None:
     path = image(codec)
     np.testing.assert_array_equal(read_image(path).stack(), STACK)
     first = parts(path)[0]
@@ -89,7 +93,7 @@ def test_a_damaged_part_is_the_same_sentence_whenever_it_is_met(image, codec, da
 
 @pytest.mark.parametrize("codec", ["blosc", "zarr 2, blosc"])
 @pytest.mark.parametrize("left", [1, 15, 16, 100, -1])
-def test_blosc_is_never_given_less_than_it_expects(image, codec, left):
+def test_blosc_is_never_given_less_than_it_expects(image: Any, codec: str, left: int) -> None:
     """It would take what lies behind in memory for pixels: noise is stored as it is."""
     path = image(codec)
     first = parts(path)[0]
@@ -108,9 +112,11 @@ def test_blosc_is_never_given_less_than_it_expects(image, codec, left):
         (MemoryError(), "'a.zarr' needs more memory than there is, or is damaged"),
     ],
 )
-def test_what_decoding_raises_becomes_a_sentence(tmp_path, monkeypatch, raised, sentence):
+def test_what_decoding_raises_becomes_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Any, sentence: Any
+) -> None:
     class Array(SimpleNamespace):
-        def __getitem__(self, key):
+        def __getitem__(self, key: Any) -> None:
             raise raised
 
     array = Array(shape=(4, 4), dtype=np.dtype("u2"), ndim=2)
@@ -119,7 +125,7 @@ def test_what_decoding_raises_becomes_a_sentence(tmp_path, monkeypatch, raised, 
         zarr_pixels._Stored(array, tmp_path, "a.zarr")[0:2]
 
 
-def test_parts_that_are_missing_are_said(image):
+def test_parts_that_are_missing_are_said(image: Any) -> None:
     path = image()
     for part in parts(path)[:3]:
         part.unlink()
@@ -132,7 +138,7 @@ def test_parts_that_are_missing_are_said(image):
 
 
 @pytest.mark.parametrize("codec", ["zstd", "sharding", "zarr 2, blosc"])
-def test_an_image_without_any_pixels_is_said(image, codec):
+def test_an_image_without_any_pixels_is_said(image: Any, codec: str) -> None:
     path = image(codec)
     for part in parts(path):
         part.unlink()
@@ -141,7 +147,7 @@ def test_an_image_without_any_pixels_is_said(image, codec):
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_whole_image_is_read_without_a_word(image, codec):
+def test_a_whole_image_is_read_without_a_word(image: Any, codec: Any) -> None:
     np.testing.assert_array_equal(read_image(image(codec)).stack(), STACK)
 
 
@@ -164,7 +170,9 @@ def test_a_whole_image_is_read_without_a_word(image, codec):
         ({"data_type": "uint8"}, DAMAGED),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(image, settings, sentence, monkeypatch):
+def test_what_cannot_be_is_refused_at_once(
+    image: Any, settings: dict[str, Any], sentence: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = image()
     free = SimpleNamespace(available=16 * 10**9)
     monkeypatch.setattr(zarr_pixels.psutil, "virtual_memory", lambda: free)
@@ -180,7 +188,7 @@ def test_what_cannot_be_is_refused_at_once(image, settings, sentence, monkeypatc
     assert time.monotonic() - started < 5
 
 
-def test_more_planes_than_are_stored_are_said(image):
+def test_more_planes_than_are_stored_are_said(image: Any) -> None:
     path = image()
     change(path, shape=[90_000, 40, 48])
     with noted(r"359980 of 360000 parts of 'a.zarr' are not there"):
@@ -192,7 +200,7 @@ def test_more_planes_than_are_stored_are_said(image):
 @pytest.mark.skipif(os.name == "nt", reason="Unix alone has such files")
 @pytest.mark.parametrize("file", ["zarr.json", "0/zarr.json", "0/c/0/0/0"])
 @pytest.mark.parametrize("kind", ["endless", "pipe"])
-def test_what_is_no_file_is_not_read(image, file, kind):
+def test_what_is_no_file_is_not_read(image: Any, file: str, kind: str) -> None:
     path = image()
     (path / file).unlink()
     if kind == "endless":
@@ -203,7 +211,7 @@ def test_what_is_no_file_is_not_read(image, file, kind):
         read_image(path)
 
 
-def test_a_part_that_is_far_too_large_is_not_read(image):
+def test_a_part_that_is_far_too_large_is_not_read(image: Any) -> None:
     path = image()
     with parts(path)[2].open("wb") as file:
         file.truncate(10**12)  # Takes no room on the disk.
@@ -211,14 +219,14 @@ def test_a_part_that_is_far_too_large_is_not_read(image):
         read_image(path)
 
 
-def test_many_files_are_not_counted(image, monkeypatch):
+def test_many_files_are_not_counted(image: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     path = image()
     parts(path)[0].unlink()
     monkeypatch.setattr(zarr_pixels, "_MOST_ENTRIES_LOOKED_AT", 10)
     assert read_image(path).plane(z=0)[:20, :24].max() == 0
 
 
-def test_an_image_that_goes_away_or_is_replaced_is_said(image, tmp_path):
+def test_an_image_that_goes_away_or_is_replaced_is_said(image: Any, tmp_path: Path) -> None:
     path = image()
     series = read_image(path)
     other = STACK[:, ::-1]
@@ -232,15 +240,17 @@ def test_an_image_that_goes_away_or_is_replaced_is_said(image, tmp_path):
     shutil.rmtree(path)
 
 
-def test_planes_that_are_stored_together_are_read_once(tmp_path, monkeypatch):
+def test_planes_that_are_stored_together_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.zarr"
     write_zarr(path, STACK, "0.5", "zyx", (1, 1, 1), (None,) * 3)
     about = json.loads((path / "full" / "zarr.json").read_text())
     shutil.rmtree(path / "full")
     assert about["chunk_grid"]["configuration"]["chunk_shape"] == [1, 40, 48]
     zarr.open_group(path, mode="r+").create_array("full", data=STACK, chunks=(3, 20, 24))
-    assert read_image(path).data.chunks == ((3, 2), (40,), (48,))
+    assert read_image(path).data.chunks == ((3, 2), (40,), (48,))  # type: ignore[attr-defined]
     monkeypatch.setattr(zarr_pixels, "_LARGEST_BLOCK_BYTES", 10_000)
     series = read_image(path)
-    assert series.data.chunks == ((1,) * 5, (40,), (48,))
+    assert series.data.chunks == ((1,) * 5, (40,), (48,))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(series.stack(), STACK)

@@ -9,6 +9,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def zipped(folder: Path, inside: str = "") -> Path:
     return path
 
 
-def edit_card(folder: Path, **changes: object) -> None:
+def edit_card(folder: Path, **changes: Any) -> None:
     card = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps(card | changes))
 

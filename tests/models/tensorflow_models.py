@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
@@ -29,7 +30,7 @@ def variable(scope: str, name: str, shape: tuple[int, ...], rng: np.random.Gener
 def generator(inputs: tf.Tensor, base: int, levels: int, rng: np.random.Generator) -> tf.Tensor:
     """The published graph: (Y, X, 2) in, (1, Y, X, 1) out."""
 
-    def conv(x, scope, width, biases="biases"):
+    def conv(x: Any, scope: Any, width: Any, biases: str = "biases") -> Any:
         w = variable(scope, "filters", (3, 3, int(x.shape[-1]), width), rng)
         return tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), variable(scope, biases, (width,), rng))
 
@@ -52,7 +53,7 @@ def generator(inputs: tf.Tensor, base: int, levels: int, rng: np.random.Generato
     return conv(x, "last_layer", 1, "biases_1")
 
 
-def write(folder: Path, name: str, base: int, levels: int, shape: tuple[int, int]) -> None:
+def write(folder: Path, name: str, base: Any, levels: Any, shape: Any) -> None:
     rng = np.random.default_rng(levels)
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = tf.placeholder(tf.float32, (*shape, 2))

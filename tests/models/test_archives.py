@@ -20,7 +20,9 @@ LIMIT = 1 << 20
 
 
 @pytest.mark.parametrize(("make", "sentence"), HOSTILE, ids=name_of)
-def test_hostile_archives_end_in_their_sentence(tmp_path: Path, make: Hostile, sentence: str):
+def test_hostile_archives_end_in_their_sentence(
+    tmp_path: Path, make: Hostile, sentence: str
+) -> None:
     path = make(write_tiny_model(tmp_path / "inner/tiny"))
     before = sorted(tmp_path.rglob("*"))
     tracemalloc.start()
@@ -37,7 +39,7 @@ def test_hostile_archives_end_in_their_sentence(tmp_path: Path, make: Hostile, s
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_whatever_is_damaged_there_is_no_crash(tmp_path: Path, rng: np.random.Generator):
+def test_whatever_is_damaged_there_is_no_crash(tmp_path: Path, rng: np.random.Generator) -> None:
     contents = {"model.json": b"{}" * 50, "weights.safetensors": bytes(range(250))}
     path = tmp_path / "tiny.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -61,7 +63,7 @@ def test_whatever_is_damaged_there_is_no_crash(tmp_path: Path, rng: np.random.Ge
 
 
 @pytest.mark.parametrize("cut", [1, 10, 22, 100, 1000])
-def test_archives_that_were_cut_off(tmp_path: Path, cut: int):
+def test_archives_that_were_cut_off(tmp_path: Path, cut: int) -> None:
     path = zipped(write_tiny_model(tmp_path / "tiny"))
     os.truncate(path, path.stat().st_size - cut)
     with pytest.raises(ModelError, match="is damaged or was not copied whole"):
@@ -69,7 +71,7 @@ def test_archives_that_were_cut_off(tmp_path: Path, cut: int):
 
 
 @pytest.mark.parametrize("names", ["tiny/", "tiny\\", "./"])
-def test_archives_of_other_systems(tmp_path: Path, names: str):
+def test_archives_of_other_systems(tmp_path: Path, names: str) -> None:
     path = zipped(write_tiny_model(tmp_path / "tiny"), names)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("__MACOSX/._model.json", b"of the Finder")
@@ -78,7 +80,7 @@ def test_archives_of_other_systems(tmp_path: Path, names: str):
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
 @pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
-def test_the_limit_is_the_limit(tmp_path: Path, size: int, as_zip: bool):
+def test_the_limit_is_the_limit(tmp_path: Path, size: int, as_zip: bool) -> None:
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "model.json").write_bytes(bytes(size))
@@ -90,7 +92,7 @@ def test_the_limit_is_the_limit(tmp_path: Path, size: int, as_zip: bool):
             files.read("model.json", LIMIT)
 
 
-def test_a_folder_may_link_to_files_but_not_to_what_never_ends(tmp_path: Path):
+def test_a_folder_may_link_to_files_but_not_to_what_never_ends(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     card = folder / "model.json"
     card.rename(tmp_path / "elsewhere.json")
@@ -109,7 +111,7 @@ def test_a_folder_may_link_to_files_but_not_to_what_never_ends(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/../../secret"])
-def test_names_do_not_lead_out_of_a_folder(tmp_path: Path, name: str):
+def test_names_do_not_lead_out_of_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "package/a").mkdir(parents=True)
     files = PackageFiles(tmp_path / "package")
@@ -118,13 +120,13 @@ def test_names_do_not_lead_out_of_a_folder(tmp_path: Path, name: str):
         files.read(name, LIMIT)
 
 
-def test_nothing_there(tmp_path: Path):
+def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="There is no model package at"):
         PackageFiles(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("method", ["is_dir", "exists", "open"])
-def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str):
+def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     path = zipped(write_tiny_model(tmp_path / "tiny"))
 
     def refuse(*_: object) -> None:

@@ -75,7 +75,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def exported(model: Model, exports: Path, tmp_path: Path) -> Path:
+def exported(model: Model, exports: Path, tmp_path: Any) -> Any:
     """An export of the model that a test may change."""
     once = exports / f"{model.spec.architecture}.zip"
     if not once.exists():
@@ -88,7 +88,7 @@ def described(package: Path) -> dict[str, Any]:
     return yaml.safe_load(contents(package)[name])
 
 
-def test_round_trip(model: Model, exported: Path, tmp_path: Path):
+def test_round_trip(model: Model, exported: Path, tmp_path: Path) -> None:
     assert is_bioimageio(PackageFiles(exported))
     assert not is_bioimageio(PackageFiles(model.source))
     spec = import_bioimageio(exported, tmp_path / "back")
@@ -104,7 +104,7 @@ def test_round_trip(model: Model, exported: Path, tmp_path: Path):
     assert test.deviation(run_network(back.network, test.image, test.dpm_um)) < 1e-5
 
 
-def test_bioimageio_spec_finds_no_error(exported: Path):
+def test_bioimageio_spec_finds_no_error(exported: Path) -> None:
     from bioimageio.spec import load_description_and_validate_format_only
 
     summary = load_description_and_validate_format_only(exported, perform_io_checks=True)
@@ -113,7 +113,9 @@ def test_bioimageio_spec_finds_no_error(exported: Path):
 
 
 @pytest.mark.parametrize("pixel_size_um", [0.4, 0.1, 0.0645, 0.325, 0.32471, 6.5 / 63, None])
-def test_every_pixel_size_is_valid_and_comes_back(tmp_path: Path, pixel_size_um: float | None):
+def test_every_pixel_size_is_valid_and_comes_back(
+    tmp_path: Path, pixel_size_um: float | None
+) -> None:
     from bioimageio.spec import load_description_and_validate_format_only
 
     model = load_package(write_tiny_model(tmp_path / "native", pixel_size_um=pixel_size_um))
@@ -131,7 +133,7 @@ def test_every_pixel_size_is_valid_and_comes_back(tmp_path: Path, pixel_size_um:
 
 
 @runs_core
-def test_bioimageio_core_runs_both_kinds_of_weights(exported: Path):
+def test_bioimageio_core_runs_both_kinds_of_weights(exported: Path) -> None:
     from bioimageio.core import test_description as run_tests
 
     summary = run_tests(str(exported), devices=["cpu"])
@@ -141,7 +143,9 @@ def test_bioimageio_core_runs_both_kinds_of_weights(exported: Path):
         assert [name for name in names if name.startswith("Reproduce") and weights in name]
 
 
-def test_the_torchscript_holds_for_all_sizes_and_flat_distances(model: Model, exported: Path):
+def test_the_torchscript_holds_for_all_sizes_and_flat_distances(
+    model: Model, exported: Path
+) -> None:
     stream = io.BytesIO(contents(exported)["network.pt"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Of newer PyTorch.
@@ -153,7 +157,7 @@ def test_the_torchscript_holds_for_all_sizes_and_flat_distances(model: Model, ex
         assert (output - expected).abs().max() < 1e-5 * expected.std()
 
 
-def test_the_torchscript_of_an_export_is_not_taken_where_its_card_is_lost(exported: Path):
+def test_the_torchscript_of_an_export_is_not_taken_where_its_card_is_lost(exported: Path) -> None:
     description = described(exported)
     del description["config"]["napari_deepz"], description["weights"]["pytorch_state_dict"]
     del description["weights"]["torchscript"]["parent"]
@@ -161,7 +165,7 @@ def test_the_torchscript_of_an_export_is_not_taken_where_its_card_is_lost(export
     refused(stripped, "TorchScript program, and napari-deepz runs no programs of others")
 
 
-def test_the_description(model: Model, exported: Path):
+def test_the_description(model: Model, exported: Path) -> None:
     description = described(exported)
     assert description["license"] == "BSD-3-Clause"
     assert [entry["doi"] for entry in description["cite"]] == [
@@ -186,7 +190,7 @@ def test_the_description(model: Model, exported: Path):
         assert cover.getextrema() != (0, 0)
 
 
-def test_a_licence_that_is_not_known_there(tmp_path: Path):
+def test_a_licence_that_is_not_known_there(tmp_path: Path) -> None:
     model = load_package(write_tiny_model(tmp_path / "native", licence="as its authors say"))
     with pytest.raises(ModelError, match=r"SPDX list.*'as its authors say'"):
         export_bioimageio(model, tmp_path / "exported.zip")
@@ -195,7 +199,7 @@ def test_a_licence_that_is_not_known_there(tmp_path: Path):
 
 def test_without_bioimageio_spec(
     tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr("napari_deepz.models.bioimageio.exporting.find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"pip install 'napari-deepz\[bioimageio\]'"):
         export_bioimageio(tiny_model, tmp_path / "exported.zip")
@@ -203,7 +207,7 @@ def test_without_bioimageio_spec(
 
 def test_an_invalid_export_leaves_the_old_file(
     tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     with zipfile.ZipFile(tmp_path / "exported.zip", "w") as archive:
         archive.writestr("rdf.yaml", "the old one")
     old = (tmp_path / "exported.zip").read_bytes()
@@ -215,7 +219,7 @@ def test_an_invalid_export_leaves_the_old_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_an_export_replaces_an_export_and_nothing_else(exported: Path, model: Model):
+def test_an_export_replaces_an_export_and_nothing_else(exported: Path, model: Model) -> None:
     export_bioimageio(model, exported)
     folder = exported.parent
     (folder / "thesis.docx").write_bytes(b"ten years")
@@ -236,14 +240,14 @@ def test_an_export_replaces_an_export_and_nothing_else(exported: Path, model: Mo
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
-def test_a_model_gets_another_name_but_no_other_card(exported: Path, tmp_path: Path):
+def test_a_model_gets_another_name_but_no_other_card(exported: Path, tmp_path: Path) -> None:
     refused(exported, "only its name can be changed", CardFields(axial_range_um=(-1, 1)))
     refused(exported, "cannot be called 'my model'", CardFields(name="my model"))
     spec = import_bioimageio(exported, tmp_path / "named", CardFields(name="mine"))
     assert spec.name == "mine"
 
 
-def test_a_target_that_is_there_is_kept(exported: Path, tmp_path: Path):
+def test_a_target_that_is_there_is_kept(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(ModelError, match="already there"):
         import_bioimageio(exported, tmp_path / "there")
@@ -280,8 +284,8 @@ def test_pickled_weights_are_never_opened(
     monkeypatch: pytest.MonkeyPatch,
     weights: Any,
     with_attachment: bool,
-):
-    def opened(*_: object, **__: object) -> None:
+) -> None:
+    def opened(*_: object, **__: Any) -> None:
         raise AssertionError("a pickle was opened")
 
     monkeypatch.chdir(exported.parent)
@@ -315,14 +319,14 @@ def test_pickled_weights_are_never_opened(
     assert not (exported.parent / "stolen").exists()
 
 
-def test_an_export_without_anything_to_read(exported: Path):
+def test_an_export_without_anything_to_read(exported: Path) -> None:
     description = without_checksums(exported)
     description["attachments"] = []
     del description["weights"]["torchscript"]
     refused(with_weights(exported, None, description), "has lost its weights.safetensors")
 
 
-def test_broken_own_exports(model: Model, exported: Path):
+def test_broken_own_exports(model: Model, exported: Any) -> None:
     state = {name: t.contiguous() for name, t in model.network.state_dict().items()}
     name, tensor = next(iter(state.items()))
     description = without_checksums(exported)
@@ -344,16 +348,16 @@ def test_broken_own_exports(model: Model, exported: Path):
     (file,) = described(exported)["attachments"]
     assert file["sha256"] == hashlib.sha256(contents(exported)[file["source"]]).hexdigest()
 
-    changed = without_checksums(exported)
-    card = json.loads(changed["config"]["napari_deepz"]["model"])
-    changed["config"]["napari_deepz"]["model"] = json.dumps(card | {"na": 9})
+    changed = without_checksums(exported)  # type: ignore[assignment]
+    card = json.loads(changed["config"]["napari_deepz"]["model"])  # type: ignore[index]
+    changed["config"]["napari_deepz"]["model"] = json.dumps(card | {"na": 9})  # type: ignore[index]
     refused(
         rewritten(exported, rdf_yaml=yaml.safe_dump(changed).encode()), "card .* not valid at 'na'"
     )
 
 
 @runs_core
-def test_the_bundled_model_is_exported(tmp_path: Path):
+def test_the_bundled_model_is_exported(tmp_path: Path) -> None:
     from bioimageio.core import test_description as run_tests
 
     from napari_deepz import load_model
@@ -366,7 +370,7 @@ def test_the_bundled_model_is_exported(tmp_path: Path):
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
 def test_an_export_to_a_full_disk_keeps_the_earlier_one(
     tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
     (tmp_path / "out").mkdir()
     export_bioimageio(tiny_model, tmp_path / "out/tiny.zip")

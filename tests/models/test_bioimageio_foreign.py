@@ -80,7 +80,7 @@ def foreign(path: Path, files: dict[str, bytes], **weights: Any) -> Path:
 def _never_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither reading a program nor running one goes unnoticed."""
 
-    def run(*_: object, **__: object) -> None:
+    def run(*_: object, **__: Any) -> None:
         raise AssertionError("a program was read")
 
     monkeypatch.setattr(torch.jit, "load", run)
@@ -95,7 +95,7 @@ def _never_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_never_run")
 @pytest.mark.parametrize("body", ["        return x + z", DEEP, ENDLESS])
-def test_torchscript_is_refused_unread_whatever_it_would_do(tmp_path: Path, body: str):
+def test_torchscript_is_refused_unread_whatever_it_would_do(tmp_path: Path, body: str) -> None:
     package = foreign(
         tmp_path / "theirs.zip",
         {"network.pt": script_file(body)},
@@ -110,7 +110,7 @@ def test_torchscript_is_refused_unread_whatever_it_would_do(tmp_path: Path, body
 
 
 @pytest.mark.usefixtures("_never_run")
-def test_a_native_package_with_a_program_is_refused_unread(tmp_path: Path):
+def test_a_native_package_with_a_program_is_refused_unread(tmp_path: Path) -> None:
     package = write_tiny_model(tmp_path / "theirs")
     (package / "network.torchscript").write_bytes(script_file(ENDLESS))
     (package / "weights.safetensors").unlink()
@@ -124,7 +124,7 @@ def test_a_native_package_with_a_program_is_refused_unread(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("_never_run")
-def test_one_that_was_added_before_is_listed_with_the_reason():
+def test_one_that_was_added_before_is_listed_with_the_reason() -> None:
     package = write_tiny_model(user_models_folder() / "theirs")
     edit_card(package, architecture="torchscript", parameters={"size_multiple": 4, "halo_px": 6})
     assert "theirs" not in list_models()
@@ -144,7 +144,7 @@ def test_one_that_was_added_before_is_listed_with_the_reason():
         ({}, "has no weights of a network of napari-deepz"),
     ],
 )
-def test_other_weights_are_refused_by_name(tmp_path: Path, weights: Any, sentence: str):
+def test_other_weights_are_refused_by_name(tmp_path: Path, weights: Any, sentence: str) -> None:
     refused(foreign(tmp_path / "theirs.zip", {}, **weights), sentence)
 
 
@@ -159,7 +159,7 @@ def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def exported(exported_once: Path, tmp_path: Path) -> Path:
+def exported(exported_once: Any, tmp_path: Any) -> Path:
     """An export that a test may change."""
     return shutil.copy(exported_once, tmp_path / "exported.zip")
 
@@ -168,7 +168,7 @@ def name_of_description(package: Path) -> str:
     return next(name for name in contents(package) if name in ("bioimageio.yaml", "rdf.yaml"))
 
 
-def edited(package: Path, changes: dict[str, Any], files: dict[str, bytes]) -> Path:
+def edited(package: Any, changes: dict[str, Any], files: dict[str, bytes]) -> Any:
     """The package with other values, the names of which are joined by "__", and other files."""
     name = name_of_description(package)
     description = yaml.safe_load(contents(package)[name])
@@ -220,7 +220,7 @@ IMAGE = "inputs__0__test_tensor"
 )
 def test_descriptions_that_cannot_be_used_say_why(
     exported: Path, changes: dict[str, Any], sentence: str
-):
+) -> None:
     refused(edited(exported, changes, {}), sentence)
 
 
@@ -238,11 +238,13 @@ def test_descriptions_that_cannot_be_used_say_why(
         ),
     ],
 )
-def test_test_images_that_are_none(exported: Path, array: bytes, sentence: str):
+def test_test_images_that_are_none(exported: Path, array: bytes, sentence: str) -> None:
     refused(edited(exported, {}, {"test_image.npy": array}), sentence)
 
 
-def test_arrays_of_objects_are_not_unpickled(exported: Path, monkeypatch: pytest.MonkeyPatch):
+def test_arrays_of_objects_are_not_unpickled(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(exported.parent)
     stream = io.BytesIO()
     np.save(stream, np.array([Exploit()], dtype=object), allow_pickle=True)
@@ -271,14 +273,14 @@ BILLION = "a0: &a0 [1]\n" + "".join(
 )
 def test_descriptions_that_cannot_be_read(
     exported: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, sentence: str
-):
+) -> None:
     monkeypatch.chdir(exported.parent)
     name = name_of_description(exported).replace(".", "_")
     refused(rewritten(exported, **{name: text}), sentence)
     assert not (exported.parent / "stolen").exists()
 
 
-def test_control_characters_on_the_card(exported: Path):
+def test_control_characters_on_the_card(exported: Path) -> None:
     name = name_of_description(exported)
     card = yaml.safe_load(contents(exported)[name])["config"]["napari_deepz"]["model"]
     changed = json.dumps(json.loads(card) | {"description": "clears\x1b[2J"})
@@ -289,7 +291,7 @@ def test_control_characters_on_the_card(exported: Path):
 
 
 @pytest.mark.parametrize("steps", [0, 1])
-def test_an_import_is_stopped(exported: Path, steps: int):
+def test_an_import_is_stopped(exported: Path, steps: int) -> None:
     asked: list[bool] = []
 
     def should_stop() -> bool:

@@ -25,12 +25,12 @@ from tests.conftest import tiny_spec
         ("", None),
     ],
 )
-def test_the_aperture_is_read_off_the_objective(objective: str, na: float | None):
+def test_the_aperture_is_read_off_the_objective(objective: str, na: float | None) -> None:
     assert parse_objective(objective)[0] == na
     assert CardFields(objective=objective).given().get("na") == na
 
 
-def test_the_card_of_the_bundled_model_says_what_people_must_know():
+def test_the_card_of_the_bundled_model_says_what_people_must_know() -> None:
     spec = load_model().spec
     rows = dict(model_card(spec))
     low_um, high_um = spec.axial_range_um
@@ -40,7 +40,7 @@ def test_the_card_of_the_bundled_model_says_what_people_must_know():
     assert rows["Pixel size"] == f"{spec.pixel_size_um:g} µm"
 
 
-def test_training_is_told_without_brackets_of_json():
+def test_training_is_told_without_brackets_of_json() -> None:
     training = {"seeds": [1, 2], "validation_loss": {"-2": {"a": 0.5}, "2": {"a": None}}}
     rows = dict(model_card(tiny_spec(training=training)))
     assert rows["Training: seeds"] == "1; 2"

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def check_refused(folder: Path, source: str | Path, sentence: str, **options: object) -> str:
+def check_refused(folder: Path, source: str | Path, sentence: str, **options: Any) -> str:
     """Adding must end in one sentence, with everything as it was; returns the sentence."""
     before, listed = contents(folder), {*folder.iterdir()}
     with pytest.raises(ModelError, match=sentence) as caught:
@@ -73,7 +74,7 @@ def check_refused(folder: Path, source: str | Path, sentence: str, **options: ob
 @pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
 def test_broken_packages_are_not_added(
     folder: Path, package: Path, damage: Damage, sentence: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(package.parent)
     damage(package)
     assert str(package) in check_refused(folder, package, sentence)
@@ -81,13 +82,15 @@ def test_broken_packages_are_not_added(
 
 
 @pytest.mark.parametrize(("make", "sentence"), OFTEN_HOSTILE, ids=name_of)
-def test_hostile_archives_are_not_added(folder: Path, package: Path, make: Hostile, sentence: str):
+def test_hostile_archives_are_not_added(
+    folder: Path, package: Path, make: Hostile, sentence: str
+) -> None:
     path = make(package)
     assert str(path) in check_refused(folder, path, sentence)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "zip with folder", "link"])
-def test_a_model_is_added_as_it_is(folder: Path, package: Path, tmp_path: Path, kind: str):
+def test_a_model_is_added_as_it_is(folder: Path, package: Path, tmp_path: Path, kind: str) -> None:
     (package / "evil.py").write_text("print('no file of a model package')")
     source = package
     if kind.startswith("zip"):
@@ -106,7 +109,7 @@ def test_a_model_is_added_as_it_is(folder: Path, package: Path, tmp_path: Path, 
     assert sorted(path.name for path in folder.iterdir()) == ["earlier", "tiny"]
 
 
-def test_a_new_name_is_the_only_thing_that_changes(folder: Path, package: Path):
+def test_a_new_name_is_the_only_thing_that_changes(folder: Path, package: Path) -> None:
     said = CardFields("mine")
     assert add_model(package, fields=said) == tiny_spec(name="mine")
     assert load_model("mine").spec == tiny_spec(name="mine")
@@ -117,23 +120,23 @@ def test_a_new_name_is_the_only_thing_that_changes(folder: Path, package: Path):
 @pytest.mark.parametrize(
     "name", ["con", "NUL.v1", "Com1", "lpt9", "tiny.", "a b", "../x", "", "x" * 81, ".tiny", "a/b"]
 )
-def test_names_that_no_folder_may_have(folder: Path, package: Path, name: str):
+def test_names_that_no_folder_may_have(folder: Path, package: Path, name: str) -> None:
     check_refused(folder, package, "cannot be a model's name", fields=CardFields(name))
 
 
-def test_a_package_that_calls_itself_so(folder: Path, tmp_path: Path):
+def test_a_package_that_calls_itself_so(folder: Path, tmp_path: Path) -> None:
     source = write_tiny_model(tmp_path / "any", name="aux")
     check_refused(folder, source, "'aux' cannot be a model's name: choose one of up to")
     assert add_model(source, fields=CardFields("fine")).name == "fine"
 
 
-def test_the_same_model_again(folder: Path, package: Path):
+def test_the_same_model_again(folder: Path, package: Path) -> None:
     add_model(package)
     check_refused(folder, package, "The model 'tiny' is already there, in .*tiny")
 
 
 @pytest.mark.parametrize("name", ["tiny", "TINY"])
-def test_another_model_of_that_name(folder: Path, package: Path, tmp_path: Path, name: str):
+def test_another_model_of_that_name(folder: Path, package: Path, tmp_path: Path, name: str) -> None:
     add_model(package)
     other = write_tiny_model(tmp_path / "other", name=name, parameters={"base": 2, "levels": 2})
     check_refused(folder, other, "remove it with 'napari-deepz models remove tiny', or .* --name")
@@ -141,13 +144,13 @@ def test_another_model_of_that_name(folder: Path, package: Path, tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", [DEFAULT_MODEL, DEFAULT_MODEL.upper()])
-def test_names_of_bundled_models_are_taken(folder: Path, package: Path, name: str):
+def test_names_of_bundled_models_are_taken(folder: Path, package: Path, name: str) -> None:
     sentence = "name of a model of napari-deepz; choose another with --name"
     check_refused(folder, package, sentence, fields=CardFields(name))
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "broken package", "upper case"])
-def test_something_else_is_in_the_way(folder: Path, package: Path, what: str):
+def test_something_else_is_in_the_way(folder: Path, package: Path, what: str) -> None:
     place = folder / ("TINY" if what == "upper case" else "tiny")
     if what == "file":
         place.write_text("a note")
@@ -159,12 +162,12 @@ def test_something_else_is_in_the_way(folder: Path, package: Path, what: str):
     check_refused(folder, package, sentence)
 
 
-def test_stopping_at_any_time_leaves_nothing(folder: Path, package: Path):
+def test_stopping_at_any_time_leaves_nothing(folder: Path, package: Path) -> None:
     before = contents(folder)
     for steps in range(20):
         asked = iter([False] * steps + [True])
         try:
-            add_model(package, watch=Watch(lambda asked=asked: next(asked)))
+            add_model(package, watch=Watch(lambda asked=asked: next(asked)))  # type: ignore[misc]
         except Cancelled:
             assert contents(folder) == before
             assert [path.name for path in folder.iterdir()] == ["earlier"]
@@ -174,7 +177,7 @@ def test_stopping_at_any_time_leaves_nothing(folder: Path, package: Path):
     assert "tiny" in list_models()
 
 
-def test_a_disk_that_takes_no_more(folder: Path, package: Path):
+def test_a_disk_that_takes_no_more(folder: Path, package: Path) -> None:
     resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
     before = contents(folder)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -190,8 +193,8 @@ def test_a_disk_that_takes_no_more(folder: Path, package: Path):
 
 
 def test_what_killed_runs_have_left_goes_when_nobody_can_be_at_work_on_it(
-    folder: Path, package: Path
-):
+    folder: Any, package: Path
+) -> None:
     mine = own_mark()
     host = mine.partition("-")[0]
     for mark, age_h in (
@@ -206,12 +209,12 @@ def test_what_killed_runs_have_left_goes_when_nobody_can_be_at_work_on_it(
             os.utime(path, (changed, changed))
     assert "tiny" not in list_models()
     add_model(package)
-    left = [path.name for path in folder.iterdir()]
+    left = [path.name for path in folder.iterdir()]  # type: ignore[assignment]
     young = ".deepz-00000001-1-1-01234567.part"
-    assert sorted(left) == sorted([f".deepz-{mine}.part", young, "earlier", "tiny"])
+    assert sorted(left) == sorted([f".deepz-{mine}.part", young, "earlier", "tiny"])  # type: ignore[call-overload]
 
 
-def test_a_models_folder_that_is_a_file(package: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_models_folder_that_is_a_file(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(package / "model.json"))
     with pytest.raises(OSError, match=r"The model cannot be written to .*model\.json"):
         add_model(package)
@@ -226,7 +229,7 @@ def test_sentences_are_whole_whatever_the_source_is_called(
     damage: Damage,
     sentence: str,
     called: str,
-):
+) -> None:
     damage(package)
     source = zipped(package) if called.endswith(".zip") else package
     source.rename(package.parent / Path(called).name)
@@ -239,7 +242,7 @@ def test_sentences_are_whole_whatever_the_source_is_called(
 @pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
 def test_sentences_name_the_address_of_a_download(
     folder: Path, package: Path, server: Server, damage: Damage, sentence: str
-):
+) -> None:
     damage(package)
     server.content = zipped(package).read_bytes()
     said = check_refused(folder, server.url, sentence)
@@ -247,7 +250,7 @@ def test_sentences_name_the_address_of_a_download(
     assert str(folder) not in said
 
 
-def test_a_tensorflow_model_has_to_be_converted(folder: Path, tmp_path: Path):
+def test_a_tensorflow_model_has_to_be_converted(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved/saved_model.pb").write_bytes(b"")
     check_refused(folder, tmp_path / "saved", "run 'napari-deepz models convert' on it")
@@ -259,9 +262,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "elsewhere"
     path.mkdir()
 
-    def import_least(
-        source: Path, target: Path, fields: CardFields, *_: object, **__: object
-    ) -> None:
+    def import_least(source: Path, target: Path, fields: CardFields, *_: object, **__: Any) -> None:
         assert source == path
         assert not target.exists()
         write_tiny_model(target, **({"name": "theirs"} | fields.given()))
@@ -274,7 +275,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_packages_from_elsewhere_are_imported(folder: Path, elsewhere: Path):
+def test_packages_from_elsewhere_are_imported(folder: Path, elsewhere: Path) -> None:
     assert add_model(elsewhere).name == "theirs"
     said = CardFields("mine", "40x/1.3 oil", 0.16, (-4.0, 5.0))
     assert add_model(elsewhere, fields=said) == tiny_spec(**said.given())
@@ -284,7 +285,7 @@ def test_packages_from_elsewhere_are_imported(folder: Path, elsewhere: Path):
 
 def test_a_download_to_which_more_must_be_said_is_kept(
     folder: Path, package: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def ask(*_: object, called: str) -> None:
         raise ModelError(f"{called} does not say its range.")
 
@@ -300,12 +301,12 @@ def test_a_download_to_which_more_must_be_said_is_kept(
     assert {path.name for path in folder.iterdir()} == {"earlier", ".downloads"}
 
 
-def test_what_an_import_writes_is_checked(folder: Path, elsewhere: Path):
+def test_what_an_import_writes_is_checked(folder: Path, elsewhere: Path) -> None:
     (elsewhere / "broken").touch()
     assert str(elsewhere) in check_refused(folder, elsewhere, "values that are not finite")
 
 
-def test_a_file_with_a_checksum(folder: Path, package: Path, server: Server):
+def test_a_file_with_a_checksum(folder: Path, package: Path, server: Server) -> None:
     path = zipped(package)
     check_refused(folder, path, "does not have the SHA-256 checksum 0{64}", sha256="0" * 64)
     check_refused(folder, path, "is not a SHA-256 checksum", sha256="tiny")
@@ -313,7 +314,7 @@ def test_a_file_with_a_checksum(folder: Path, package: Path, server: Server):
     assert add_model(path, sha256=server.sha256).name == "tiny"
 
 
-def test_from_the_internet_and_again_without_it(folder: Path, server: Server):
+def test_from_the_internet_and_again_without_it(folder: Path, server: Server) -> None:
     add_model(server.url, sha256=server.sha256)
     assert load_model("tiny").source == folder / "tiny"
     server.close()
@@ -322,12 +323,12 @@ def test_from_the_internet_and_again_without_it(folder: Path, server: Server):
     check_refused(folder, server.url, "is already there", sha256=server.sha256)
 
 
-def test_a_wrong_checksum_leaves_nothing(folder: Path, server: Server):
+def test_a_wrong_checksum_leaves_nothing(folder: Path, server: Server) -> None:
     check_refused(folder, server.url, "does not have the SHA-256 checksum", sha256="0" * 64)
     assert not list(downloads_folder().iterdir())
 
 
-def test_a_download_that_is_no_model_is_not_kept(folder: Path, server: Server):
+def test_a_download_that_is_no_model_is_not_kept(folder: Path, server: Server) -> None:
     server.content = b"<html>Please log in</html>"
     said = check_refused(folder, server.url, "neither a folder nor a readable zip file")
     assert said.startswith(server.url)
@@ -335,7 +336,7 @@ def test_a_download_that_is_no_model_is_not_kept(folder: Path, server: Server):
 
 
 @pytest.mark.parametrize("kind", ["added", "other folder", "zip"])
-def test_removing(folder: Path, package: Path, kind: str):
+def test_removing(folder: Path, package: Path, kind: str) -> None:
     if kind == "added":
         add_model(package)
         place = folder / "tiny"
@@ -348,7 +349,7 @@ def test_removing(folder: Path, package: Path, kind: str):
     assert [path.name for path in folder.iterdir()] == ["earlier"]
 
 
-def test_removing_a_link_leaves_what_it_leads_to(folder: Path, package: Path):
+def test_removing_a_link_leaves_what_it_leads_to(folder: Path, package: Path) -> None:
     (folder / "tiny").symlink_to(package)
     remove_model("tiny")
     assert "tiny" not in list_models()
@@ -364,7 +365,7 @@ def test_removing_a_link_leaves_what_it_leads_to(folder: Path, package: Path):
         ("", "no model called"),
     ],
 )
-def test_what_cannot_be_removed(folder: Path, package: Path, name: str, sentence: str):
+def test_what_cannot_be_removed(folder: Path, package: Path, name: str, sentence: str) -> None:
     add_model(package)
     before = contents(folder)
     with pytest.raises(ModelError, match=sentence):
@@ -373,7 +374,7 @@ def test_what_cannot_be_removed(folder: Path, package: Path, name: str, sentence
     assert DEFAULT_MODEL in list_models()
 
 
-def test_two_of_one_name_are_not_both_removed(folder: Path):
+def test_two_of_one_name_are_not_both_removed(folder: Path) -> None:
     for place in ("a", "b"):
         write_tiny_model(folder / place)
     before = contents(folder)
@@ -384,7 +385,7 @@ def test_two_of_one_name_are_not_both_removed(folder: Path):
 
 def test_a_package_that_cannot_be_moved_stays_whole(
     folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     add_model(package)
     before = contents(folder)
 

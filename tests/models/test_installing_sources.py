@@ -24,7 +24,7 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("sha256", [None, "0" * 64])
 def test_a_source_that_cannot_be_read_is_not_taken_for_a_full_disk(
     package: Path, monkeypatch: pytest.MonkeyPatch, sha256: str | None
-):
+) -> None:
     is_file = Path.is_file
 
     def refuse(path: Path) -> bool:
@@ -38,7 +38,7 @@ def test_a_source_that_cannot_be_read_is_not_taken_for_a_full_disk(
     assert str(caught.value) == f"{package} cannot be read: Permission denied."
 
 
-def test_kinds_of_packages(package: Path, tmp_path: Path):
+def test_kinds_of_packages(package: Path, tmp_path: Path) -> None:
     assert kind_of(package) == "native"
     assert kind_of(zipped(package)) == "native"
     (package / "rdf.yaml").touch()
@@ -55,14 +55,14 @@ def test_kinds_of_packages(package: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["other", "OTHER", "in-the-way", DEFAULT_MODEL.upper()])
-def test_names_that_are_taken(name: str):
+def test_names_that_are_taken(name: str) -> None:
     write_tiny_model(user_models_folder() / "any", name="other")
     (user_models_folder() / "in-the-way").mkdir()
     with pytest.raises(ModelError, match=f"a model called '{name}' already; choose another"):
         check_new_name(name)
 
 
-def test_names_that_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_names_that_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_new_name("another")
     monkeypatch.setenv("NAPARI_DEEPZ_MODELS", str(tmp_path / "not-made-yet"))
     check_new_name("another")
@@ -70,7 +70,7 @@ def test_names_that_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         check_new_name("a b")
 
 
-def test_what_a_native_card_leaves_unsaid_can_be_filled_in(tmp_path: Path):
+def test_what_a_native_card_leaves_unsaid_can_be_filled_in(tmp_path: Path) -> None:
     unknown = {"objective": UNKNOWN_OBJECTIVE, "na": None, "pixel_size_um": None}
     package = write_tiny_model(tmp_path / "tiny", **unknown)
     spec = add_model(package, fields=CardFields("lab", "63x/1.4 oil", 0.0645))
@@ -91,7 +91,9 @@ def test_what_a_native_card_leaves_unsaid_can_be_filled_in(tmp_path: Path):
         (CardFields(axial_range_um=(-1, 1)), "range"),
     ],
 )
-def test_what_a_native_card_says_is_not_overruled(tmp_path: Path, fields: CardFields, which: str):
+def test_what_a_native_card_says_is_not_overruled(
+    tmp_path: Path, fields: CardFields, which: str
+) -> None:
     with pytest.raises(ModelError, match=f"says its {which} itself"):
         add_model(write_tiny_model(tmp_path / "tiny"), fields=fields)
     assert "tiny" not in list_models()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ from tests.models.packages import (
 
 @pytest.mark.parametrize("inside", [None, "", "tiny/"], ids=["folder", "zip", "zip with folder"])
 @pytest.mark.parametrize("architecture", ["encode-once", "deepz-unet"])
-def test_round_trip(tmp_path: Path, inside: str | None, architecture: str):
+def test_round_trip(tmp_path: Path, inside: str | None, architecture: str) -> None:
     parameters = {"base": 4, "levels": 2}
     spec = tiny_spec(architecture=architecture, parameters=parameters)
     network = spec.build()
@@ -45,7 +46,7 @@ def test_round_trip(tmp_path: Path, inside: str | None, architecture: str):
         torch.testing.assert_close(model.network.state_dict()[name], tensor, rtol=0, atol=0)
 
 
-def test_half_precision_weights_are_half_as_large_and_load_as_float32(tmp_path: Path):
+def test_half_precision_weights_are_half_as_large_and_load_as_float32(tmp_path: Path) -> None:
     spec = tiny_spec()
     network = spec.build()
     save_model(tmp_path / "full", spec, network)
@@ -62,21 +63,21 @@ def test_half_precision_weights_are_half_as_large_and_load_as_float32(tmp_path: 
 
 
 @pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=name_of)
-def test_broken_packages_say_so(tmp_path: Path, damage: Damage, sentence: str):
+def test_broken_packages_say_so(tmp_path: Path, damage: Damage, sentence: str) -> None:
     package = write_tiny_model(tmp_path / "tiny")
     damage(package)
     check_sentence(package, sentence)
 
 
 @pytest.mark.parametrize(("damage", "sentence"), OFTEN_DAMAGED, ids=name_of)
-def test_broken_zip_files_say_so(tmp_path: Path, damage: Damage, sentence: str):
+def test_broken_zip_files_say_so(tmp_path: Path, damage: Damage, sentence: str) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     damage(folder)
     check_sentence(zipped(folder), sentence)
 
 
 def check_sentence(package: Path, sentence: str) -> None:
-    worm = {"called": "the worm", "size_multiple": 4}
+    worm: dict[str, Any] = {"called": "the worm", "size_multiple": 4}
     with pytest.raises(ModelError, match=sentence) as caught:
         read_test(package, size_multiple=load_package(package).network.size_multiple)
     assert str(caught.value).isprintable()
@@ -86,20 +87,20 @@ def check_sentence(package: Path, sentence: str) -> None:
     assert str(package) not in str(caught.value)
 
 
-def test_a_card_that_asks_for_a_huge_network_costs_no_memory(tmp_path: Path):
+def test_a_card_that_asks_for_a_huge_network_costs_no_memory(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     edit_card(folder, parameters={"base": 256, "levels": 8, "planes": 41})
     with pytest.raises(ModelError, match="do not belong to the architecture"):
         load_package(folder)
 
 
-def test_reading_the_card_needs_no_weights(tmp_path: Path):
+def test_reading_the_card_needs_no_weights(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     no_weights(folder)
     assert read_spec(folder) == tiny_spec()
 
 
-def test_weights_in_bfloat16_come_exactly(tmp_path: Path):
+def test_weights_in_bfloat16_come_exactly(tmp_path: Path) -> None:
     folder = write_tiny_model(tmp_path / "tiny")
     weights = load_file(folder / "weights.safetensors")
     rough = {name: tensor.bfloat16() for name, tensor in weights.items()}
@@ -119,7 +120,7 @@ def test_weights_in_bfloat16_come_exactly(tmp_path: Path):
     ids=["sparse", "meta", "quantised"],
 )
 @pytest.mark.filterwarnings("ignore:.*quant:UserWarning", "ignore:.*quant:DeprecationWarning")
-def test_weights_that_are_not_stored_plainly(change: Callable[[Tensor], Tensor]):
+def test_weights_that_are_not_stored_plainly(change: Callable[[Tensor], Tensor]) -> None:
     network = tiny_spec().build()
     weights = network.state_dict()
     weights["head.bias"] = change(weights["head.bias"])
@@ -127,7 +128,7 @@ def test_weights_that_are_not_stored_plainly(change: Callable[[Tensor], Tensor])
         check_weights(network, weights, "worm.zip")
 
 
-def test_a_description_may_have_several_lines(tmp_path: Path):
+def test_a_description_may_have_several_lines(tmp_path: Path) -> None:
     text = "First line,\n\tthen µm and\u00a0a “quotation”."
     folder = write_tiny_model(tmp_path / "tiny", description=text, sample="\u00b5 of Zürich")
     assert read_spec(folder).description == text

@@ -98,7 +98,9 @@ def added() -> list[str]:
 
 @pytest.mark.parametrize("damage", FAILS, ids=name_of)
 @pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
-def test_a_model_that_fails_its_own_test_is_not_added(package: Path, damage: Damage, as_zip: bool):
+def test_a_model_that_fails_its_own_test_is_not_added(
+    package: Path, damage: Damage, as_zip: bool
+) -> None:
     damage(package)
     load_package(package)
     source = zipped(package) if as_zip else package
@@ -109,26 +111,26 @@ def test_a_model_that_fails_its_own_test_is_not_added(package: Path, damage: Dam
 
 
 @pytest.mark.parametrize("damage", [overflows, overflows_without_test], ids=name_of)
-def test_a_model_that_gives_no_numbers_is_not_added(package: Path, damage: Damage):
+def test_a_model_that_gives_no_numbers_is_not_added(package: Path, damage: Damage) -> None:
     damage(package)
     with pytest.raises(ModelError, match="gives numbers that are NaN or infinite"):
         add_model(package)
     assert added() == []
 
 
-def test_a_model_without_a_test_that_gives_numbers_is_added(package: Path):
+def test_a_model_without_a_test_that_gives_numbers_is_added(package: Path) -> None:
     without_test(package)
     add_model(package)
     assert added() == ["tiny"]
 
 
-def test_a_model_that_differs_as_other_processors_do_is_added(package: Path):
+def test_a_model_that_differs_as_other_processors_do_is_added(package: Path) -> None:
     change(package / "test.safetensors", "output", lambda output: output + 0.1 * SIMILAR)
     add_model(package)
     assert added() == ["tiny"]
 
 
-def test_too_little_memory_is_said(package: Path, monkeypatch: pytest.MonkeyPatch):
+def test_too_little_memory_is_said(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
@@ -138,7 +140,7 @@ def test_too_little_memory_is_said(package: Path, monkeypatch: pytest.MonkeyPatc
     assert added() == []
 
 
-def test_the_command_and_the_dock_refuse_it_in_the_same_words(package: Path):
+def test_the_command_and_the_dock_refuse_it_in_the_same_words(package: Path) -> None:
     other_weights(package)
     run = CliRunner().invoke(app, ["models", "add", str(package)])
     assert isinstance(run.exception, ModelError)
@@ -148,7 +150,7 @@ def test_the_command_and_the_dock_refuse_it_in_the_same_words(package: Path):
     assert added() == []
 
 
-def test_a_test_larger_than_any_network_needs_is_not_read(package: Path):
+def test_a_test_larger_than_any_network_needs_is_not_read(package: Path) -> None:
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1024, 2048)).astype("f4"))
     save_file(
         {name: image.clone() for name in ("image", "dpm_um", "output")},

@@ -100,7 +100,7 @@ def test_files_that_would_never_end_are_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
     make: Callable[[Path], None],
     part: str,
-):
+) -> None:
     make(folder / "variables" / part)
     monkeypatch.setattr(conversion, "run_reader", pytest.fail)
     began = time.monotonic()
@@ -110,7 +110,7 @@ def test_files_that_would_never_end_are_refused_at_once(
     assert names(tmp_path) == ["model"]
 
 
-def test_files_that_are_too_large_together(folder: Path, tmp_path: Path):
+def test_files_that_are_too_large_together(folder: Path, tmp_path: Path) -> None:
     for number in range(5):
         with (folder / f"variables/variables.data-0000{number}-of-00005").open("wb") as stream:
             stream.truncate(1 << 30)
@@ -128,7 +128,7 @@ def test_files_that_are_too_large_together(folder: Path, tmp_path: Path):
 )
 def test_weights_that_the_files_cannot_hold_take_no_memory(
     folder: Path, shape: list[int], sentence: str
-):
+) -> None:
     checkpoint = SimpleNamespace(
         get_variable_to_shape_map=lambda: {"Generator/down0/conv1/filters": shape}
     )
@@ -139,7 +139,7 @@ def test_weights_that_the_files_cannot_hold_take_no_memory(
 
 def test_a_reader_that_says_nothing_any_more_is_ended(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     genuine = subprocess.Popen
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(subprocess, "Popen", lambda _, **settings: genuine(sleep, **settings))
@@ -152,7 +152,7 @@ def test_a_reader_that_says_nothing_any_more_is_ended(
 @_UNIX_ONLY
 def test_a_kill_leaves_no_process_and_nothing_that_stays(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(

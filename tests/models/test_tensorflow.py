@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def assert_only(folder: Path, *names: str) -> None:
 
 @needs_tensorflow
 @pytest.mark.slow
-def test_the_fixture_converts_and_matches_tensorflow(tmp_path: Path):
+def test_the_fixture_converts_and_matches_tensorflow(tmp_path: Path) -> None:
     folder = shared_file("fixtures/tf_saved_model")
     told: list[tuple[int, int]] = []
 
@@ -81,7 +82,7 @@ def test_the_fixture_converts_and_matches_tensorflow(tmp_path: Path):
 )
 def test_other_widths_depths_and_sizes(
     saved_models: Path, tmp_path: Path, name: str, base: int, levels: int
-):
+) -> None:
     folder = shutil.copytree(saved_models / name, tmp_path / "model")
     (folder / "saved_model.pb").write_bytes(b"not a graph: it is never read")
     result = convert_saved_model(folder, tmp_path / "My Lab's model")
@@ -98,7 +99,7 @@ def test_other_widths_depths_and_sizes(
 
 @needs_tensorflow
 @pytest.mark.slow
-def test_truncated_variables(saved_models: Path, tmp_path: Path):
+def test_truncated_variables(saved_models: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(saved_models / "odd", tmp_path / "odd")
     data = folder / "variables/variables.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:2000])
@@ -110,7 +111,7 @@ def test_truncated_variables(saved_models: Path, tmp_path: Path):
 @needs_tensorflow
 def test_python_files_in_the_present_folder_are_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     trap = tmp_path / "model"
     shutil.copytree(shared_file("fixtures/tf_saved_model"), trap)
     for module in ("tensorflow", "json", "queue", "napari_deepz"):
@@ -142,7 +143,7 @@ def reader_that_says(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 )
 def test_what_the_reader_says_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], sentence: str
-):
+) -> None:
     reader_that_says(monkeypatch, *lines)
     with pytest.raises(ModelError, match=sentence):
         convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / "out")
@@ -152,12 +153,12 @@ def test_what_the_reader_says_is_told(
 @needs_tensorflow
 def test_cancelling_ends_tensorflow_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     folder = shared_file("fixtures/tf_saved_model")
     started = []
     genuine = subprocess.Popen
 
-    def popen(*arguments, **settings):
+    def popen(*arguments: Any, **settings: Any) -> Any:
         started.append(genuine(*arguments, **settings))
         return started[-1]
 
@@ -205,7 +206,7 @@ def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Edit],
     return convert_edited
 
 
-def test_unedited_variables_convert(tmp_path: Path, convert: Callable[[Edit], None]):
+def test_unedited_variables_convert(tmp_path: Path, convert: Callable[[Edit], None]) -> None:
     convert(lambda _: None)
     assert_only(tmp_path, "model", "out")
 
@@ -261,7 +262,7 @@ def nothing_computed(variables: dict[str, np.ndarray]) -> None:
 )
 def test_models_that_are_not_the_published_network(
     tmp_path: Path, convert: Callable[[Edit], None], edit: Edit, sentence: str
-):
+) -> None:
     with pytest.raises(ModelError, match=sentence) as caught:
         convert(edit)
     assert "\n" not in str(caught.value)
@@ -269,7 +270,7 @@ def test_models_that_are_not_the_published_network(
     assert_only(tmp_path, "model")
 
 
-def test_what_is_no_saved_model(tmp_path: Path):
+def test_what_is_no_saved_model(tmp_path: Path) -> None:
     assert not is_saved_model(tmp_path)
     with pytest.raises(ModelError, match="is not a TensorFlow SavedModel"):
         convert_saved_model(tmp_path, tmp_path / "out")
@@ -282,7 +283,7 @@ def test_what_is_no_saved_model(tmp_path: Path):
 
 def test_without_tensorflow_the_error_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"pip install 'napari-deepz\[tensorflow\]'"):
         convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / "out")
@@ -298,7 +299,7 @@ def test_without_tensorflow_the_error_says_how_to_install_it(
 )
 def test_what_cannot_be_said_of_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: CardFields, sentence: str
-):
+) -> None:
     folder = shared_file("fixtures/tf_saved_model")
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     with pytest.raises(ModelError, match=sentence):
@@ -306,13 +307,13 @@ def test_what_cannot_be_said_of_a_model(
     assert_only(tmp_path)
 
 
-def test_an_objective_without_a_readable_aperture_is_noted():
+def test_an_objective_without_a_readable_aperture_is_noted() -> None:
     notes = conversion._assumed(CardFields("lab", "63x1.4", 0.1, (-1, 1)))
     assert "cannot be read off the objective '63x1.4'" in notes[0]
     assert not conversion._assumed(CardFields("lab", "63x/1.4", 0.1, (-1, 1)))
 
 
-def test_a_target_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_target_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=r"cannot be converted to .*out: "):
@@ -322,7 +323,7 @@ def test_a_target_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("target", "sentence"), [(".", "already there"), ("new.zip", "name one instead of")]
 )
-def test_targets_that_cannot_be(tmp_path: Path, target: str, sentence: str):
+def test_targets_that_cannot_be(tmp_path: Path, target: str, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         convert_saved_model(shared_file("fixtures/tf_saved_model"), tmp_path / target)
     assert_only(tmp_path)
@@ -330,7 +331,7 @@ def test_targets_that_cannot_be(tmp_path: Path, target: str, sentence: str):
 
 def test_the_graph_may_be_of_any_size_as_it_is_never_read(
     tmp_path: Path, convert: Callable[[Edit], None]
-):
+) -> None:
     with (tmp_path / "model/saved_model.pb").open("wb") as stream:
         stream.truncate(5 << 40)
     convert(lambda _: None)
@@ -339,7 +340,7 @@ def test_the_graph_may_be_of_any_size_as_it_is_never_read(
 
 def test_a_full_disk_is_a_sentence(
     tmp_path: Path, convert: Callable[[Edit], None], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def full(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 

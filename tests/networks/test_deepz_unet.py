@@ -31,7 +31,7 @@ def tensorflow_names(levels: int) -> dict[str, str]:
     return names
 
 
-def test_published_network_matches_tensorflow():
+def test_published_network_matches_tensorflow() -> None:
     folder = shared_file("fixtures/tf_saved_model")
     values = np.fromfile(folder / "variables/variables.data-00000-of-00001", "<f4")
     network = DeepZUNet(base=4, levels=6)
@@ -57,7 +57,7 @@ def test_published_network_matches_tensorflow():
     assert np.abs(output - parity["output"]).max() / parity["output"].std() < 1e-4
 
 
-def test_published_size():
+def test_published_size() -> None:
     with torch.device("meta"):
         network = DeepZUNet()
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(77.8e6, rel=1e-3)
@@ -74,7 +74,7 @@ MAKERS = {
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_a_network_without_weights_has_their_shapes_and_draws_no_random_number(
     make: Callable[[], Generator],
-):
+) -> None:
     torch.manual_seed(3)
     drawn = make()
     torch.manual_seed(3)
@@ -102,7 +102,7 @@ DRAWN = {
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_seed_draws_the_weights_that_it_always_drew(name: str):
+def test_a_seed_draws_the_weights_that_it_always_drew(name: str) -> None:
     with without_weights():
         MAKERS[name]()
     torch.manual_seed(5)
@@ -111,7 +111,7 @@ def test_a_seed_draws_the_weights_that_it_always_drew(name: str):
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_receptive_field_is_within_the_halo(make: Callable[[], Generator]):
+def test_receptive_field_is_within_the_halo(make: Callable[[], Generator]) -> None:
     network = make()
     for parameter in network.parameters():
         torch.nn.init.uniform_(parameter, 0.01, 0.05)
@@ -121,13 +121,13 @@ def test_receptive_field_is_within_the_halo(make: Callable[[], Generator]):
     middle = size // 2
     dpm = torch.full_like(image, 3.0)
     network(image, dpm)[0, 0, middle : middle + 8, middle : middle + 8].sum().backward()
-    touched = image.grad[0, 0].abs().sum(0).nonzero().ravel()
+    touched = image.grad[0, 0].abs().sum(0).nonzero().ravel()  # type: ignore[index]
     assert touched.min() >= middle - reach
     assert touched.max() < middle + 8 + reach
     assert touched.max() - touched.min() > reach
 
 
-def test_untrained_encode_once_returns_the_unrefocused_image():
+def test_untrained_encode_once_returns_the_unrefocused_image() -> None:
     image = torch.rand(1, 1, 32, 48)
     network = EncodeOnce(base=4, levels=2)
     with torch.inference_mode():
@@ -135,7 +135,7 @@ def test_untrained_encode_once_returns_the_unrefocused_image():
     torch.testing.assert_close(refocused, image)
 
 
-def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
+def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions() -> None:
     torch.manual_seed(1)
     network = ZBasis(base=4, levels=2, functions=3, planes=9).eval()
     image = torch.rand(1, 1, 32, 48)
@@ -146,7 +146,7 @@ def test_planes_of_the_basis_are_the_image_and_sums_of_as_many_functions():
 
 @pytest.mark.parametrize("shape", [(1, 1, 528, 64), (2, 1, 264, 48), (1, 1, 128, 64), (1, 1, 8, 8)])
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_planes_in_strips_are_those_of_the_whole(shape, levels):
+def test_planes_in_strips_are_those_of_the_whole(shape: tuple[int, ...], levels: int) -> None:
     network = ZBasis(base=4, levels=levels, functions=3, planes=9).eval()
     image = torch.randn(shape)
     whole = network.encode(image).detach()
@@ -155,12 +155,12 @@ def test_planes_in_strips_are_those_of_the_whole(shape, levels):
     torch.testing.assert_close(strips, whole, rtol=0, atol=1e-5)
 
 
-def test_widths_double_up_to_the_widest():
+def test_widths_double_up_to_the_widest() -> None:
     network = ZBasis(base=4, widest=10, levels=4)
-    assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]
+    assert [block[0].out_channels for block in network.down] == [4, 8, 10, 10]  # type: ignore[index]
 
 
-def test_flat_and_curved_distances_are_interpolated_alike():
+def test_flat_and_curved_distances_are_interpolated_alike() -> None:
     network = EncodeOnce(base=2, levels=1, z_min_um=-2, z_max_um=2, planes=5)
     code = torch.rand(2, 5, 6, 6)
     for z_um in (-2.0, -0.3, 1.0, 1.9, 2.0, 7.0):
@@ -171,7 +171,7 @@ def test_flat_and_curved_distances_are_interpolated_alike():
         assert flat.shape == (2, 1, 6, 6)
 
 
-def test_decode_interpolates_per_pixel_and_holds_the_ends():
+def test_decode_interpolates_per_pixel_and_holds_the_ends() -> None:
     network = EncodeOnce(base=2, levels=1, z_min_um=-2, z_max_um=2, planes=5)
     assert network.plane_z_um == (-2, -1, 0, 1, 2)
     code = (torch.tensor(network.plane_z_um) ** 2)[None, :, None, None].expand(1, 5, 4, 4)

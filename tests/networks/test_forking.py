@@ -67,7 +67,7 @@ def package(tmp_path: Path) -> Path:
 
 @needs_fork
 @pytest.mark.parametrize("in_child", ["use()", "load()", "check()", "encoded.refocus(dz.Flat(2))"])
-def test_a_process_forked_after_use_ends_in_a_sentence(package: Path, in_child: str):
+def test_a_process_forked_after_use_ends_in_a_sentence(package: Path, in_child: str) -> None:
     before = (
         "model = load(); use(); encoded = dz.EncodedImage(image, model, pixel_size_um=0.325); "
         "encoded.refocus(dz.Flat(1))"
@@ -79,12 +79,12 @@ def test_a_process_forked_after_use_ends_in_a_sentence(package: Path, in_child: 
 
 
 @needs_fork
-def test_one_forked_after_loading_does_too(package: Path):
+def test_one_forked_after_loading_does_too(package: Path) -> None:
     assert forked(package, "model = load()", "use()").startswith("ForkedProcessError")
 
 
 @needs_fork
-def test_one_forked_before_computes_and_the_parent_goes_on(package: Path):
+def test_one_forked_before_computes_and_the_parent_goes_on(package: Path) -> None:
     said = forked(
         package, "", "model = load(); use()", "model = load(); use(); print('so does he')"
     )
@@ -99,7 +99,7 @@ def mean(path: str, image: np.ndarray) -> float:
 @pytest.mark.parametrize(
     "method", [m for m in multiprocessing.get_all_start_methods() if m != "fork"]
 )
-def test_processes_that_were_not_forked_compute(package: Path, method: str):
+def test_processes_that_were_not_forked_compute(package: Path, method: str) -> None:
     image = np.random.default_rng(0).normal(100, 5, (64, 64)).astype(np.float32)
     here = mean(str(package), image)
     with multiprocessing.get_context(method).Pool(1) as pool:

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,13 +34,13 @@ BOTH = [
 ]
 
 
-def some_frames(count=6, shape=(48, 64)):
+def some_frames(count: int = 6, shape: tuple[int, ...] = (48, 64)) -> list[Any]:
     ramp = np.linspace(0, 200, shape[1]).astype(np.uint8)
     return [np.broadcast_to(ramp, shape) + np.uint8(8 * index) for index in range(count)]
 
 
-def write(path, frames=None, **changes):
-    settings = {
+def write(path: Path, frames: Any = None, **changes: Any) -> None:
+    settings: dict[str, Any] = {
         "palette": PALETTE,
         "frames_per_s": 8,
         "title": "cells: up = and; down µm",
@@ -47,12 +49,12 @@ def write(path, frames=None, **changes):
     write_movie(path, some_frames() if frames is None else frames, **(settings | changes))
 
 
-def pictures_in(path):
+def pictures_in(path: Path) -> Any:
     """Frames (n, Y, X, 3) and their rate, as other programs read them."""
     if path.suffix == ".gif":
         with Image.open(path) as movie:
             found, durations = [], set()
-            for index in range(movie.n_frames):
+            for index in range(movie.n_frames):  # type: ignore[attr-defined]
                 movie.seek(index)
                 found.append(np.asarray(movie.convert("RGB")))
                 durations.add(movie.info["duration"])
@@ -60,11 +62,11 @@ def pictures_in(path):
     told = ffmpeg("-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
     facts = re.search(rb"Video: h264.*? (\d\d+)x(\d+).*? ([\d.]+) fps", told.stderr)
     width, height, frames_per_s = map(float, facts.groups())
-    found = np.frombuffer(told.stdout, np.uint8)
-    return found.reshape(-1, int(height), int(width), 3), frames_per_s
+    found = np.frombuffer(told.stdout, np.uint8)  # type: ignore[assignment]
+    return found.reshape(-1, int(height), int(width), 3), frames_per_s  # type: ignore[attr-defined]
 
 
-def ffmpeg(*words):
+def ffmpeg(*words: Any) -> Any:
     program = pytest.importorskip(
         "imageio_ffmpeg", reason="needs the extra napari-deepz[movie]"
     ).get_ffmpeg_exe()
@@ -72,7 +74,7 @@ def ffmpeg(*words):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_frames_and_their_rate_come_back(tmp_path, name):
+def test_frames_and_their_rate_come_back(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name)
     found, frames_per_s = pictures_in(tmp_path / name)
     expected = PALETTE[np.stack(some_frames())]
@@ -84,7 +86,7 @@ def test_frames_and_their_rate_come_back(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_odd_sides(tmp_path, name):
+def test_odd_sides(tmp_path: Path, name: Any) -> None:
     write(tmp_path / name, some_frames(shape=(31, 45)))
     found, _ = pictures_in(tmp_path / name)
     expected = PALETTE[np.stack(some_frames(shape=(31, 45)))]
@@ -92,14 +94,14 @@ def test_odd_sides(tmp_path, name):
     assert np.abs(found[:, :31, :45].astype(int) - expected).mean() <= 6
 
 
-def test_a_gif_repeats_and_carries_its_record(tmp_path):
+def test_a_gif_repeats_and_carries_its_record(tmp_path: Path) -> None:
     write(tmp_path / "sweep.gif")
     with Image.open(tmp_path / "sweep.gif") as movie:
         assert movie.info["loop"] == 0
         assert Provenance.from_json(movie.info["comment"].decode()) == RECORD
 
 
-def test_an_mp4_carries_its_title_and_record(tmp_path):
+def test_an_mp4_carries_its_title_and_record(tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
     write(tmp_path / "sweep.mp4")
     told = ffmpeg("-i", tmp_path / "sweep.mp4", "-f", "ffmetadata", "-")
@@ -111,8 +113,8 @@ def test_an_mp4_carries_its_title_and_record(tmp_path):
 
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("after", [0, 1, 5, 6])
-def test_a_cancelled_movie_leaves_the_former_one(tmp_path, name, after):
-    def frames():
+def test_a_cancelled_movie_leaves_the_former_one(tmp_path: Path, name: Any, after: int) -> None:
+    def frames() -> Iterator[Any]:
         yield from some_frames()[:after]
         raise Cancelled
 
@@ -124,7 +126,7 @@ def test_a_cancelled_movie_leaves_the_former_one(tmp_path, name, after):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, name):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, name: Any) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     rng = np.random.default_rng(0)
     noise = list(rng.integers(0, 255, (6, 300, 300), dtype=np.uint8))
@@ -138,7 +140,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_ffmpeg_says_of_a_full_disk_is_said_in_our_words(tmp_path):
+def test_what_ffmpeg_says_of_a_full_disk_is_said_in_our_words(tmp_path: Path) -> None:
     """As ffmpeg does it, with the address of a part of it in front."""
     complaint = "[vost#0:0/libx264 @ 0x55d] Error\n[out#0/mp4 @ 0x55d] Error closing file: {}\n"
     for cause, said in (
@@ -155,23 +157,23 @@ def test_what_ffmpeg_says_of_a_full_disk_is_said_in_our_words(tmp_path):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_no_folder(tmp_path, name):
+def test_no_folder(tmp_path: Path, name: Any) -> None:
     with pytest.raises(FileNotFoundError, match="no folder"):
         write(tmp_path / "nowhere" / name)
 
 
 @pytest.mark.parametrize("name", ["sweep.avi", "sweep"])
-def test_another_ending(tmp_path, name):
+def test_another_ending(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"end with .mp4 or .gif"):
         write(tmp_path / name)
 
 
-def test_no_frames(tmp_path):
+def test_no_frames(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no frames"):
         write(tmp_path / "sweep.gif", [])
 
 
-def test_mp4_without_its_package_names_it(tmp_path, monkeypatch):
+def test_mp4_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(ValueError, match=r"napari-deepz\[movie\]"):
         write(tmp_path / "sweep.mp4")
@@ -180,7 +182,7 @@ def test_mp4_without_its_package_names_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_a_record_longer_than_an_argument_may_be(tmp_path, name):
+def test_a_record_longer_than_an_argument_may_be(tmp_path: Path, name: Any) -> None:
     points = [[float(i), 2.0 * i, 0.1] for i in range(10_000)]
     record = Provenance(kind="inferred", surfaces=[{"kind": "points", "points_um": points}])
     assert len(record.to_json()) > 200_000
@@ -190,24 +192,26 @@ def test_a_record_longer_than_an_argument_may_be(tmp_path, name):
             assert Provenance.from_json(movie.info["comment"].decode()) == record
     else:
         told = ffmpeg("-i", tmp_path / name, "-f", "ffmetadata", "-").stdout.decode()
-        text = re.search(r"^comment=(.*)$", told, re.MULTILINE)[1]
+        text = re.search(r"^comment=(.*)$", told, re.MULTILINE)[1]  # type: ignore[index]
         assert Provenance.from_json(re.sub(r"\\(.)", r"\1", text)) == record
 
 
 @pytest.mark.parametrize(
     "title", ["nul\x00 and\nlines", "lone \udcfc", "t" * 200_000, "# ; = \\ '"]
 )
-def test_any_title(tmp_path, title):
+def test_any_title(tmp_path: Path, title: Any) -> None:
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
     write(tmp_path / "sweep.mp4", title=title)
     told = ffmpeg("-i", tmp_path / "sweep.mp4", "-f", "ffmetadata", "-").stdout.decode()
-    found = re.search(r"^title=(.*)$", told, re.MULTILINE)[1]
+    found = re.search(r"^title=(.*)$", told, re.MULTILINE)[1]  # type: ignore[index]
     assert re.sub(r"\\(.)", r"\1", found) == plain_name(title)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 @pytest.mark.parametrize("folder", ["http:", "a:b", "concat:x", "-i", "%d"])
-def test_folders_that_look_like_something_else(tmp_path, monkeypatch, folder):
+def test_folders_that_look_like_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
     monkeypatch.chdir(tmp_path)
     (tmp_path / folder).mkdir()

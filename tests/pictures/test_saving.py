@@ -52,7 +52,7 @@ def test_a_sweep_goes_there_and_back(planes: np.ndarray, tmp_path: Path) -> None
     watch = Watch(on_progress=lambda progress: told.append(progress.total))
     save_picture(shown(planes), tmp_path / "a.gif", watch=watch)
     with Image.open(tmp_path / "a.gif") as movie:
-        assert movie.n_frames == 6
+        assert movie.n_frames == 6  # type: ignore[attr-defined]
     assert told == [6] * 6
 
 

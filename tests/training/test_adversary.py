@@ -18,7 +18,7 @@ def adversary(**settings: float) -> Adversary:
     return Adversary(AdversarialConfig.model_validate({"base": 2, **settings}), CPU)
 
 
-def test_six_blocks_each_halves_the_size_and_doubles_the_channels():
+def test_six_blocks_each_halves_the_size_and_doubles_the_channels() -> None:
     shapes: list[tuple[int, ...]] = []
     network = Discriminator(3)
     for layer in network.modules():
@@ -32,7 +32,7 @@ def test_six_blocks_each_halves_the_size_and_doubles_the_channels():
 
 
 @pytest.mark.parametrize("base", [2, 16])
-def test_number_of_parameters(base: int):
+def test_number_of_parameters(base: int) -> None:
     def convolution(channels_in: int, channels_out: int) -> int:
         return 9 * channels_in * channels_out + channels_out
 
@@ -48,7 +48,7 @@ def test_number_of_parameters(base: int):
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
-def test_the_generators_loss_is_the_published_one(monkeypatch: pytest.MonkeyPatch):
+def test_the_generators_loss_is_the_published_one(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = adversary(mae_weight=50)
     monkeypatch.setattr(judge, "_discriminator", lambda planes: planes.mean(dim=(1, 2)))
     planes = torch.tensor([0.2, 1.4])[:, None, None].expand(2, 8, 8)
@@ -56,7 +56,7 @@ def test_the_generators_loss_is_the_published_one(monkeypatch: pytest.MonkeyPatc
     assert loss.item() == pytest.approx(0.5 * (0.8**2 + 0.4**2) / 2 + 50 * 0.03)
 
 
-def test_the_discriminator_learns_to_tell_two_batches_apart(rng: np.random.Generator):
+def test_the_discriminator_learns_to_tell_two_batches_apart(rng: np.random.Generator) -> None:
     judge = adversary(learning_rate=1e-3)
     noise = torch.from_numpy(rng.normal(0, 0.3, (2, 8, 32, 32)).astype(np.float32))
     generated, true = noise[0], noise[1] + 1
@@ -76,7 +76,7 @@ def test_the_discriminator_learns_to_tell_two_batches_apart(rng: np.random.Gener
     assert loss() < 0.05 < 0.25 < before
 
 
-def test_a_generator_can_follow_the_loss_downhill():
+def test_a_generator_can_follow_the_loss_downhill() -> None:
     judge = adversary()
     generated = torch.rand(3, 32, 32, requires_grad=True)
     judge.generator_loss(generated, torch.zeros(())).backward()
@@ -88,7 +88,7 @@ def known(rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(rng.integers(0, 2, (4, 9, 1, 1)).astype(np.float32))
 
 
-def test_only_known_planes_are_chosen_and_none_twice(rng: np.random.Generator):
+def test_only_known_planes_are_chosen_and_none_twice(rng: np.random.Generator) -> None:
     judge = adversary(planes=6)
     for step in range(50):
         mask = known(rng)
@@ -98,14 +98,14 @@ def test_only_known_planes_are_chosen_and_none_twice(rng: np.random.Generator):
         assert len(set(zip(samples.tolist(), planes.tolist(), strict=True))) == len(samples)
 
 
-def test_every_known_plane_is_chosen_sooner_or_later(rng: np.random.Generator):
+def test_every_known_plane_is_chosen_sooner_or_later(rng: np.random.Generator) -> None:
     judge, mask, seen = adversary(planes=6), known(rng), torch.zeros(4, 9)
     for step in range(100):
         seen[judge.choose(mask, 3, step)] = 1
     torch.testing.assert_close(seen, mask[:, :, 0, 0])
 
 
-def test_the_choice_depends_on_seed_and_step_alone(rng: np.random.Generator):
+def test_the_choice_depends_on_seed_and_step_alone(rng: np.random.Generator) -> None:
     mask = known(rng)
 
     def chosen(seed: int, step: int) -> list[list[int]]:
@@ -116,7 +116,7 @@ def test_the_choice_depends_on_seed_and_step_alone(rng: np.random.Generator):
     assert chosen(3, 7) != chosen(4, 7)
 
 
-def test_a_batch_without_known_planes_is_judged_by_its_error_alone():
+def test_a_batch_without_known_planes_is_judged_by_its_error_alone() -> None:
     judge = adversary(mae_weight=50)
     chosen = judge.choose(torch.zeros(2, 3, 1, 1), 0, 0)
     planes = torch.rand(2, 3, 32, 32)[chosen]

@@ -57,7 +57,9 @@ def damaged(text: str, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("source", OURS, ids=lambda path: path.stem)
-def test_a_damaged_configuration_is_read_or_refused_in_a_sentence(tmp_path: Path, source: Path):
+def test_a_damaged_configuration_is_read_or_refused_in_a_sentence(
+    tmp_path: Path, source: Path
+) -> None:
     rng = random.Random(source.stem)
     path = tmp_path / "run.toml"
     text = source.read_text(encoding="utf-8")
@@ -78,7 +80,7 @@ def test_a_damaged_configuration_is_read_or_refused_in_a_sentence(tmp_path: Path
     assert 10 < refused < 60
 
 
-def test_what_editors_add_does_not_matter(tmp_path: Path):
+def test_what_editors_add_does_not_matter(tmp_path: Path) -> None:
     plain = CONFIG.format(steps=3, **ENCODE_ONCE).encode()
     path = tmp_path / "run.toml"
     path.write_bytes(plain)
@@ -115,7 +117,7 @@ def endless(path: Path) -> None:
 )
 def test_a_file_that_is_no_configuration(
     tmp_path: Path, make: Callable[[Path], object], reason: str
-):
+) -> None:
     path = tmp_path / "run.toml"
     make(path)
     with pytest.raises(ValueError, match="cannot be read") as caught:
@@ -145,7 +147,7 @@ def simulation(folder: Path, model: str = "", data: str = "") -> TrainConfig:
 )
 def test_what_no_machine_can_simulate_is_refused_at_once(
     tmp_path: Path, model: str, data: str, sentence: str
-):
+) -> None:
     settings = simulation(tmp_path, model, data)
     with pytest.raises(ValueError, match=sentence):
         next(simulated_stacks(settings.model, settings.data))
@@ -154,19 +156,19 @@ def test_what_no_machine_can_simulate_is_refused_at_once(
 @pytest.mark.parametrize(
     "setting", ["depth_um", "photons", "background_photons", "gain_adu_per_photon"]
 )
-def test_ranges_beyond_any_microscope_are_refused(tmp_path: Path, setting: str):
+def test_ranges_beyond_any_microscope_are_refused(tmp_path: Path, setting: str) -> None:
     with pytest.raises(ValueError, match=f"'{setting}' must not go beyond "):
         simulation(tmp_path, data=f"breadth = {{ {setting} = [1, 1e9] }}")
 
 
-def test_all_configurations_here_can_be_simulated(tmp_path: Path):
+def test_all_configurations_here_can_be_simulated(tmp_path: Path) -> None:
     for path in OURS:
         settings = read_config(path)
         if not settings.data.stacks:
             stack_settings(settings.model, settings.data.breadth)
 
 
-def test_a_network_that_no_machine_can_train_is_refused_at_once(tmp_path: Path):
+def test_a_network_that_no_machine_can_train_is_refused_at_once(tmp_path: Path) -> None:
     settings = config(tmp_path, **DEEPZ | {"parameters": "{ base = 256, levels = 8 }"})
     needed = r"parameters takes [\d,]+ GB of memory to train, more than this machine has"
     with pytest.MonkeyPatch.context() as patch:
@@ -177,13 +179,13 @@ def test_a_network_that_no_machine_can_train_is_refused_at_once(tmp_path: Path):
 
 
 @pytest.mark.parametrize("patterns", ['["a\\u0000b"]', '["\\u001b[2J*"]'])
-def test_names_with_control_characters_are_refused(tmp_path: Path, patterns: str):
+def test_names_with_control_characters_are_refused(tmp_path: Path, patterns: str) -> None:
     with pytest.raises(ValueError, match="no path can have control characters in it"):
         simulation(tmp_path, data=f"stacks = {patterns}\nvalidation_stacks = ['b.tif']")
 
 
 @pytest.mark.parametrize("pattern", ["", "**a", "a" * 5000])
-def test_patterns_that_are_none(tmp_path: Path, pattern: str):
+def test_patterns_that_are_none(tmp_path: Path, pattern: str) -> None:
     settings = simulation(tmp_path, data=f"stacks = ['{pattern}']\nvalidation_stacks = ['b.tif']")
     with pytest.raises(ValueError, match=r"is no pattern for|No focal stack in .* matches"):
         run_training(settings, tmp_path)
@@ -194,7 +196,7 @@ def test_patterns_that_are_none(tmp_path: Path, pattern: str):
 )
 def test_too_little_memory_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-):
+) -> None:
     def full(*_: object) -> Batch:
         raise error
 

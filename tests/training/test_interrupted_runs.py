@@ -59,7 +59,9 @@ def stopped(tmp_path: Path) -> TrainConfig:
     return settings
 
 
-def test_a_log_cut_anywhere_in_its_last_line_is_whole_again(whole: Path, stopped: TrainConfig):
+def test_a_log_cut_anywhere_in_its_last_line_is_whole_again(
+    whole: Path, stopped: TrainConfig
+) -> None:
     log = stopped.output / "log.jsonl"
     text = log.read_bytes()
     last = text.rstrip().rindex(b"\n") + 1
@@ -90,7 +92,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_log_does_not_matter(
     whole: Path, stopped: TrainConfig, damage: Callable[[bytes], bytes]
-):
+) -> None:
     log = stopped.output / "log.jsonl"
     text = log.read_bytes()
     log.write_bytes(damage(text))
@@ -100,7 +102,9 @@ def test_a_damaged_log_does_not_matter(
     assert_same_run(stopped.output, whole)
 
 
-def test_a_checkpoint_from_before_it_held_the_log_takes_the_file(whole: Path, stopped: TrainConfig):
+def test_a_checkpoint_from_before_it_held_the_log_takes_the_file(
+    whole: Path, stopped: TrainConfig
+) -> None:
     path = stopped.output / "checkpoint.pt"
     saved = torch.load(path, weights_only=True)
     del saved["log"]
@@ -117,7 +121,7 @@ def full_when(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
     written: list[str] = []
     current: list[str] = []
 
-    def beside(path: Path):
+    def beside(path: Any) -> Any:
         current.append(path.name)
         return written_beside(path)
 
@@ -135,7 +139,7 @@ def full_when(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
 @pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.pt"])
 def test_a_full_disk_keeps_what_was_there_and_the_run_goes_on_later(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, name: str
-):
+) -> None:
     settings = config(tmp_path)
     with monkeypatch.context() as patch:
         full_when(patch, name, 3 if name == "log.jsonl" else 2)
@@ -151,7 +155,9 @@ def test_a_full_disk_keeps_what_was_there_and_the_run_goes_on_later(
     assert_same_run(settings.output, whole)
 
 
-def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_is_full_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = config(tmp_path)
     with monkeypatch.context() as patch:
         full_when(patch, "log.jsonl", 1)
@@ -249,7 +255,7 @@ UNUSABLE = (
 @pytest.mark.parametrize("damage", UNUSABLE, ids=lambda damage: damage.__name__)
 def test_a_checkpoint_that_cannot_be_used_says_what_to_do(
     stopped: TrainConfig, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
-):
+) -> None:
     monkeypatch.chdir(stopped.output.parent)
     path = stopped.output / "checkpoint.pt"
     damage(path)
@@ -262,7 +268,7 @@ def test_a_checkpoint_that_cannot_be_used_says_what_to_do(
     assert not Path("ran").exists()
 
 
-def test_a_checkpoint_cut_anywhere_is_damaged(stopped: TrainConfig):
+def test_a_checkpoint_cut_anywhere_is_damaged(stopped: TrainConfig) -> None:
     path = stopped.output / "checkpoint.pt"
     data = path.read_bytes()
     for cut in range(0, len(data), len(data) // 97):
@@ -274,7 +280,7 @@ def test_a_checkpoint_cut_anywhere_is_damaged(stopped: TrainConfig):
 ADVERSARIAL = DEEPZ | {"adversarial": "adversarial = { base = 2, planes = 1 }"}
 
 
-def test_the_adversary_of_a_checkpoint_must_fit_too(tmp_path: Path):
+def test_the_adversary_of_a_checkpoint_must_fit_too(tmp_path: Path) -> None:
     settings = config(tmp_path, **ADVERSARIAL)
     stop_after(settings, 2)
     path = settings.output / "checkpoint.pt"
@@ -299,7 +305,7 @@ def test_the_adversary_of_a_checkpoint_must_fit_too(tmp_path: Path):
 )
 def test_a_diverged_run_says_so_and_writes_no_model(
     tmp_path: Path, changes: dict[str, float], step: int
-):
+) -> None:
     settings = config(tmp_path)
     schedule = settings.schedule.model_copy(update=changes)
     settings = settings.model_copy(update={"schedule": schedule})
@@ -316,7 +322,9 @@ def test_a_diverged_run_says_so_and_writes_no_model(
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_weights_that_the_package_could_not_hold_are_a_divergence(tmp_path: Path, half: bool):
+def test_weights_that_the_package_could_not_hold_are_a_divergence(
+    tmp_path: Path, half: bool
+) -> None:
     settings = config(tmp_path).model_copy(update={"half_precision_weights": half})
     schedule = settings.schedule.model_copy(update={"learning_rate": 1e6, "steps": 1})
     settings = settings.model_copy(update={"schedule": schedule})
@@ -330,7 +338,7 @@ def test_weights_that_the_package_could_not_hold_are_a_divergence(tmp_path: Path
 
 def test_what_is_undefined_is_not_a_number_in_the_log_nor_in_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """As where a network gives the same everywhere."""
     monkeypatch.setattr(loop, "correlation", lambda *_: float("nan"))
     package = train(config(tmp_path, steps=1), STACKS, STACKS[:1])
@@ -339,7 +347,7 @@ def test_what_is_undefined_is_not_a_number_in_the_log_nor_in_the_card(
     assert load_model(package).spec.training["validation_correlation"] == entry["correlation"]
 
 
-def test_a_killed_write_leaves_nothing_behind(stopped: TrainConfig, whole: Path):
+def test_a_killed_write_leaves_nothing_behind(stopped: TrainConfig, whole: Path) -> None:
     left = stopped.output / f".deepz-{_own_host(stopped)}-{2**22 + 1}-1-01234567.part"
     left.write_bytes(b"half a checkpoint")
     train(stopped, STACKS, STACKS[:1], resume=True)

@@ -20,7 +20,7 @@ def run_in(folder: Path, output: str) -> TrainConfig:
 
 
 @pytest.mark.parametrize("output", ["/", "~", "stacks", "work", "."])
-def test_a_folder_with_other_things_is_not_written_to(tmp_path: Path, output: str):
+def test_a_folder_with_other_things_is_not_written_to(tmp_path: Path, output: str) -> None:
     for folder in ("stacks", "work"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a worm.ome.tif").write_text("measured")
@@ -34,7 +34,7 @@ def test_a_folder_with_other_things_is_not_written_to(tmp_path: Path, output: st
 
 def test_nobodys_home_is_for_a_run_even_if_it_looks_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
@@ -42,7 +42,7 @@ def test_nobodys_home_is_for_a_run_even_if_it_looks_empty(
         train(run_in(tmp_path, "home"), STACKS, STACKS[:1])
 
 
-def test_what_may_be_in_the_folder_of_a_run(tmp_path: Path):
+def test_what_may_be_in_the_folder_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/.DS_Store").touch()
     (tmp_path / "run/stacks/0123").mkdir(parents=True)
@@ -58,7 +58,7 @@ def test_what_may_be_in_the_folder_of_a_run(tmp_path: Path):
     assert (tmp_path / "run/notes.txt").read_text() == "mine"
 
 
-def test_a_folder_that_is_no_package_is_not_written_into(tmp_path: Path):
+def test_a_folder_that_is_no_package_is_not_written_into(tmp_path: Path) -> None:
     settings = config(tmp_path, steps=1)
     (tmp_path / "run/tiny").mkdir(parents=True)
     (tmp_path / "run/tiny/thesis.tex").write_text("mine")
@@ -70,7 +70,7 @@ def test_a_folder_that_is_no_package_is_not_written_into(tmp_path: Path):
         train(settings, STACKS, STACKS[:1])
 
 
-def test_an_output_that_is_a_link_is_followed(tmp_path: Path):
+def test_an_output_that_is_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "disk")
     train(config(tmp_path, steps=1), STACKS, STACKS[:1])

@@ -18,7 +18,7 @@ def drawn(kind: Kind, seed: int, field_um: float = 83.2, half_depth_um: float = 
     ("kind", "few", "many"),
     [("sparse-beads", 4, 25), ("beads", 25, 160), ("dense-beads", 160, 500)],
 )
-def test_bead_fields_hold_as_many_beads_as_they_say(kind: Kind, few: int, many: int):
+def test_bead_fields_hold_as_many_beads_as_they_say(kind: Kind, few: int, many: int) -> None:
     counts = [len(drawn(kind, seed).centres_um) for seed in range(60)]
     assert few <= min(counts) < max(counts) <= many
     # Four times the area, four times the beads.
@@ -26,14 +26,14 @@ def test_bead_fields_hold_as_many_beads_as_they_say(kind: Kind, few: int, many: 
     np.testing.assert_allclose(larger, 4 * np.array(counts), atol=2)
 
 
-def test_dense_fields_have_more_beads_than_sparse_ones():
+def test_dense_fields_have_more_beads_than_sparse_ones() -> None:
     sparse = [len(drawn("sparse-beads", seed).centres_um) for seed in range(30)]
     dense = [len(drawn("dense-beads", seed).centres_um) for seed in range(30)]
     assert min(dense) > max(sparse)
 
 
 @pytest.mark.parametrize("kind", ["head", "worm"])
-def test_animals_stay_within_the_volume(kind: Kind):
+def test_animals_stay_within_the_volume(kind: Kind) -> None:
     for seed in range(10):
         phantom = drawn(kind, seed)
         assert np.abs(phantom.points_um[:, 0]).max() <= 5
@@ -42,7 +42,7 @@ def test_animals_stay_within_the_volume(kind: Kind):
         assert (phantom.brightness > 0).all()
 
 
-def test_a_whole_head_has_all_its_neurons_about_one_axis():
+def test_a_whole_head_has_all_its_neurons_about_one_axis() -> None:
     for seed in range(10):
         head = drawn("head", seed, half_depth_um=40.0)
         centres = head.centres_um

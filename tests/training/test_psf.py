@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import j1
@@ -15,7 +17,7 @@ LOW = Optics(na=0.15, wavelength_um=0.52, pixel_size_um=0.2)
 DRY = Optics(na=0.75, wavelength_um=0.52, pixel_size_um=0.325)
 
 
-def test_in_focus_it_is_the_airy_pattern():
+def test_in_focus_it_is_the_airy_pattern() -> None:
     psf = focal_psf(LOW, Aberrations(), half_range_um=1, z_step_um=1, half_width_px=24)[1]
     fine = (np.arange(49 * 2) - 48.5) * 0.1
     radius = np.hypot(*np.meshgrid(fine, fine))
@@ -25,7 +27,7 @@ def test_in_focus_it_is_the_airy_pattern():
     np.testing.assert_allclose(psf / psf.max(), airy / airy.max(), atol=5e-3)
 
 
-def test_on_axis_it_follows_the_defocus_formula():
+def test_on_axis_it_follows_the_defocus_formula() -> None:
     # Born & Wolf 8.8: I(z) = (sin(u/4) / (u/4))² with u = 2π NA² z / λ for a small aperture.
     psf = focal_psf(LOW, Aberrations(), half_range_um=20, z_step_um=4, half_width_px=24)
     z_um = np.arange(-5, 6) * 4.0
@@ -35,13 +37,13 @@ def test_on_axis_it_follows_the_defocus_formula():
     np.testing.assert_allclose(psf[:, 24, 24] / psf[5, 24, 24], expected, atol=0.02)
 
 
-def test_no_light_is_lost_through_focus():
+def test_no_light_is_lost_through_focus() -> None:
     psf = focal_psf(DRY, Aberrations(), half_range_um=6, z_step_um=1, half_width_px=64)
     np.testing.assert_allclose(psf.sum((1, 2)), 1, atol=0.01)
 
 
-def test_only_aberration_tells_the_two_sides_apart():
-    options = {"half_range_um": 6.0, "z_step_um": 1.0, "half_width_px": 32}
+def test_only_aberration_tells_the_two_sides_apart() -> None:
+    options: dict[str, Any] = {"half_range_um": 6.0, "z_step_um": 1.0, "half_width_px": 32}
     perfect = focal_psf(DRY, Aberrations(), **options)
     np.testing.assert_allclose(perfect, perfect[::-1], atol=1e-5 * perfect.max())
     watery = focal_psf(DRY, Aberrations(spherical=0.2), **options)
@@ -52,7 +54,7 @@ def test_only_aberration_tells_the_two_sides_apart():
     assert below[centre] > 5 * above[centre]
 
 
-def test_coma_shifts_light_to_one_side_only_in_x():
+def test_coma_shifts_light_to_one_side_only_in_x() -> None:
     psf = focal_psf(DRY, Aberrations(coma_x=0.3), half_range_um=1, z_step_um=1, half_width_px=16)[1]
     np.testing.assert_allclose(psf, psf[::-1], atol=1e-5 * psf.max())
     assert np.abs(psf - psf[:, ::-1]).max() > 0.05 * psf.max()

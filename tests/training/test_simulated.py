@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -42,7 +42,9 @@ def bead_stack(pixel_um: float, size_px: int) -> SimulatedStack:
 
 
 @pytest.mark.parametrize(("pixel_um", "size_px"), [(0.25, 333), (0.41, 203), (0.5, 166)])
-def test_a_bead_keeps_its_place_and_its_light_on_the_models_grid(pixel_um: float, size_px: int):
+def test_a_bead_keeps_its_place_and_its_light_on_the_models_grid(
+    pixel_um: float, size_px: int
+) -> None:
     stack = FocalStack.from_simulation(bead_stack(pixel_um, size_px), 0.325)
     side = round(size_px * pixel_um / 0.325)
     assert stack.measured.shape == stack.target.shape == (3, side, side)
@@ -60,7 +62,7 @@ def test_a_bead_keeps_its_place_and_its_light_on_the_models_grid(pixel_um: float
         np.testing.assert_allclose(part[2], 100, atol=1e-3)
 
 
-def test_a_stack_on_the_models_grid_is_taken_as_it_is():
+def test_a_stack_on_the_models_grid_is_taken_as_it_is() -> None:
     source = bead_stack(0.325, 256)
     stack = FocalStack.from_simulation(source, 0.325)
     np.testing.assert_array_equal(stack.measured, source.measured)
@@ -77,7 +79,7 @@ def random_stacks(
         yield SimulatedStack(
             measured=rng.integers(0, 65536, (5, size_px, size_px), np.uint16),
             expected=rng.uniform(0, 65535, (5, size_px, size_px)).astype(np.float32),
-            z_um=(np.arange(5) - 2) * settings.z_step_um,
+            z_um=(np.arange(5) - 2) * settings.z_step_um,  # type: ignore[arg-type]
             centres=np.empty((0, 3)),
             kind=kinds[0],
             aberrations=Aberrations(),
@@ -90,7 +92,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulated, "simulate", random_stacks)
 
 
-def data(folder: Path | None, **changes: object) -> DataConfig:
+def data(folder: Path | None, **changes: Any) -> DataConfig:
     return DataConfig.model_validate(
         {"count": 4, "validation_count": 2, "kept_in": folder, **changes}
     )
@@ -117,13 +119,13 @@ COMPLETE = sorted(
 )
 
 
-def forbidden(*_: object, **__: object) -> Iterator[SimulatedStack]:
+def forbidden(*_: object, **__: Any) -> Iterator[SimulatedStack]:
     raise AssertionError("Nothing needs to be simulated.")
 
 
 def test_kept_stacks_are_read_instead_of_simulated(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     assert len(in_memory) == 6
     assert_equal(list(simulated_stacks(tiny_spec(), data(tmp_path))), in_memory)
@@ -144,8 +146,8 @@ def test_kept_stacks_are_read_instead_of_simulated(
     ids=lambda changes: next(iter(changes)),
 )
 def test_other_settings_go_to_other_folders(
-    tmp_path: Path, quick: None, changes: dict[str, object]
-):
+    tmp_path: Path, quick: None, changes: dict[str, Any]
+) -> None:
     list(simulated_stacks(tiny_spec(), data(tmp_path)))
     first = set(tmp_path.iterdir())
     list(simulated_stacks(tiny_spec(), data(tmp_path, **changes)))
@@ -153,18 +155,20 @@ def test_other_settings_go_to_other_folders(
     assert len(set(tmp_path.iterdir()) - first) == 2
 
 
-def test_other_models_have_other_stacks(tmp_path: Path, quick: None):
+def test_other_models_have_other_stacks(tmp_path: Path, quick: None) -> None:
     list(simulated_stacks(tiny_spec(), data(tmp_path)))
     list(simulated_stacks(tiny_spec(pixel_size_um=0.2), data(tmp_path)))
     assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize("taken", [1, 3, 5])
-def test_keeping_that_was_interrupted_ends_complete(tmp_path: Path, quick: None, taken: int):
+def test_keeping_that_was_interrupted_ends_complete(
+    tmp_path: Path, quick: None, taken: int
+) -> None:
     interrupted = simulated_stacks(tiny_spec(), data(tmp_path))
     for _ in range(taken):
         next(interrupted)
-    interrupted.close()
+    interrupted.close()  # type: ignore[attr-defined]
     assert len(files(tmp_path)) == 2 * taken
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     assert_equal(list(simulated_stacks(tiny_spec(), data(tmp_path))), in_memory)
@@ -172,7 +176,7 @@ def test_keeping_that_was_interrupted_ends_complete(tmp_path: Path, quick: None,
 
 
 @pytest.mark.parametrize("name", ["0000-target.npy", "0001-measured.npy"])
-def test_a_file_that_is_gone_is_made_again(tmp_path: Path, quick: None, name: str):
+def test_a_file_that_is_gone_is_made_again(tmp_path: Path, quick: None, name: str) -> None:
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     list(simulated_stacks(tiny_spec(), data(tmp_path)))
     for path in tmp_path.rglob(name):
@@ -183,7 +187,7 @@ def test_a_file_that_is_gone_is_made_again(tmp_path: Path, quick: None, name: st
 
 def test_a_write_that_fails_leaves_nothing(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def full(file: IO[bytes], _: object) -> None:
         file.write(b"some of it")
         raise OSError("No space left on device")
@@ -196,7 +200,7 @@ def test_a_write_that_fails_leaves_nothing(
 
 def test_two_runs_may_keep_the_same_stacks_at_once(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     in_memory = list(simulated_stacks(tiny_spec(), data(None)))
     save = np.save
 
@@ -212,7 +216,7 @@ def test_two_runs_may_keep_the_same_stacks_at_once(
     assert files(tmp_path) == COMPLETE
 
 
-def test_kept_stacks_hold_no_file_open_and_cannot_be_changed(tmp_path: Path, quick: None):
+def test_kept_stacks_hold_no_file_open_and_cannot_be_changed(tmp_path: Path, quick: None) -> None:
     stacks = list(simulated_stacks(tiny_spec(), data(tmp_path)))
     opened = [Path(file.path) for file in psutil.Process().open_files()]
     assert not [path for path in opened if path.is_relative_to(tmp_path.resolve())]
@@ -220,7 +224,7 @@ def test_kept_stacks_hold_no_file_open_and_cannot_be_changed(tmp_path: Path, qui
         stacks[0].target[0] = 0
 
 
-def test_breadth_reaches_the_simulation():
+def test_breadth_reaches_the_simulation() -> None:
     breadth = BreadthConfig(
         na=(0.7, 0.8), photons=(30, 1000), offset_adu=(0, 500), saturated_share=0.1
     )
@@ -235,11 +239,11 @@ def test_breadth_reaches_the_simulation():
     assert settings.optics == untouched.optics
 
 
-def test_stacks_reach_a_little_beyond_the_models_range():
+def test_stacks_reach_a_little_beyond_the_models_range() -> None:
     assert stack_settings(tiny_spec(axial_range_um=(-3.5, 6.2))).half_range_um == 8
 
 
-def test_apertures_that_no_dry_objective_has_are_refused_at_once():
+def test_apertures_that_no_dry_objective_has_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match=r"numerical aperture of 1\.1 does not go with"):
         stack_settings(tiny_spec(), BreadthConfig(na=(0.7, 1.1)))
     with pytest.raises(ValueError, match="need the 'na'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def points(*positions: tuple[float, float, float]) -> Phantom:
     return Phantom(array, np.ones(len(array)), array)
 
 
-def test_splat_keeps_light_and_position():
+def test_splat_keeps_light_and_position() -> None:
     volume = splat(points((0.3, -1.1, 2.2)), (9, 21, 21), (0.5, 0.325, 0.325))
     assert volume.sum() == pytest.approx(1)
     grid = np.indices(volume.shape).reshape(3, -1)
@@ -50,32 +51,32 @@ def test_splat_keeps_light_and_position():
     np.testing.assert_allclose(centroid, expected, atol=1e-6)
 
 
-def test_splat_leaves_out_what_lies_outside():
+def test_splat_leaves_out_what_lies_outside() -> None:
     volume = splat(points((50, 0, 0), (0, 0, 0)), (9, 21, 21), (0.5, 0.325, 0.325))
     assert volume.sum() == pytest.approx(1)
 
 
-def test_a_bead_is_sharpest_in_the_plane_of_its_depth(microscope: Microscope):
+def test_a_bead_is_sharpest_in_the_plane_of_its_depth(microscope: Microscope) -> None:
     for z_um in (-3.0, 0.0, 2.5):
         light = microscope.expose(points((z_um, 0, 0)))
         brightest = SMALL.z_um[light.max((1, 2)).argmax()]
         assert brightest == pytest.approx(z_um, abs=0.5)
 
 
-def test_light_adds_up(microscope: Microscope):
+def test_light_adds_up(microscope: Microscope) -> None:
     first, second = points((-1, 3, 3)), points((2, -4, 1))
     together = microscope.expose(first + second)
     apart = microscope.expose(first) + microscope.expose(second)
     np.testing.assert_allclose(together, apart, atol=1e-6 * together.max())
 
 
-def test_nothing_wraps_around_in_z(microscope: Microscope):
+def test_nothing_wraps_around_in_z(microscope: Microscope) -> None:
     light = microscope.expose(points((-5.0, 0, 0)))
     # The object lies above the stack: the plane furthest from it is the most blurred.
     assert light.max((1, 2)).argmin() > len(light) * 3 // 4
 
 
-def test_camera_noise_is_poisson_plus_read_noise(rng: np.random.Generator):
+def test_camera_noise_is_poisson_plus_read_noise(rng: np.random.Generator) -> None:
     camera = Camera(gain_adu_per_photon=2, offset_adu=100, read_noise_photons=3)
     photons = np.full((300, 300), 50, np.float32)
     counts = camera.record(photons, rng).astype(float)
@@ -84,7 +85,7 @@ def test_camera_noise_is_poisson_plus_read_noise(rng: np.random.Generator):
     assert camera.expected(photons).mean() == pytest.approx(200)
 
 
-def test_camera_saturates(rng: np.random.Generator):
+def test_camera_saturates(rng: np.random.Generator) -> None:
     counts = Camera().record(np.full((4, 4), 1e6, np.float32), rng)
     assert counts.dtype == np.uint16
     assert (counts == 65535).all()
@@ -95,7 +96,7 @@ ANY_CAMERA = CameraSettings(
 )
 
 
-def test_drawn_cameras_keep_within_their_ranges_and_16_bit(rng: np.random.Generator):
+def test_drawn_cameras_keep_within_their_ranges_and_16_bit(rng: np.random.Generator) -> None:
     for _ in range(300):
         photons, background = np.exp(rng.uniform(np.log(30), np.log(1e5))), rng.uniform(2, 60)
         camera = ANY_CAMERA.draw(photons, background, rng)
@@ -109,14 +110,14 @@ def test_drawn_cameras_keep_within_their_ranges_and_16_bit(rng: np.random.Genera
         assert camera.record(10 * brightest, rng).max() <= 65535
 
 
-def test_the_share_of_saturated_stacks_is_as_asked_for(rng: np.random.Generator):
+def test_the_share_of_saturated_stacks_is_as_asked_for(rng: np.random.Generator) -> None:
     some = replace(ANY_CAMERA, saturated_share=0.25)
     drawn = [some.draw(1000, 20, rng).highest_adu < 65535 for _ in range(2000)]
     # Four standard deviations of a binomial share.
     assert np.mean(drawn) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 2000))
 
 
-def test_a_saturating_camera_clips_measured_and_expected_alike(rng: np.random.Generator):
+def test_a_saturating_camera_clips_measured_and_expected_alike(rng: np.random.Generator) -> None:
     always = replace(ANY_CAMERA, saturated_share=1)
     for _ in range(50):
         camera = always.draw(5000, 40, rng)
@@ -134,7 +135,7 @@ def test_a_saturating_camera_clips_measured_and_expected_alike(rng: np.random.Ge
         assert 0.3 * unclipped - 1 <= height <= 0.9 * unclipped + 1
 
 
-def test_drawn_microscopes_keep_within_their_ranges_and_see_the_same_field():
+def test_drawn_microscopes_keep_within_their_ranges_and_see_the_same_field() -> None:
     settings = StackSettings(na=(0.70, 0.80), pixel_size_um=(0.25, 0.5))
     field_um = settings.size_px * settings.optics.pixel_size_um
     drawn = [draw_microscope(settings, np.random.default_rng(k)) for k in range(300)]
@@ -150,7 +151,7 @@ def test_drawn_microscopes_keep_within_their_ranges_and_see_the_same_field():
     assert kept == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 300))
 
 
-def test_an_even_plane_of_light_is_as_bright_at_every_focus():
+def test_an_even_plane_of_light_is_as_bright_at_every_focus() -> None:
     """The microscope passes no contrast in z at the lateral frequency zero."""
     optics = Optics(na=0.8, wavelength_um=0.52, pixel_size_um=0.25)
     settings = StackSettings(optics, size_px=192, half_range_um=11.0, z_step_um=1.0)
@@ -161,7 +162,7 @@ def test_an_even_plane_of_light_is_as_bright_at_every_focus():
     np.testing.assert_allclose(light, light[-1], rtol=0.05)
 
 
-def test_depth_aberration_has_one_sign():
+def test_depth_aberration_has_one_sign() -> None:
     drawn = [draw_aberrations(SMALL, np.random.default_rng(k)) for k in range(50)]
     assert min(a.spherical for a in drawn) > 0.05
     assert max(a.spherical for a in drawn) < 0.45
@@ -169,7 +170,7 @@ def test_depth_aberration_has_one_sign():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_phantom_gives_a_stack(microscope: Microscope, kind):
+def test_every_phantom_gives_a_stack(microscope: Microscope, kind: Any) -> None:
     stack = simulate_stack(microscope, kind, np.random.default_rng(3))
     assert stack.measured.shape == stack.expected.shape == (17, 64, 64)
     assert stack.measured.dtype == np.uint16
@@ -179,13 +180,13 @@ def test_every_phantom_gives_a_stack(microscope: Microscope, kind):
     assert abs(residual) < 1
 
 
-def test_tilted_beads_lie_on_the_plane_asked_for(microscope: Microscope):
+def test_tilted_beads_lie_on_the_plane_asked_for(microscope: Microscope) -> None:
     stack = simulate_stack(microscope, "tilted-beads", np.random.default_rng(5), tilt_span_um=8.0)
     z_um, x_px = stack.centres[:, 0], stack.centres[:, 2]
     np.testing.assert_allclose(z_um, (x_px - 31.5) / 64 * 8.0, atol=1e-9)
 
 
-def test_beads_are_where_the_truth_says(microscope: Microscope):
+def test_beads_are_where_the_truth_says(microscope: Microscope) -> None:
     stack = simulate_stack(microscope, "tilted-beads", np.random.default_rng(5), tilt_span_um=1.0)
     middle = stack.expected[8]
     background = np.median(middle)
@@ -197,7 +198,7 @@ def test_beads_are_where_the_truth_says(microscope: Microscope):
     assert np.mean(hits) > 0.9
 
 
-def test_the_same_seed_gives_the_same_stacks():
+def test_the_same_seed_gives_the_same_stacks() -> None:
     def drawn(seed: int) -> list[np.ndarray]:
         return [stack.measured for stack in simulate(2, seed, SHALLOW, kinds=("beads",))]
 
@@ -207,7 +208,7 @@ def test_the_same_seed_gives_the_same_stacks():
     assert not np.array_equal(first[0], first[1])
 
 
-def test_the_same_seed_gives_the_same_microscopes_and_cameras():
+def test_the_same_seed_gives_the_same_microscopes_and_cameras() -> None:
     broad = replace(
         SHALLOW,
         na=(0.70, 0.80),
@@ -228,13 +229,15 @@ def test_the_same_seed_gives_the_same_microscopes_and_cameras():
     assert first[0].expected.min() != pytest.approx(first[1].expected.min(), abs=1)
 
 
-def test_there_is_one_microscope_and_one_camera_unless_ranges_are_given(rng: np.random.Generator):
+def test_there_is_one_microscope_and_one_camera_unless_ranges_are_given(
+    rng: np.random.Generator,
+) -> None:
     assert draw_microscope(SMALL, rng) == SMALL
     assert CameraSettings().draw(12_000, 60, rng) == Camera()
 
 
 @pytest.mark.slow
-def test_the_sample_is_still_what_the_simulation_gives():
+def test_the_sample_is_still_what_the_simulation_gives() -> None:
     """But for photon counts that another processor's rounding draws anew, 3 % on one of them.
 
     The smallest change of the simulation leaves fewer: one of the NA by 1e-5 leaves 4 %.

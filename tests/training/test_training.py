@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ DEEPZ = {
 }
 
 
-def config(folder: Path, steps: int = 6, **changes: str) -> TrainConfig:
+def config(folder: Path, steps: Any = 6, **changes: str) -> TrainConfig:
     path = folder / "config.toml"
     path.write_text(CONFIG.format(steps=steps, **(ENCODE_ONCE | changes)))
     return read_config(path)
@@ -95,8 +96,8 @@ def weights(package: Path) -> dict[str, torch.Tensor]:
     return load_model(package).network.state_dict()
 
 
-def sampler(stacks: list[FocalStack], **changes) -> PatchSampler:
-    options = {
+def sampler(stacks: list[FocalStack], **changes: Any) -> PatchSampler:
+    options: dict[str, Any] = {
         "normalisation": "signed-sqrt",
         "middle_um": 0.5,
         "patch_px": 32,
@@ -106,7 +107,7 @@ def sampler(stacks: list[FocalStack], **changes) -> PatchSampler:
     return PatchSampler(stacks, **(options | changes))
 
 
-def test_batches_repeat_with_their_seed_and_step():
+def test_batches_repeat_with_their_seed_and_step() -> None:
     data = sampler(blurred_stacks())
     first, again = data.batch(3, 7, 4), data.batch(3, 7, 4)
     torch.testing.assert_close(first.image, again.image, rtol=0, atol=0)
@@ -114,7 +115,7 @@ def test_batches_repeat_with_their_seed_and_step():
     assert not torch.equal(first.image, data.batch(3, 8, 4).image)
 
 
-def test_the_target_at_distance_zero_is_the_input_and_missing_planes_are_masked():
+def test_the_target_at_distance_zero_is_the_input_and_missing_planes_are_masked() -> None:
     stack = blurred_stacks(1)[0]
     clean = FocalStack(stack.target, stack.target, 0.5)
     batch = sampler([clean]).batch(0, 0, 16)
@@ -125,7 +126,7 @@ def test_the_target_at_distance_zero_is_the_input_and_missing_planes_are_masked(
     assert 0 < batch.known[:, [0, 4]].mean() < 1
 
 
-def test_targets_lie_in_the_direction_of_increasing_plane_index():
+def test_targets_lie_in_the_direction_of_increasing_plane_index() -> None:
     planes = np.arange(9)[:, None, None] * np.ones((9, 40, 40))
     planes += np.random.default_rng(0).normal(0, 0.01, planes.shape)
     batch = sampler([FocalStack(planes, planes, 0.5)], middle_um=0).batch(0, 0, 2)
@@ -135,7 +136,7 @@ def test_targets_lie_in_the_direction_of_increasing_plane_index():
         np.testing.assert_allclose(restored, [0, 2, 4, 6, 8], atol=0.1)
 
 
-def test_distances_between_the_planes_of_a_stack_are_masked():
+def test_distances_between_the_planes_of_a_stack_are_masked() -> None:
     stack = blurred_stacks(1)[0]
     coarse = FocalStack(stack.measured[::2], stack.target[::2], 1.0)
     z_um = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -144,7 +145,7 @@ def test_distances_between_the_planes_of_a_stack_are_masked():
     assert known == {(1, 0, 1, 0, 1), (1, 1, 1, 1, 1)}
 
 
-def test_distances_that_no_stack_can_teach_are_refused():
+def test_distances_that_no_stack_can_teach_are_refused() -> None:
     stack = blurred_stacks(1)[0]
     coarse = FocalStack(stack.measured[::2], stack.target[::2], 1.0)
     with pytest.raises(
@@ -156,7 +157,7 @@ def test_distances_that_no_stack_can_teach_are_refused():
     sampler([coarse], plane_z_um=(-1.0, -0.5, 0.0), planes_per_sample=1)
 
 
-def test_loss_counts_known_planes_only():
+def test_loss_counts_known_planes_only() -> None:
     predicted = torch.zeros(1, 2, 4, 4)
     target = torch.stack([torch.full((4, 4), 3.0), torch.full((4, 4), 100.0)])[None]
     known = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
@@ -164,7 +165,7 @@ def test_loss_counts_known_planes_only():
     assert masked_error(predicted, target, known, focus_weight=2).item() == 3.0 * 7
 
 
-def test_planes_count_alike_however_few_stacks_have_them_and_the_outermost_more():
+def test_planes_count_alike_however_few_stacks_have_them_and_the_outermost_more() -> None:
     errors = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0, 8, 0, 0], [0, 0, 0, 0, 1]])
     known = torch.ones(3, 5, 1, 1)
     known[:2, 4] = 0
@@ -180,7 +181,7 @@ def test_planes_count_alike_however_few_stacks_have_them_and_the_outermost_more(
     assert torch.equal(plane_weights(1), torch.ones(1))
 
 
-def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path):
+def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path) -> None:
     settings = config(tmp_path, steps=100)
     rates = [learning_rate(settings, step) for step in range(101)]
     assert rates[0] == pytest.approx(1e-3)
@@ -196,7 +197,7 @@ ADVERSARIAL = DEEPZ | {"adversarial": "adversarial = { base = 2, planes = 1 }"}
     [ENCODE_ONCE, Z_BASIS, DEEPZ, ADVERSARIAL],
     ids=["encode-once", "z-basis", "deepz-unet", "adversarial"],
 )
-def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]):
+def test_a_killed_run_resumes_exactly(tmp_path: Path, network: dict[str, str]) -> None:
     stacks = blurred_stacks()
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
@@ -238,7 +239,7 @@ def measured_config(folder: Path) -> TrainConfig:
     return read_config(path)
 
 
-def test_measured_stacks_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_measured_stacks_are_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psf_generator", None)
     for name, stack in zip(("learn_1", "learn_2", "look"), blurred_stacks(3), strict=True):
         write_measured(tmp_path / f"{name}.ome.tif", stack)
@@ -246,7 +247,7 @@ def test_measured_stacks_are_learned_from(tmp_path: Path, monkeypatch: pytest.Mo
     assert load_model(package).spec.training["data"] == "measured focal stacks"
 
 
-def test_measured_stacks_must_be_there_and_say_their_pixel_size(tmp_path: Path):
+def test_measured_stacks_must_be_there_and_say_their_pixel_size(tmp_path: Path) -> None:
     for name in ("learn_1", "look"):
         tifffile.imwrite(
             tmp_path / f"{name}.ome.tif",
@@ -262,7 +263,7 @@ def test_measured_stacks_must_be_there_and_say_their_pixel_size(tmp_path: Path):
 
 def test_measured_stacks_are_brought_to_the_models_pixel_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     fine = np.kron(blurred_stacks(1)[0].measured, np.ones((1, 2, 2), np.uint16))
     other = replace(blurred_stacks(1)[0], measured=fine)
     write_measured(tmp_path / "learn_1.ome.tif", other, pixel_size_um=0.1625)
@@ -278,7 +279,7 @@ def test_measured_stacks_are_brought_to_the_models_pixel_size(
     np.testing.assert_array_equal(looked_at.measured, blurred_stacks(1)[0].measured)
 
 
-def test_the_configuration_of_the_tutorial_trains(tmp_path: Path, rng: np.random.Generator):
+def test_the_configuration_of_the_tutorial_trains(tmp_path: Path, rng: np.random.Generator) -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "my-microscope.toml"
     path.write_text(text.replace("steps = 500", "steps = 1"), encoding="utf-8")
@@ -295,7 +296,7 @@ def test_the_configuration_of_the_tutorial_trains(tmp_path: Path, rng: np.random
 
 
 @pytest.mark.slow
-def test_training_learns_and_the_card_tells_how(tmp_path: Path):
+def test_training_learns_and_the_card_tells_how(tmp_path: Path) -> None:
     stacks = blurred_stacks(6)
     larger = "{ base = 8, levels = 2, planes = 9 }"
     package = train(config(tmp_path, steps=300, parameters=larger), stacks[:5], stacks[5:])
@@ -306,7 +307,7 @@ def test_training_learns_and_the_card_tells_how(tmp_path: Path):
     assert training["data"] == "simulated focal stacks"
 
 
-def test_fine_tuning_starts_from_another_models_weights(tmp_path: Path):
+def test_fine_tuning_starts_from_another_models_weights(tmp_path: Path) -> None:
     stacks = blurred_stacks()
     (tmp_path / "first").mkdir()
     first = train(config(tmp_path / "first"), stacks, stacks[:1])
@@ -327,7 +328,7 @@ def test_fine_tuning_starts_from_another_models_weights(tmp_path: Path):
         train(other, stacks, stacks[:1])
 
 
-def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
+def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path) -> None:
     stacks = blurred_stacks()
     train(config(tmp_path, steps=2), stacks, stacks[:1])
     with pytest.raises(ValueError, match="already holds a training run; add --resume"):
@@ -336,32 +337,32 @@ def test_a_run_is_not_overwritten_and_not_mixed(tmp_path: Path):
         train(config(tmp_path, steps=4), stacks, stacks[:1], resume=True)
 
 
-def test_nothing_to_resume(tmp_path: Path):
+def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no checkpoint in"):
         train(config(tmp_path), blurred_stacks(), [], resume=True)
 
 
-def test_patches_must_suit_the_network(tmp_path: Path):
+def test_patches_must_suit_the_network(tmp_path: Path) -> None:
     settings = config(tmp_path)
     schedule = settings.schedule.model_copy(update={"patch_px": 34})
     with pytest.raises(ValueError, match="multiple of 4"):
         run_training(settings.model_copy(update={"schedule": schedule}), tmp_path)
 
 
-def test_nothing_is_simulated_for_a_run_that_cannot_start(tmp_path: Path):
+def test_nothing_is_simulated_for_a_run_that_cannot_start(tmp_path: Path) -> None:
     settings = config(tmp_path)
     with pytest.raises(ValueError, match="no checkpoint in"):
-        run_training(settings, tmp_path, resume=True, on_stack=pytest.fail)
+        run_training(settings, tmp_path, resume=True, on_stack=pytest.fail)  # type: ignore[arg-type]
 
 
-def test_simulating_can_be_stopped(tmp_path: Path):
+def test_simulating_can_be_stopped(tmp_path: Path) -> None:
     pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
     with pytest.raises(Cancelled):
         run_training(config(tmp_path), tmp_path, watch=Watch(lambda: True))
     assert not (tmp_path / "run").exists()
 
 
-def test_stacks_smaller_than_a_patch():
+def test_stacks_smaller_than_a_patch() -> None:
     with pytest.raises(ValueError, match="48 x 48 pixels is smaller than the patches of 64"):
         sampler(blurred_stacks(1), patch_px=64)
 
@@ -390,14 +391,14 @@ def breadth(setting: str) -> str:
         ),
     ],
 )
-def test_broken_configurations_say_so(tmp_path: Path, text: str, sentence: str):
+def test_broken_configurations_say_so(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=sentence):
         read_config(path)
 
 
-def test_the_folder_of_kept_stacks_is_relative_to_the_configuration(tmp_path: Path):
+def test_the_folder_of_kept_stacks_is_relative_to_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     path = tmp_path / "here/config.toml"
     text = CONFIG.format(steps=3, **ENCODE_ONCE)
@@ -409,7 +410,7 @@ def test_the_folder_of_kept_stacks_is_relative_to_the_configuration(tmp_path: Pa
     assert read_config(path).data.kept_in is None
 
 
-def test_where_stacks_are_kept_is_no_part_of_a_run(tmp_path: Path):
+def test_where_stacks_are_kept_is_no_part_of_a_run(tmp_path: Path) -> None:
     """It may change between stop and resume, and the card does not tell it."""
     stacks = blurred_stacks()
 
@@ -431,12 +432,12 @@ def test_where_stacks_are_kept_is_no_part_of_a_run(tmp_path: Path):
     assert "kept_in" not in (package / "model.json").read_text()
 
 
-def test_missing_configuration(tmp_path: Path):
+def test_missing_configuration(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing\.toml cannot be read"):
         read_config(tmp_path / "nothing.toml")
 
 
-def test_the_bundled_models_configuration_is_valid():
+def test_the_bundled_models_configuration_is_valid() -> None:
     path = Path(__file__).parents[2] / f"training/{DEFAULT_MODEL}.toml"
     settings = read_config(path)
     bundled = read_spec(bundled_models()[DEFAULT_MODEL])
@@ -444,7 +445,7 @@ def test_the_bundled_models_configuration_is_valid():
     assert settings.model == bundled.model_copy(update={"training": {}})
 
 
-def test_specs_survive_the_way_through_toml(tmp_path: Path):
+def test_specs_survive_the_way_through_toml(tmp_path: Path) -> None:
     spec = config(tmp_path).model
     assert spec.parameters == {"base": 4, "levels": 2, "planes": 9}
     assert spec.architecture == tiny_spec().architecture

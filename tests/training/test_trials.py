@@ -22,7 +22,7 @@ def images(*shape: int) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-def test_designs_have_as_many_parameters_as_the_table_says():
+def test_designs_have_as_many_parameters_as_the_table_says() -> None:
     text = (ROOT / "docs/trials.md").read_text()
     told = dict(re.findall(r"^\| `([a-z-]+)`: .*?\| \d+ \| ([\d,]+) \|", text, re.MULTILINE))
     assert set(told) >= {"shuffle", "shuffle-full", "basis", "full"}
@@ -32,7 +32,7 @@ def test_designs_have_as_many_parameters_as_the_table_says():
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_all_planes_are_those_that_are_decoded_one_by_one(name: str):
+def test_all_planes_are_those_that_are_decoded_one_by_one(name: str) -> None:
     torch.manual_seed(0)
     network = DESIGNS[name]().eval()
     image = images(2, 1, 32, 48)
@@ -47,7 +47,7 @@ def test_all_planes_are_those_that_are_decoded_one_by_one(name: str):
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_every_design_learns(name: str):
+def test_every_design_learns(name: str) -> None:
     rng = np.random.default_rng(0)
     pixels = 100 + 1000 * rng.uniform(size=(45, 96, 96)).astype(np.float32) ** 8
     torch.manual_seed(0)
@@ -62,7 +62,7 @@ def test_every_design_learns(name: str):
     assert all(changed) or (steps == 1 and any(changed))
 
 
-def test_only_known_planes_are_kept_each_with_its_distance():
+def test_only_known_planes_are_kept_each_with_its_distance() -> None:
     known = torch.zeros(4, 9, 1, 1)
     known[:, 2:7] = 1
     z_um = torch.arange(9.0).expand(4, 9)

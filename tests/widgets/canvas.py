@@ -49,7 +49,7 @@ def pixel_of(viewer: Any, world_yx: Sequence[float]) -> QPoint:
     return QPoint(round(x + canvas.width() / 2), round(y + canvas.height() / 2))
 
 
-def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier) -> None:
+def click(viewer: Any, world_yx: Any, modifier: Any = Qt.NoModifier) -> None:
     """Move the mouse to a place of the world and click there."""
     if not hasattr(viewer, "window"):
         _hand_on(viewer, (world_yx, world_yx), modifier)
@@ -61,7 +61,7 @@ def click(viewer: Any, world_yx: Sequence[float], modifier: Any = Qt.NoModifier)
     QApplication.processEvents()
 
 
-def drag(viewer: Any, start_yx: Sequence[float], end_yx: Sequence[float]) -> None:
+def drag(viewer: Any, start_yx: Any, end_yx: Sequence[float]) -> None:
     """Press the mouse at a place of the world, move it in steps to another one, let go there."""
     if not hasattr(viewer, "window"):
         shares = np.linspace(0, 1, _STEPS + 1)

@@ -140,14 +140,14 @@ def set_range(dock: VirtualRefocusing, start: float, stop: float, step: float) -
     dock.surface.step.value = step
 
 
-def run(dock: VirtualRefocusing, qtbot: Any) -> Any:
+def run(dock: Any, qtbot: Any) -> Any:
     """Press Refocus, wait for the end, return the newest layer."""
     dock.panel.refocus.click()
     wait_idle(dock, qtbot)
     return dock.viewer.layers[-1]
 
 
-def wait_idle(dock: VirtualRefocusing, qtbot: Any) -> None:
+def wait_idle(dock: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=30_000)
 
 

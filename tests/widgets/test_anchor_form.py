@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import QApplication
 from napari_deepz.recipes.recipe import Source
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import AlongPath, FromPoints, Tilted
+from napari_deepz.surfaces.base import Surface
 from napari_deepz.widgets.refocusing.resolving import Ground
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
@@ -37,13 +39,13 @@ CENTRE_UM = np.array([(side - 1) / 2 * PIXEL_UM for side in SHAPE])
 TRUE = Tilted(4.0, -3.0, 1.0)
 
 
-def depth_um(y_um, x_um):
+def depth_um(y_um: float, x_um: float) -> float:
     """Depth of the true plane, from its definition."""
     slopes = np.tan(np.radians([TRUE.tilt_y_deg, TRUE.tilt_x_deg]))
     return float(TRUE.offset_um + slopes @ (np.array([y_um, x_um]) - CENTRE_UM))
 
 
-def rms_um(surface, true=TRUE):
+def rms_um(surface: Surface, true: Any = TRUE) -> float:
     away = surface.dpm(SHAPE, PIXEL_UM) - true.dpm(SHAPE, PIXEL_UM)
     return float(np.sqrt(np.mean(away**2)))
 
@@ -54,24 +56,24 @@ class Window:
     anchors: Anchors
     form: AnchorForm
 
-    def press(self, button):
+    def press(self, button: Any) -> None:
         QTest.mouseClick(button.native, Qt.LeftButton)
         QApplication.processEvents()
 
-    def click_at(self, *places_um):
+    def click_at(self, *places_um: Any) -> None:
         """Click cells that lie on the true plane, the focus set to each."""
         for place in places_um:
             self.anchors.depth_um = depth_um(*place)
             click(self.viewer, place)
 
-    def surface(self):
+    def surface(self) -> Any:
         plane = InputPlane("cells", SHAPE, PIXEL_UM, lambda: np.zeros(SHAPE), Source(name="cells"))
         ground = Ground(plane, Sampling(pixel_size_um=PIXEL_UM), None, View((0, 0), None))
         return self.form.maker()(ground)[0]
 
 
 @pytest.fixture
-def window(make_viewer, qtbot):
+def window(make_viewer: Callable[[], Any], qtbot: Any) -> Window:
     viewer = make_viewer()
     image = viewer.add_image(
         np.zeros(SHAPE, np.float32),
@@ -96,7 +98,7 @@ def window(make_viewer, qtbot):
         [(10, 15), (85, 30), (40, 105), (60, 60), (20, 80), (90, 110)],
     ],
 )
-def test_clicked_anchors_make_the_plane(window, places):
+def test_clicked_anchors_make_the_plane(window: Any, places: list[tuple[int, ...]]) -> None:
     changes = []
     window.form.changed.connect(lambda: changes.append(1))
     window.press(window.form.pick)
@@ -110,7 +112,7 @@ def test_clicked_anchors_make_the_plane(window, places):
 
 
 @pytest.mark.window
-def test_two_lines_in_focus_make_the_plane(window):
+def test_two_lines_in_focus_make_the_plane(window: Any) -> None:
     window.press(window.form.draw)
     along = np.array([np.tan(np.radians(4)), -np.tan(np.radians(-3))])  # level on the true plane
     for start in (np.array([15.0, 10.0]), np.array([15.0, 70.0])):
@@ -121,7 +123,7 @@ def test_two_lines_in_focus_make_the_plane(window):
     assert rms_um(window.surface()) < 0.1
 
 
-def test_a_line_along_the_body_has_its_depth_at_every_vertex(window):
+def test_a_line_along_the_body_has_its_depth_at_every_vertex(window: Any) -> None:
     window.form.form.value = ALONG
     window.press(window.form.pick)
     body = [(20, 15, -4.0), (50, 30, 0.0), (40, 60, 3.0), (70, 100, -1.0)]
@@ -140,7 +142,7 @@ def test_a_line_along_the_body_has_its_depth_at_every_vertex(window):
     assert not any(isinstance(layer, Vectors) for layer in window.viewer.layers)
 
 
-def test_a_smooth_surface_passes_through_the_anchors_until_it_is_smoothed(window):
+def test_a_smooth_surface_passes_through_the_anchors_until_it_is_smoothed(window: Any) -> None:
     rows = np.array([(10, 15, 0), (85, 30, 1), (40, 105, -2), (60, 60, 4), (20, 80, 1)], float)
     window.anchors.replace(rows)
     window.form.form.value = SMOOTH
@@ -155,7 +157,7 @@ def test_a_smooth_surface_passes_through_the_anchors_until_it_is_smoothed(window
 
 @pytest.mark.parametrize("wave_um", [40.0, 100.0])
 @pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
-def test_smoothing_halves_the_waves_of_its_length(wave_um, ratio):
+def test_smoothing_halves_the_waves_of_its_length(wave_um: float, ratio: float) -> None:
     step_um = 10.0
     y, x = np.mgrid[0:30, 0:30] * step_um
     rows = np.column_stack([y.ravel(), x.ravel(), np.cos(2 * np.pi * x.ravel() / wave_um)])
@@ -166,7 +168,7 @@ def test_smoothing_halves_the_waves_of_its_length(wave_um, ratio):
     assert middle @ wave / (wave @ wave) == pytest.approx(1 / (1 + ratio**4), abs=0.03)
 
 
-def test_the_text_says_what_to_do_next(window):
+def test_the_text_says_what_to_do_next(window: Any) -> None:
     texts = [window.form.text.text()]
     window.press(window.form.pick)
     for place in ((10, 15), (85, 30), (40, 105), (60, 60)):
@@ -181,7 +183,7 @@ def test_the_text_says_what_to_do_next(window):
     ]
 
 
-def test_the_text_tells_the_distance_from_the_plane():
+def test_the_text_tells_the_distance_from_the_plane() -> None:
     square = np.array([(0, 0, 1), (0, 9, -1), (9, 0, -1), (9, 9, 1)], float)
     assert what_next(PLANE, square) == "4 anchors, 1.0 µm rms from the plane"
     assert what_next(ALONG, square[:3]) == "3 anchors along 22 µm"
@@ -198,14 +200,14 @@ def test_the_text_tells_the_distance_from_the_plane():
         (ALONG, [(3, 3, 0), (3, 3, 5)], "at least two vertices at different positions"),
     ],
 )
-def test_too_few_anchors_make_no_surface(form, rows, sentence):
+def test_too_few_anchors_make_no_surface(form: Any, rows: Any, sentence: str) -> None:
     rows = np.array(rows, float).reshape(-1, 3)
     with pytest.raises(ValueError, match=sentence):
         surface_through(form, rows, SHAPE, PIXEL_UM, smooth_um=10)
 
 
 @pytest.mark.window
-def test_the_buttons_do_what_they_say(window):
+def test_the_buttons_do_what_they_say(window: Any) -> None:
     form, anchors = window.form, window.anchors
     rows = np.array([(10, 15, 0), (85, 30, 1), (40, 105, -2)], float)
     anchors.replace(rows)
@@ -228,10 +230,10 @@ def test_the_buttons_do_what_they_say(window):
     assert asked == [1]
 
 
-def test_the_buttons_show_the_tool_that_is_in_use(window):
+def test_the_buttons_show_the_tool_that_is_in_use(window: Any) -> None:
     form, anchors = window.form, window.anchors
 
-    def pressed():
+    def pressed() -> list[Any]:
         return [button.native.isChecked() for button in (form.pick, form.move, form.draw)]
 
     assert pressed() == [False, False, False]
@@ -250,12 +252,12 @@ def test_the_buttons_show_the_tool_that_is_in_use(window):
 
 
 @pytest.mark.parametrize("form", [PLANE, SMOOTH, ALONG])
-def test_smoothing_shows_for_a_smooth_surface_only(window, form):
+def test_smoothing_shows_for_a_smooth_surface_only(window: Any, form: Any) -> None:
     window.form.form.value = form
     assert window.form.smoothing.native.isVisibleTo(window.form.widget) == (form == SMOOTH)
 
 
-def test_restoring_keeps_the_anchors(window):
+def test_restoring_keeps_the_anchors(window: Any) -> None:
     form = window.form
     window.press(form.pick)
     window.click_at((10, 15), (85, 30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ DEPTHS = (-6.0, 0.5, 8.0)
 CTRL, CTRL_SHIFT = Qt.ControlModifier, Qt.ControlModifier | Qt.ShiftModifier
 
 
-def at(y_um, x_um):
+def at(y_um: float, x_um: float) -> Any:
     """Where the measured image shows a place."""
     return ORIGIN_UM + np.array([y_um, x_um])
 
@@ -39,29 +40,29 @@ class Scene:
     anchors: Anchors
     shift_um: float = SHIFT_UM
 
-    def world(self, place_um):
+    def world(self, place_um: Any) -> Any:
         """Where the virtual stack shows a place of the image."""
         return ORIGIN_UM + place_um + np.array([0, self.shift_um])
 
-    def click(self, place_um, z_um):
+    def click(self, place_um: Any, z_um: Any) -> None:
         self.anchors.depth_um = z_um
         click(self.viewer, self.world(place_um))
 
-    def pick_all(self):
+    def pick_all(self) -> None:
         self.anchors.tool = Tool.PICK
         for place, z_um in zip(PLACES, DEPTHS, strict=True):
             self.click(place, z_um)
 
-    def drag(self, start_um, end_um):
+    def drag(self, start_um: Any, end_um: Any) -> None:
         drag(self.viewer, self.world(start_um), self.world(end_um))
 
     @property
-    def tolerance_um(self):
+    def tolerance_um(self) -> Any:
         """A pixel of the canvas."""
         return 1 / self.viewer.scene.camera.zoom
 
 
-def add_scene(viewer, shift_um=SHIFT_UM):
+def add_scene(viewer: Any, shift_um: Any = SHIFT_UM) -> Scene:
     plane = np.zeros(SHAPE, np.float32)
     yx = {"scale": (PIXEL_UM, PIXEL_UM), "translate": tuple(ORIGIN_UM)}
     image = viewer.add_image(plane, name="cells", units=("um",) * 2, axis_labels=("y", "x"), **yx)
@@ -81,24 +82,24 @@ def add_scene(viewer, shift_um=SHIFT_UM):
 
 
 @pytest.fixture
-def scene(make_viewer):
+def scene(make_viewer: Callable[[], Any]) -> Scene:
     return add_scene(make_viewer())
 
 
 @pytest.fixture
-def three(scene):
+def three(scene: Scene) -> Scene:
     scene.pick_all()
     return scene
 
 
-def expected(*rows):
+def expected(*rows: Any) -> np.ndarray:
     return np.array(rows).reshape(-1, 3)
 
 
 ALL_ROWS = np.column_stack([PLACES, DEPTHS])
 
 
-def assert_rows(scene, rows):
+def assert_rows(scene: Any, rows: Any) -> None:
     found = scene.anchors.rows_um()
     assert found.shape == np.shape(rows)
     np.testing.assert_allclose(found, rows, atol=scene.tolerance_um)
@@ -110,13 +111,13 @@ def assert_rows(scene, rows):
     assert_colours(layer, found[:, 2])
 
 
-def assert_colours(layer, z_um):
+def assert_colours(layer: Any, z_um: float) -> None:
     turbo = matplotlib.colormaps["turbo"]((np.asarray(z_um) + 10) / 20)
     for colours in (layer.face_color, layer.border_color):
         np.testing.assert_allclose(colours, turbo.reshape(-1, 4), atol=0.02)
 
 
-def test_there_is_no_layer_before_it_is_needed(scene):
+def test_there_is_no_layer_before_it_is_needed(scene: Scene) -> None:
     assert scene.anchors.layer is None
     assert scene.anchors.rows_um().shape == (0, 3)
     assert [layer.name for layer in scene.viewer.layers] == ["cells", "virtual"]
@@ -124,7 +125,9 @@ def test_there_is_no_layer_before_it_is_needed(scene):
 
 @pytest.mark.window
 @pytest.mark.parametrize("shift_um", [SHIFT_UM, 0.0])
-def test_clicks_set_anchors_at_the_depth_of_the_focus(make_viewer, shift_um):
+def test_clicks_set_anchors_at_the_depth_of_the_focus(
+    make_viewer: Callable[[], Any], shift_um: Any
+) -> None:
     scene = add_scene(make_viewer(), shift_um)
     changes = []
     scene.anchors.changed.connect(lambda: changes.append(len(scene.anchors.rows_um())))
@@ -133,7 +136,7 @@ def test_clicks_set_anchors_at_the_depth_of_the_focus(make_viewer, shift_um):
     assert changes == [1, 2, 3]
 
 
-def test_the_layer_has_units_and_lies_over_the_virtual_image(three):
+def test_the_layer_has_units_and_lies_over_the_virtual_image(three: Scene) -> None:
     layer = three.anchors.layer
     assert layer.name == "Anchors"
     assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
@@ -143,7 +146,7 @@ def test_the_layer_has_units_and_lies_over_the_virtual_image(three):
 
 
 @pytest.mark.window
-def test_anchors_are_seen_in_their_colour_at_every_z(three):
+def test_anchors_are_seen_in_their_colour_at_every_z(three: Scene) -> None:
     canvas = canvas_of(three.viewer)
     for z_um in (-4.0, 4.0):
         three.viewer.dims.set_point(0, z_um)
@@ -155,7 +158,7 @@ def test_anchors_are_seen_in_their_colour_at_every_z(three):
             np.testing.assert_allclose(seen[pixel.y(), pixel.x()] / 255, turbo, atol=0.05)
 
 
-def test_a_click_on_the_measured_image_lands_on_the_virtual_one(scene):
+def test_a_click_on_the_measured_image_lands_on_the_virtual_one(scene: Scene) -> None:
     scene.anchors.tool = Tool.PICK
     scene.anchors.depth_um = 3.0
     click(scene.viewer, ORIGIN_UM + PLACES[0])
@@ -163,7 +166,9 @@ def test_a_click_on_the_measured_image_lands_on_the_virtual_one(scene):
 
 
 @pytest.mark.parametrize("world_um", [at(-4, 30), at(50, -4), at(50, 122.5)])
-def test_a_click_outside_of_the_image_is_dropped(three, notified, world_um):
+def test_a_click_outside_of_the_image_is_dropped(
+    three: Scene, notified: Callable[[], list[tuple[str, str]]], world_um: Any
+) -> None:
     click(three.viewer, world_um)
     assert_rows(three, ALL_ROWS)
     assert [text for _, text in notified()] == [
@@ -174,7 +179,7 @@ def test_a_click_outside_of_the_image_is_dropped(three, notified, world_um):
 
 
 @pytest.mark.window
-def test_a_drag_is_one_step(three):
+def test_a_drag_is_one_step(three: Scene) -> None:
     three.anchors.tool = Tool.MOVE
     three.drag(PLACES[1], (60, 70))
     moved = expected(ALL_ROWS[0], (60, 70, DEPTHS[1]), ALL_ROWS[2])
@@ -185,21 +190,25 @@ def test_a_drag_is_one_step(three):
     assert_rows(three, moved)
 
 
-def test_an_anchor_that_is_dragged_outside_goes_back(three, notified):
+def test_an_anchor_that_is_dragged_outside_goes_back(
+    three: Scene, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     three.anchors.tool = Tool.MOVE
     three.drag(PLACES[1], (-6, 40))
     assert_rows(three, ALL_ROWS)
     assert len(notified()) == 1
 
 
-def test_an_anchor_that_is_dragged_to_the_measured_image_stays_on_the_virtual_one(three):
+def test_an_anchor_that_is_dragged_to_the_measured_image_stays_on_the_virtual_one(
+    three: Scene,
+) -> None:
     three.anchors.tool = Tool.MOVE
     drag(three.viewer, three.world(PLACES[1]), at(60, 70))
     assert_rows(three, expected(ALL_ROWS[0], (60, 70, DEPTHS[1]), ALL_ROWS[2]))
 
 
 @pytest.mark.window
-def test_delete_and_undo_by_keys(three):
+def test_delete_and_undo_by_keys(three: Scene) -> None:
     three.anchors.tool = Tool.MOVE
     click(three.viewer, three.world(PLACES[0]))
     press_key(three.viewer, Qt.Key_Delete)
@@ -214,14 +223,14 @@ def test_delete_and_undo_by_keys(three):
     assert_rows(three, ALL_ROWS[:1])
 
 
-def test_a_new_step_ends_what_can_be_done_again(three):
+def test_a_new_step_ends_what_can_be_done_again(three: Scene) -> None:
     three.anchors.undo()
     three.click((70, 80), 1.0)
     three.anchors.redo()
     assert_rows(three, expected(*ALL_ROWS[:2], (70, 80, 1.0)))
 
 
-def test_choosing_an_anchor_does_not_change_the_depth_of_the_next(three):
+def test_choosing_an_anchor_does_not_change_the_depth_of_the_next(three: Scene) -> None:
     three.anchors.tool = Tool.MOVE
     click(three.viewer, three.world(PLACES[0]))
     three.anchors.tool = Tool.PICK
@@ -230,7 +239,7 @@ def test_choosing_an_anchor_does_not_change_the_depth_of_the_next(three):
 
 
 @pytest.mark.window
-def test_pasted_anchors_keep_their_depth(three):
+def test_pasted_anchors_keep_their_depth(three: Scene) -> None:
     three.anchors.layer.selected_data = {0}
     three.anchors.depth_um = 5.0
     press_key(three.viewer, Qt.Key_C, CTRL)
@@ -240,7 +249,7 @@ def test_pasted_anchors_keep_their_depth(three):
     assert_rows(three, ALL_ROWS)
 
 
-def test_data_from_outside_get_the_depth_of_the_focus(three):
+def test_data_from_outside_get_the_depth_of_the_focus(three: Scene) -> None:
     three.anchors.depth_um = -2.0
     three.anchors.layer.data = np.array([*PLACES, (5.0, 6.0)])
     assert_rows(three, expected(*ALL_ROWS, (5, 6, -2)))
@@ -248,20 +257,20 @@ def test_data_from_outside_get_the_depth_of_the_focus(three):
     assert_rows(three, expected((7, 8, DEPTHS[0])))
 
 
-def test_features_without_depth_do_not_lose_it(three):
+def test_features_without_depth_do_not_lose_it(three: Scene) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of napari, that it cannot colour
         three.anchors.layer.features = {"name": ["a", "b", "c"]}
     assert_rows(three, ALL_ROWS)
 
 
-def test_features_with_other_depths_are_taken_over(three):
+def test_features_with_other_depths_are_taken_over(three: Scene) -> None:
     three.anchors.layer.features = {"z_um": [-0.04, np.nan, 3.0]}
     assert_rows(three, np.column_stack([PLACES, (-0.04, DEPTHS[1], 3)]))
     assert list(three.anchors.layer.text.values) == ["  +0.0 µm", "  +0.5 µm", "  +3.0 µm"]
 
 
-def test_a_deleted_layer_can_be_brought_back(three):
+def test_a_deleted_layer_can_be_brought_back(three: Scene) -> None:
     changes = []
     three.anchors.changed.connect(lambda: changes.append(len(three.anchors.rows_um())))
     three.anchors.layer.name = "mine"
@@ -278,7 +287,7 @@ def test_a_deleted_layer_can_be_brought_back(three):
 
 
 @pytest.mark.window
-def test_the_tool_follows_what_the_user_does_in_napari(three):
+def test_the_tool_follows_what_the_user_does_in_napari(three: Scene) -> None:
     anchors, viewer = three.anchors, three.viewer
     tools = []
     anchors.tool_changed.connect(lambda: tools.append(anchors.tool))
@@ -299,7 +308,9 @@ def test_the_tool_follows_what_the_user_does_in_napari(three):
     assert_rows(three, ALL_ROWS)
 
 
-def test_without_an_image_the_tools_say_so(make_viewer, notified):
+def test_without_an_image_the_tools_say_so(
+    make_viewer: Callable[[], Any], notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     anchors = Anchors(make_viewer())
     anchors.tool = Tool.PICK
     assert anchors.tool is Tool.NONE
@@ -307,7 +318,7 @@ def test_without_an_image_the_tools_say_so(make_viewer, notified):
 
 
 @pytest.mark.window
-def test_a_drawn_line_becomes_two_anchors(three):
+def test_a_drawn_line_becomes_two_anchors(three: Scene) -> None:
     anchors = three.anchors
     anchors.tool = Tool.DRAW
     assert anchors.tool is Tool.DRAW
@@ -329,20 +340,20 @@ def test_a_drawn_line_becomes_two_anchors(three):
     assert not any(isinstance(layer, Shapes) for layer in three.viewer.layers)
 
 
-def test_a_line_ends_where_the_image_ends(scene):
+def test_a_line_ends_where_the_image_ends(scene: Scene) -> None:
     scene.anchors.tool = Tool.DRAW
     drag(scene.viewer, at(30, 20), at(-3, 53))
     rows = scene.anchors.rows_um()
     np.testing.assert_allclose(rows, [(30, 20, 0), (0, 50, 0)], atol=0.7)
 
 
-def test_a_click_draws_no_line(scene):
+def test_a_click_draws_no_line(scene: Scene) -> None:
     scene.anchors.tool = Tool.DRAW
     click(scene.viewer, scene.world((30, 20)))
     assert scene.anchors.rows_um().shape == (0, 3)
 
 
-def test_choosing_another_layer_puts_the_line_away(three):
+def test_choosing_another_layer_puts_the_line_away(three: Scene) -> None:
     three.anchors.tool = Tool.DRAW
     three.viewer.layers.selection.active = three.viewer.layers["virtual"]
     assert three.anchors.tool is Tool.NONE
@@ -352,7 +363,7 @@ def test_choosing_another_layer_puts_the_line_away(three):
 
 
 @pytest.mark.window
-def test_deleting_the_layer_for_drawing_puts_the_line_away(scene):
+def test_deleting_the_layer_for_drawing_puts_the_line_away(scene: Scene) -> None:
     scene.anchors.tool = Tool.DRAW
     scene.viewer.layers.remove("Draw in focus")
     assert scene.anchors.tool is Tool.NONE
@@ -361,12 +372,12 @@ def test_deleting_the_layer_for_drawing_puts_the_line_away(scene):
     assert len(scene.anchors.rows_um()) == 2
 
 
-def joining_lines(scene):
+def joining_lines(scene: Any) -> list[Any]:
     QApplication.processEvents()
     return [layer for layer in scene.viewer.layers if isinstance(layer, Vectors)]
 
 
-def test_a_line_joins_the_anchors_in_their_order(three):
+def test_a_line_joins_the_anchors_in_their_order(three: Scene) -> None:
     three.anchors.joined = True
     (line,) = joining_lines(three)
     positions = three.anchors.rows_um()[:, :2]
@@ -385,7 +396,7 @@ def test_a_line_joins_the_anchors_in_their_order(three):
 
 
 @pytest.mark.window
-def test_all_layers_can_be_deleted_together(three):
+def test_all_layers_can_be_deleted_together(three: Scene) -> None:
     three.anchors.joined = True
     assert len(joining_lines(three)) == 1
     three.anchors.tool = Tool.DRAW
@@ -396,7 +407,7 @@ def test_all_layers_can_be_deleted_together(three):
     assert three.anchors.rows_um().shape == (0, 3)
 
 
-def test_hidden_anchors_take_tools_and_line_with_them(three):
+def test_hidden_anchors_take_tools_and_line_with_them(three: Scene) -> None:
     three.anchors.joined = True
     three.anchors.visible = False
     assert not three.anchors.layer.visible
@@ -407,7 +418,7 @@ def test_hidden_anchors_take_tools_and_line_with_them(three):
     assert len(joining_lines(three)) == 1
 
 
-def test_depths_can_be_changed(three):
+def test_depths_can_be_changed(three: Scene) -> None:
     anchors = three.anchors
     for _ in range(3):
         anchors.shift_z(0.5)
@@ -432,7 +443,9 @@ def test_depths_can_be_changed(three):
     assert_rows(three, np.empty((0, 3)))
 
 
-def test_nothing_chosen_is_said(three, notified):
+def test_nothing_chosen_is_said(
+    three: Scene, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     three.anchors.layer.selected_data = set()
     three.anchors.set_selected_z(4.0)
     three.anchors.delete_selected()
@@ -442,7 +455,7 @@ def test_nothing_chosen_is_said(three, notified):
     ] * 2
 
 
-def test_anchors_follow_the_image_and_the_range_of_depths(three):
+def test_anchors_follow_the_image_and_the_range_of_depths(three: Scene) -> None:
     frame = frame_of(three.viewer.layers["cells"], View.of(three.viewer))
     three.anchors.joined = True
     three.anchors.show_at(frame, SHAPE, range_um=(-20, 20))
@@ -452,7 +465,7 @@ def test_anchors_follow_the_image_and_the_range_of_depths(three):
     np.testing.assert_allclose(three.anchors.layer.face_color, turbo, atol=0.02)
 
 
-def test_images_that_come_later_lie_below_the_anchors(three):
+def test_images_that_come_later_lie_below_the_anchors(three: Scene) -> None:
     three.viewer.add_image(
         np.zeros((4, 4)), name="late", units=("um", "um"), axis_labels=("y", "x")
     )
@@ -460,7 +473,7 @@ def test_images_that_come_later_lie_below_the_anchors(three):
     assert names == ["cells", "virtual", "late", "Anchors"]
 
 
-def test_an_image_in_millimetres(make_viewer):
+def test_an_image_in_millimetres(make_viewer: Callable[[], Any]) -> None:
     viewer = make_viewer()
     image = viewer.add_image(
         np.zeros(SHAPE, np.float32),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from qtpy.QtCore import QObject, QThreadPool
 
-from napari_deepz.watch import Cancelled, Progress
+from napari_deepz.watch import Cancelled, Progress, Watch
 from napari_deepz.widgets.shared.background import Job
 
 
 @pytest.fixture
-def start(qtbot):
+def start(qtbot: Any) -> Iterator[Any]:
     """Start a job and write down all that it tells."""
     parent = QObject()
 
-    def begin(work):
+    def begin(work: Any) -> tuple[Job, list[Any]]:
         news = []
         job = Job(work, parent)
         job.received.connect(lambda item: news.append(item))
@@ -32,14 +34,14 @@ def start(qtbot):
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=2000)
 
 
-def ended(news):
+def ended(news: Any) -> Any:
     return bool(news) and str(news[-1]).startswith(("finished", "aborted", "errored"))
 
 
-def test_items_arrive_in_order_in_the_main_thread(start, qtbot):
+def test_items_arrive_in_order_in_the_main_thread(start: Any, qtbot: Any) -> None:
     threads = []
 
-    def work(send, watch):
+    def work(send: Any, watch: Watch) -> None:
         threads.append(threading.get_ident())
         for item in range(50):
             send(item)
@@ -50,10 +52,10 @@ def test_items_arrive_in_order_in_the_main_thread(start, qtbot):
     assert threads != [threading.get_ident()]
 
 
-def test_a_fast_worker_waits_for_the_main_thread(start, qtbot):
+def test_a_fast_worker_waits_for_the_main_thread(start: Any, qtbot: Any) -> None:
     sent = []
 
-    def work(send, watch):
+    def work(send: Any, watch: Watch) -> None:
         for item in range(20):
             send(item)
             sent.append(item)
@@ -65,10 +67,10 @@ def test_a_fast_worker_waits_for_the_main_thread(start, qtbot):
     assert len(sent) == 20
 
 
-def test_cancelling_closes_what_the_work_opened(start, qtbot):
+def test_cancelling_closes_what_the_work_opened(start: Any, qtbot: Any) -> None:
     closed = threading.Event()
 
-    def work(send, watch):
+    def work(send: Any, watch: Watch) -> None:
         try:
             while not watch.should_stop():
                 send("item")
@@ -86,8 +88,8 @@ def test_cancelling_closes_what_the_work_opened(start, qtbot):
     assert closed.is_set()
 
 
-def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start, qtbot):
-    def work(send, watch):
+def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start: Any, qtbot: Any) -> None:
+    def work(send: Any, watch: Watch) -> None:
         for item in range(1000):
             send(item)
 
@@ -99,8 +101,8 @@ def test_cancelling_wakes_a_worker_that_waits_for_the_main_thread(start, qtbot):
 
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError])
-def test_errors_of_every_kind_arrive(start, qtbot, kind):
-    def work(send, watch):
+def test_errors_of_every_kind_arrive(start: Any, qtbot: Any, kind: Any) -> None:
+    def work(send: Any, watch: Watch) -> None:
         raise kind("broken")
 
     _, news = start(work)
@@ -108,17 +110,19 @@ def test_errors_of_every_kind_arrive(start, qtbot, kind):
     assert news == ["errored: broken"]
 
 
-def test_warnings_of_others_stay_where_they_are(start, qtbot, monkeypatch):
+def test_warnings_of_others_stay_where_they_are(
+    start: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two jobs that overlap once left `warnings.showwarning` replaced for good."""
     shown = []
     mine = lambda message, *_, **__: shown.append(str(message))  # noqa: E731
     monkeypatch.setattr(warnings, "showwarning", mine)
     first_may_end, second_runs = threading.Event(), threading.Event()
 
-    def first(send, watch):
+    def first(send: Any, watch: Watch) -> None:
         assert second_runs.wait(5)
 
-    def second(send, watch):
+    def second(send: Any, watch: Watch) -> None:
         second_runs.set()
         assert first_may_end.wait(5)
 
@@ -135,8 +139,8 @@ def test_warnings_of_others_stay_where_they_are(start, qtbot, monkeypatch):
     assert shown == ["of another plugin"]
 
 
-def test_progress_is_told_but_not_too_often(start, qtbot):
-    def work(send, watch):
+def test_progress_is_told_but_not_too_often(start: Any, qtbot: Any) -> None:
+    def work(send: Any, watch: Watch) -> None:
         progress = Progress(1000)
         for _ in range(1000):
             progress.advance()
@@ -148,8 +152,8 @@ def test_progress_is_told_but_not_too_often(start, qtbot):
     assert len(news) < 20
 
 
-def test_a_cancellation_that_comes_too_late_changes_nothing(start, qtbot):
-    def work(send, watch):
+def test_a_cancellation_that_comes_too_late_changes_nothing(start: Any, qtbot: Any) -> None:
+    def work(send: Any, watch: Watch) -> None:
         while not watch.should_stop():
             time.sleep(0.01)
 

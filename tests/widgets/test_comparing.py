@@ -6,7 +6,9 @@ import gc
 import math
 import time
 import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -18,18 +20,20 @@ from qtpy.QtWidgets import QApplication, QGraphicsView, QWidget
 
 from napari_deepz.analysis import comparison
 from napari_deepz.analysis.comparison import intensity_range, iter_comparison, match_planes
+from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Flat
 from napari_deepz.widgets.comparing.depth_curves import MEASURES
 from napari_deepz.widgets.comparing.dock import StackComparison
 from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.comparing.pair_view import Look
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.refocusing.result_layer import ResultLayer
 from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
 from napari_deepz.widgets.shared.results import record_of
 from napari_deepz.widgets.shared.run_state import Phase
-from tests.widgets.conftest import request_for
+from tests.widgets.conftest import Slowly, request_for
 
 PIXEL_UM = 0.5
 SHAPE = (32, 40)
@@ -39,17 +43,17 @@ DEPTHS_UM = tuple(range(-4, 5))
 
 
 @pytest.fixture
-def stack(rng):
+def stack(rng: np.random.Generator) -> Any:
     """Nine planes measured from -4 to 4 µm; plane 4 is the input."""
     return rng.integers(100, 4000, (9, *SHAPE), dtype=np.uint16)
 
 
 @pytest.fixture
-def virtual_planes(stack, rng):
+def virtual_planes(stack: Any, rng: np.random.Generator) -> np.ndarray:
     return (stack + rng.normal(0, 100, stack.shape)).astype(np.float32)
 
 
-def add_stack(viewer, data, **changes):
+def add_stack(viewer: Any, data: Any, **changes: Any) -> Any:
     ndim = data.ndim
     settings = {
         "name": "measured",
@@ -61,7 +65,16 @@ def add_stack(viewer, data, **changes):
     return viewer.add_image(data, **(settings | changes))
 
 
-def add_virtual(viewer, pixels, planes, *, z_um=(-4, 4, 1), beside=True, name="cells", model=None):
+def add_virtual(
+    viewer: Any,
+    pixels: Any,
+    planes: Any,
+    *,
+    z_um: Any = (-4, 4, 1),
+    beside: bool = True,
+    name: str = "cells",
+    model: Any = None,
+) -> Any:
     """A result as a run leaves it, with planes that are known."""
     image = viewer.add_image(
         pixels,
@@ -85,15 +98,15 @@ def add_virtual(viewer, pixels, planes, *, z_um=(-4, 4, 1), beside=True, name="c
 
 
 @pytest.fixture
-def viewer(make_viewer):
+def viewer(make_viewer: Callable[[], Any]) -> Callable[[], Any]:
     return make_viewer()
 
 
 @pytest.fixture
-def open_dock(add_dock, qtbot):
+def open_dock(add_dock: Callable[[Any, str], Any], qtbot: Any) -> Iterator[Any]:
     """Open the dock as a user does; no work may be left at the end."""
 
-    def open_it(viewer):
+    def open_it(viewer: Any) -> Iterator[Callable[[Any, str], Any]]:
         dock = add_dock(viewer, TITLE)
         dock.review()
         return dock
@@ -103,7 +116,7 @@ def open_dock(add_dock, qtbot):
 
 
 @pytest.fixture
-def filled(viewer, stack, virtual_planes, model):
+def filled(viewer: Any, stack: Any, virtual_planes: np.ndarray, model: Model) -> Any:
     """A viewer with a measured and a virtual stack of nine planes each."""
     add_stack(viewer, stack)
     add_virtual(viewer, stack[4], virtual_planes, model=model)
@@ -111,43 +124,43 @@ def filled(viewer, stack, virtual_planes, model):
 
 
 @pytest.fixture
-def dock(filled, open_dock):
+def dock(filled: Any, open_dock: Callable[..., VirtualRefocusing]) -> Iterator[Any]:
     return open_dock(filled)
 
 
-def no_thread_left():
+def no_thread_left() -> Any:
     return QThreadPool.globalInstance().activeThreadCount() == 0
 
 
-def click(button):
+def click(button: Any) -> None:
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def wait_idle(dock, qtbot):
+def wait_idle(dock: Any, qtbot: Any) -> None:
     qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=30_000)
 
 
-def compare(dock, qtbot):
+def compare(dock: VirtualRefocusing, qtbot: Any) -> None:
     click(dock.panel.compare)
     assert dock.state.phase is Phase.RUNNING
     wait_idle(dock, qtbot)
 
 
-def canvas_of(dock):
+def canvas_of(dock: VirtualRefocusing) -> Any:
     widgets = dock.window().findChildren(QWidget)
     return next(widget for widget in widgets if "CanvasBackend" in type(widget).__name__)
 
 
-def press_f(dock):
+def press_f(dock: VirtualRefocusing) -> None:
     canvas = canvas_of(dock)
     QTest.keyClick(canvas, Qt.Key.Key_F)
 
 
-def seen(viewer):
+def seen(viewer: Any) -> Any:
     return {layer.name for layer in viewer.layers if layer.visible}
 
 
-def truth(stack, virtual_planes, model):
+def truth(stack: Any, virtual_planes: Any, model: Any) -> list[Any]:
     pairs = match_planes(DEPTHS_UM, DEPTHS_UM)
     return list(
         iter_comparison(
@@ -162,7 +175,7 @@ def truth(stack, virtual_planes, model):
     )
 
 
-def test_it_says_what_matches(dock):
+def test_it_says_what_matches(dock: VirtualRefocusing) -> None:
     assert dock.form.virtual.name == "cells (virtual)"
     assert dock.form.measured.name == "measured"
     assert dock.match.text() == (
@@ -170,7 +183,9 @@ def test_it_says_what_matches(dock):
     )
 
 
-def test_the_curves_are_the_scores(dock, stack, virtual_planes, model, qtbot):
+def test_the_curves_are_the_scores(
+    dock: VirtualRefocusing, stack: Any, virtual_planes: np.ndarray, model: Model, qtbot: Any
+) -> None:
     compare(dock, qtbot)
     expected = truth(stack, virtual_planes, model)
     assert dock.depths == expected
@@ -194,7 +209,13 @@ def test_the_curves_are_the_scores(dock, stack, virtual_planes, model, qtbot):
     assert f"{intensity_range(stack, range(9)):.4g}" in dock.basis.text()
 
 
-def test_a_model_that_is_gone_has_no_range(viewer, open_dock, stack, virtual_planes, qtbot):
+def test_a_model_that_is_gone_has_no_range(
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    qtbot: Any,
+) -> None:
     add_stack(viewer, stack)
     add_virtual(viewer, stack[4], virtual_planes)
     dock = open_dock(viewer)
@@ -204,7 +225,9 @@ def test_a_model_that_is_gone_has_no_range(viewer, open_dock, stack, virtual_pla
     assert "its range is not known" in dock.basis.text()
 
 
-def test_dragging_the_line_moves_the_slider_and_the_slider_the_line(dock):
+def test_dragging_the_line_moves_the_slider_and_the_slider_the_line(
+    dock: VirtualRefocusing,
+) -> None:
     dock.viewer.dims.set_point(0, 2)
     assert dock.curves.shown_line.value() == 2
     assert dock.curves.input_line.value() == 0
@@ -213,7 +236,7 @@ def test_dragging_the_line_moves_the_slider_and_the_slider_the_line(dock):
     assert dock.viewer.dims.point[0] == -3
 
 
-def test_the_line_is_dragged_with_the_mouse(dock, qtbot):
+def test_the_line_is_dragged_with_the_mouse(dock: VirtualRefocusing, qtbot: Any) -> None:
     dock.viewer.dims.set_point(0, 0)
     dock.window().show()
     dock.ensureWidgetVisible(dock.curves)
@@ -224,7 +247,7 @@ def test_the_line_is_dragged_with_the_mouse(dock, qtbot):
     view.resize(300, 220)
     QApplication.processEvents()
 
-    def at(z_um):
+    def at(z_um: float) -> Any:
         middle = sum(box.viewRange()[1]) / 2
         scene = box.mapViewToScene(type(curves.shown_line.pos())(z_um, middle))
         return view.mapFromScene(scene)
@@ -240,7 +263,9 @@ def test_the_line_is_dragged_with_the_mouse(dock, qtbot):
     qtbot.waitUntil(lambda: abs(dock.viewer.dims.point[0] - 3) < 0.6, timeout=2000)
 
 
-def test_an_offset_input_plane_is_where_the_viewer_says(viewer, open_dock, rng):
+def test_an_offset_input_plane_is_where_the_viewer_says(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator
+) -> None:
     """The image is a plane of a stack that begins at 10 µm."""
     stack = rng.integers(0, 999, (9, *SHAPE), dtype=np.uint16)
     add_stack(viewer, stack, translate=(10, 0, 0))
@@ -252,7 +277,9 @@ def test_an_offset_input_plane_is_where_the_viewer_says(viewer, open_dock, rng):
     assert dock.curves.shown_line.value() == pytest.approx(1)
 
 
-def test_sections_hold_the_right_pixels(dock, stack, virtual_planes):
+def test_sections_hold_the_right_pixels(
+    dock: VirtualRefocusing, stack: Any, virtual_planes: np.ndarray
+) -> None:
     show_pixel(dock, row=7, column=30)
     images = dock.sections.sections.images
     np.testing.assert_array_equal(images["Measured", "x"].image, stack[:, 7, :])
@@ -268,14 +295,16 @@ def test_sections_hold_the_right_pixels(dock, stack, virtual_planes):
 
 
 @pytest.mark.parametrize("beside_um", [0, GAP_UM])
-def test_the_cursor_means_the_same_pixel_over_image_and_result(dock, stack, beside_um):
+def test_the_cursor_means_the_same_pixel_over_image_and_result(
+    dock: VirtualRefocusing, stack: Any, beside_um: Any
+) -> None:
     show_pixel(dock, row=20, column=11, x_shift_um=beside_um)
     image = dock.sections.sections.images["Measured", "x"].image
     np.testing.assert_array_equal(image, stack[:, 20, :])
     assert "x = 5.5 µm, y = 10 µm" in dock.sections.position.text()
 
 
-def test_the_cursor_elsewhere_leaves_the_sections(dock, stack):
+def test_the_cursor_elsewhere_leaves_the_sections(dock: VirtualRefocusing, stack: Any) -> None:
     show_pixel(dock, row=20, column=11)
     move_mouse(dock, -50, -50)
     image = dock.sections.sections.images["Measured", "y"].image
@@ -283,7 +312,9 @@ def test_the_cursor_elsewhere_leaves_the_sections(dock, stack):
 
 
 @pytest.mark.window
-def test_a_real_mouse_over_the_canvas_moves_the_sections(dock, qtbot):
+def test_a_real_mouse_over_the_canvas_moves_the_sections(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
     dock.window().show()
     canvas = canvas_of(dock)
     QApplication.processEvents()
@@ -294,25 +325,27 @@ def test_a_real_mouse_over_the_canvas_moves_the_sections(dock, qtbot):
     qtbot.waitUntil(lambda: dock.sections.position.text() != before, timeout=2000)
 
 
-def show_pixel(dock, *, row, column, x_shift_um=0.0):
+def show_pixel(dock: VirtualRefocusing, *, row: Any, column: Any, x_shift_um: float = 0.0) -> None:
     move_mouse(dock, row * PIXEL_UM + 0.1, column * PIXEL_UM - 0.1 + x_shift_um)
 
 
 class Moved:
     """What napari hands to those who follow the mouse."""
 
-    def __init__(self, position):
+    def __init__(self, position: Any) -> None:
         self.position = position
 
 
-def move_mouse(dock, y_um, x_um):
+def move_mouse(dock: VirtualRefocusing, y_um: float, x_um: float) -> None:
     viewer = dock.viewer
     for callback in viewer.mouse_move_callbacks:
         callback(viewer, Moved((*viewer.dims.point[:-2], y_um, x_um)))
     QTest.qWait(150)
 
 
-def test_the_difference_is_a_layer_at_the_measured_place(dock, stack, virtual_planes, qtbot):
+def test_the_difference_is_a_layer_at_the_measured_place(
+    dock: VirtualRefocusing, stack: Any, virtual_planes: np.ndarray, qtbot: Any
+) -> None:
     click(dock.panel.difference)
     wait_idle(dock, qtbot)
     layer = dock.viewer.layers[-1]
@@ -335,7 +368,13 @@ def test_the_difference_is_a_layer_at_the_measured_place(dock, stack, virtual_pl
     assert layer.name not in [choice.name for choice in dock.form.measured_choice.choices if choice]
 
 
-def test_a_difference_on_a_reversed_coarser_stack(viewer, open_dock, stack, virtual_planes, qtbot):
+def test_a_difference_on_a_reversed_coarser_stack(
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    qtbot: Any,
+) -> None:
     """Planes at 4, 2, 0, -2, -4 and -6 µm: the scale along z is negative."""
     coarse = stack[[8, 6, 4, 2, 0, 0]]
     add_stack(viewer, coarse, scale=(-2, PIXEL_UM, PIXEL_UM), translate=(4, 0, 0))
@@ -356,7 +395,7 @@ def test_a_difference_on_a_reversed_coarser_stack(viewer, open_dock, stack, virt
 
 
 @pytest.mark.window
-def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock):
+def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock: VirtualRefocusing) -> None:
     viewer, result = dock.viewer, dock.form.virtual
     viewer.layers["measured"].visible = False
     start, place = seen(viewer), tuple(result.translate)
@@ -378,14 +417,16 @@ def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock):
 
 
 @pytest.mark.window
-def test_the_key_works_from_within_the_dock(dock):
+def test_the_key_works_from_within_the_dock(dock: VirtualRefocusing) -> None:
     dock.panel.compare.setFocus()
     QTest.keyClick(dock.panel.compare, Qt.Key.Key_F)
     assert dock.look.value == Look.FLIP.value
 
 
 @pytest.mark.window
-def test_the_key_without_layers_does_nothing(viewer, open_dock):
+def test_the_key_without_layers_does_nothing(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing]
+) -> None:
     dock = open_dock(viewer)
     press_f(dock)
     press_f(dock)
@@ -394,8 +435,10 @@ def test_the_key_without_layers_does_nothing(viewer, open_dock):
 
 
 @pytest.mark.window
-def test_the_key_of_somebody_else_is_left_alone(viewer, open_dock):
-    pressed = []
+def test_the_key_of_somebody_else_is_left_alone(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing]
+) -> None:
+    pressed: list[Any] = []
     viewer.bind_key("F", pressed.append)
     dock = open_dock(viewer)
     press_f(dock)
@@ -404,7 +447,7 @@ def test_the_key_of_somebody_else_is_left_alone(viewer, open_dock):
     assert "used by something else" in dock.flip_hint.text()
 
 
-def test_beside_and_over(dock):
+def test_beside_and_over(dock: VirtualRefocusing) -> None:
     result, measured = dock.form.virtual, dock.form.measured
     dock.viewer.layers.move(dock.viewer.layers.index(result), 0)
     dock.look.value = Look.BESIDE.value
@@ -420,7 +463,7 @@ def test_beside_and_over(dock):
     assert result.opacity == 1
 
 
-def test_contrast_is_linked_both_ways_until_it_is_not(dock):
+def test_contrast_is_linked_both_ways_until_it_is_not(dock: VirtualRefocusing) -> None:
     result, measured = dock.form.virtual, dock.form.measured
     measured.contrast_limits = (200, 2000)
     dock.link.value = True
@@ -434,7 +477,9 @@ def test_contrast_is_linked_both_ways_until_it_is_not(dock):
     assert list(result.contrast_limits) == [1, 90_000]
 
 
-def test_the_best_fitting_stack_is_chosen(viewer, open_dock, stack, virtual_planes):
+def test_the_best_fitting_stack_is_chosen(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing], stack: Any, virtual_planes: np.ndarray
+) -> None:
     add_stack(viewer, stack, name="somewhere else", translate=(500, 0, 0))
     add_stack(viewer, stack, name="shifted by half", translate=(0, 0, 0))
     add_stack(viewer, stack, name="in place", visible=False)
@@ -453,7 +498,14 @@ def test_the_best_fitting_stack_is_chosen(viewer, open_dock, stack, virtual_plan
         ({"affine": Affine(rotate=20, ndim=3)}, "rotated or sheared"),
     ],
 )
-def test_why_a_stack_cannot_be_compared(viewer, open_dock, stack, virtual_planes, change, says):
+def test_why_a_stack_cannot_be_compared(
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    change: dict[str, Any],
+    says: str,
+) -> None:
     data = change.pop("data", stack)
     measured = add_stack(viewer, data, **change)
     add_virtual(viewer, stack[4], virtual_planes)
@@ -465,7 +517,9 @@ def test_why_a_stack_cannot_be_compared(viewer, open_dock, stack, virtual_planes
     assert dock.sections.sections.images["Virtual", "x"].image is None
 
 
-def test_a_stack_that_lies_aside_is_compared_and_said_to(viewer, open_dock, stack, virtual_planes):
+def test_a_stack_that_lies_aside_is_compared_and_said_to(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing], stack: Any, virtual_planes: np.ndarray
+) -> None:
     add_stack(viewer, stack, translate=(-4, 0, 3))
     add_virtual(viewer, stack[4], virtual_planes)
     dock = open_dock(viewer)
@@ -473,7 +527,13 @@ def test_a_stack_that_lies_aside_is_compared_and_said_to(viewer, open_dock, stac
     assert dock.panel.compare.isEnabled()
 
 
-def test_a_plain_array_gets_its_z_step(viewer, open_dock, stack, virtual_planes, qtbot):
+def test_a_plain_array_gets_its_z_step(
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    qtbot: Any,
+) -> None:
     """The input plane, which is now counted in planes, stays where it is."""
     layer = viewer.add_image(stack, name="measured", axis_labels=("z", "y", "x"))
     result = add_virtual(viewer, stack[4], virtual_planes[::2], z_um=(-4, 4, 2))
@@ -497,8 +557,13 @@ def test_a_plain_array_gets_its_z_step(viewer, open_dock, stack, virtual_planes,
 
 
 def test_the_shown_time_point_of_a_movie_is_compared(
-    viewer, open_dock, stack, virtual_planes, rng, qtbot
-):
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    rng: np.random.Generator,
+    qtbot: Any,
+) -> None:
     movie = np.stack([rng.permuted(stack), stack, rng.permuted(stack)])
     add_stack(viewer, movie)
     add_virtual(viewer, stack[4], virtual_planes)
@@ -521,8 +586,13 @@ def test_the_shown_time_point_of_a_movie_is_compared(
 
 
 def test_a_stack_on_disk_is_read_once_in_the_worker(
-    viewer, open_dock, stack, virtual_planes, model, qtbot
-):
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    model: Model,
+    qtbot: Any,
+) -> None:
     add_stack(viewer, da.from_array(stack, chunks=(1, -1, -1)), contrast_limits=(100, 4000))
     add_virtual(viewer, stack[4], virtual_planes, model=model)
     dock = open_dock(viewer)
@@ -534,7 +604,13 @@ def test_a_stack_on_disk_is_read_once_in_the_worker(
     np.testing.assert_array_equal(image.image, stack[:, SHAPE[0] // 2, :])
 
 
-def test_pixels_that_are_not_finite_leave_gaps(viewer, open_dock, stack, virtual_planes, qtbot):
+def test_pixels_that_are_not_finite_leave_gaps(
+    viewer: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    qtbot: Any,
+) -> None:
     measured = stack.astype(np.float32)
     measured[2, 5, 5] = math.nan
     add_stack(viewer, measured, contrast_limits=(100, 4000))
@@ -548,7 +624,9 @@ def test_pixels_that_are_not_finite_leave_gaps(viewer, open_dock, stack, virtual
     assert np.isnan(dock.viewer.layers[-1].data).sum() == 1
 
 
-def test_a_result_that_is_still_growing_is_not_compared(viewer, open_dock, stack):
+def test_a_result_that_is_still_growing_is_not_compared(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing], stack: Any
+) -> None:
     add_stack(viewer, stack)
     image = viewer.add_image(
         stack[4], axis_labels=("y", "x"), units=("um", "um"), scale=(PIXEL_UM, PIXEL_UM)
@@ -570,23 +648,30 @@ def test_a_result_that_is_still_growing_is_not_compared(viewer, open_dock, stack
 
 
 @pytest.fixture
-def slowly(monkeypatch):
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores take a tenth of a second a plane."""
     genuine = comparison._finite_scores
 
-    def slow(*arguments):
+    def slow(*arguments: Any) -> Any:
         time.sleep(0.05)
         return genuine(*arguments)
 
     monkeypatch.setattr(comparison, "_finite_scores", slow)
 
 
-def start(dock, qtbot):
+def start(dock: VirtualRefocusing, qtbot: Any) -> None:
     click(dock.panel.compare)
     qtbot.waitUntil(lambda: len(dock.depths) >= 2, timeout=10_000)
 
 
-def test_cancel_keeps_the_scores_that_are_there(dock, stack, virtual_planes, model, qtbot, slowly):
+def test_cancel_keeps_the_scores_that_are_there(
+    dock: VirtualRefocusing,
+    stack: Any,
+    virtual_planes: np.ndarray,
+    model: Model,
+    qtbot: Any,
+    slowly: Slowly,
+) -> None:
     start(dock, qtbot)
     click(dock.panel.cancel)
     assert dock.panel.cancel.text() == "Cancelling…"
@@ -598,7 +683,9 @@ def test_cancel_keeps_the_scores_that_are_there(dock, stack, virtual_planes, mod
 
 @pytest.mark.window
 @pytest.mark.parametrize("name", ["measured", "cells (virtual)"])
-def test_a_layer_is_deleted_during_the_work(dock, qtbot, slowly, name):
+def test_a_layer_is_deleted_during_the_work(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly, name: str
+) -> None:
     start(dock, qtbot)
     dock.viewer.layers.remove(name)
     wait_idle(dock, qtbot)
@@ -608,7 +695,9 @@ def test_a_layer_is_deleted_during_the_work(dock, qtbot, slowly, name):
     assert not dock.panel.compare.isEnabled()
 
 
-def test_pixels_are_replaced_during_the_work(dock, stack, qtbot, slowly):
+def test_pixels_are_replaced_during_the_work(
+    dock: VirtualRefocusing, stack: Any, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot)
     dock.viewer.layers["measured"].data = stack[::-1].copy()
     wait_idle(dock, qtbot)
@@ -617,7 +706,9 @@ def test_pixels_are_replaced_during_the_work(dock, stack, qtbot, slowly):
     assert len(dock.depths) == 9
 
 
-def test_a_layer_is_renamed_during_the_work(dock, qtbot, slowly):
+def test_a_layer_is_renamed_during_the_work(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot)
     dock.viewer.layers["measured"].name = "truth"
     wait_idle(dock, qtbot)
@@ -625,11 +716,11 @@ def test_a_layer_is_renamed_during_the_work(dock, qtbot, slowly):
     assert [name for name in names_in(dock.form.measured_choice) if name] == ["truth"]
 
 
-def names_in(choice):
+def names_in(choice: Any) -> list[str]:
     return [choice.native.itemText(index).strip("-") for index in range(choice.native.count())]
 
 
-def test_moving_the_result_aside_keeps_the_scores(dock, qtbot):
+def test_moving_the_result_aside_keeps_the_scores(dock: VirtualRefocusing, qtbot: Any) -> None:
     compare(dock, qtbot)
     dock.look.value = Look.OVER.value
     dock.review()
@@ -637,7 +728,7 @@ def test_moving_the_result_aside_keeps_the_scores(dock, qtbot):
 
 
 @pytest.mark.window
-def test_layers_are_deleted_while_flipping(dock):
+def test_layers_are_deleted_while_flipping(dock: VirtualRefocusing) -> None:
     press_f(dock)
     press_f(dock)
     dock.viewer.layers.remove("cells (virtual)")
@@ -647,14 +738,18 @@ def test_layers_are_deleted_while_flipping(dock):
 
 
 @pytest.mark.window
-def test_the_viewer_is_closed_during_the_work(dock, qtbot, slowly):
+def test_the_viewer_is_closed_during_the_work(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot)
     dock.viewer.close()
     qtbot.waitUntil(no_thread_left, timeout=5000)
 
 
 @pytest.mark.window
-def test_a_closed_dock_leaves_the_viewer_as_it_was(filled, open_dock, qtbot):
+def test_a_closed_dock_leaves_the_viewer_as_it_was(
+    filled: Any, open_dock: Callable[..., VirtualRefocusing], qtbot: Any
+) -> None:
     dock, viewer = open_dock(filled), filled
     viewer.layers["measured"].visible = False
     before = seen(viewer)
@@ -678,7 +773,9 @@ def test_a_closed_dock_leaves_the_viewer_as_it_was(filled, open_dock, qtbot):
 
 
 @pytest.mark.window
-def test_the_dock_is_closed_during_the_work(filled, open_dock, qtbot, slowly):
+def test_the_dock_is_closed_during_the_work(
+    filled: Any, open_dock: Callable[..., VirtualRefocusing], qtbot: Any, slowly: Slowly
+) -> None:
     dock = open_dock(filled)
     start(dock, qtbot)
     filled.window.remove_dock_widget(dock)
@@ -690,7 +787,14 @@ def test_the_dock_is_closed_during_the_work(filled, open_dock, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_two_docks(filled, open_dock, stack, virtual_planes, model, qtbot):
+def test_two_docks(
+    filled: Any,
+    open_dock: Callable[..., VirtualRefocusing],
+    stack: Any,
+    virtual_planes: np.ndarray,
+    model: Model,
+    qtbot: Any,
+) -> None:
     viewer, dock = filled, open_dock(filled)
     other = StackComparison(viewer)
     viewer.window.add_dock_widget(other, name="another")
@@ -710,7 +814,9 @@ def test_two_docks(filled, open_dock, stack, virtual_planes, model, qtbot):
     gc.collect()
 
 
-def test_a_virtual_stack_from_a_file_is_not_taken_for_measured(viewer, open_dock, stack):
+def test_a_virtual_stack_from_a_file_is_not_taken_for_measured(
+    viewer: Any, open_dock: Callable[..., VirtualRefocusing], stack: Any
+) -> None:
     record = Provenance(kind="inferred", model_name="tiny")
     add_stack(viewer, stack, name="opened", metadata={"provenance": record.to_json()})
     add_stack(viewer, stack, name="movie", axis_labels=("t", "y", "x"), units=("s", "um", "um"))
@@ -719,7 +825,7 @@ def test_a_virtual_stack_from_a_file_is_not_taken_for_measured(viewer, open_dock
     assert [name for name in names_in(dock.form.measured_choice) if name] == ["focal stack"]
 
 
-def test_flip_alone_puts_everything_back(viewer, stack):
+def test_flip_alone_puts_everything_back(viewer: Any, stack: Any) -> None:
     layers = {name: add_stack(viewer, stack, name=name) for name in ("one", "two")}
     layers["two"].visible = False
     viewer.canvas.overlays.text.text = "mine"

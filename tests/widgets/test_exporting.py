@@ -6,6 +6,9 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,25 +25,26 @@ from napari_deepz.provenance import Provenance
 from napari_deepz.recipes import saving
 from napari_deepz.surfaces import load_surface
 from napari_deepz.watch import UNWATCHED
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
 from napari_deepz.widgets.shared.results import record_of
-from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, wait_idle
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """An empty folder for what is exported."""
     (tmp_path / "exports").mkdir()
     return tmp_path / "exports"
 
 
 @pytest.fixture
-def save_as(monkeypatch, dock, qtbot):
+def save_as(monkeypatch: pytest.MonkeyPatch, dock: VirtualRefocusing, qtbot: Any) -> Any:
     """Press Export and choose a file."""
 
-    def save(path, kind="OME-TIFF (*.ome.tif)"):
+    def save(path: Path, kind: str = "OME-TIFF (*.ome.tif)") -> None:
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), kind))
         dock.panel.export.click()
         wait_idle(dock, qtbot)
@@ -48,12 +52,14 @@ def save_as(monkeypatch, dock, qtbot):
     return save
 
 
-def ome_pixels(path):
+def ome_pixels(path: Path) -> Any:
     with tifffile.TiffFile(path) as tif:
         return tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]
 
 
-def test_a_stack_as_ome_tiff(dock, qtbot, folder, save_as):
+def test_a_stack_as_ome_tiff(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     layer = run(dock, qtbot)
     save_as(folder / "out.ome.tif")
 
@@ -69,7 +75,9 @@ def test_a_stack_as_ome_tiff(dock, qtbot, folder, save_as):
     assert [file.name for file in folder.iterdir()] == ["out.ome.tif"]
 
 
-def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, folder, pixels, save_as):
+def test_a_tilted_plane_as_ome_tiff_with_its_command(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, pixels: np.ndarray, save_as: Any
+) -> None:
     source = folder / "measured image.tif"
     tifffile.imwrite(
         source, pixels, resolution=(1 / PIXEL_UM,) * 2, metadata={"unit": "um"}, imagej=True
@@ -89,7 +97,9 @@ def test_a_tilted_plane_as_ome_tiff_with_its_command(dock, qtbot, folder, pixels
     assert "PhysicalSizeZ" not in ome_pixels(folder / "flattened.ome.tif")
 
 
-def test_the_command_makes_the_same_planes_again(dock, qtbot, folder, rng, save_as):
+def test_the_command_makes_the_same_planes_again(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, rng: np.random.Generator, save_as: Any
+) -> None:
     stack = rng.integers(0, 999, (3, 64, 80), dtype=np.uint16)
     source = folder / "stack.ome.tif"
     sizes = {f"PhysicalSize{axis}": PIXEL_UM for axis in "XYZ"}
@@ -108,7 +118,9 @@ def test_the_command_makes_the_same_planes_again(dock, qtbot, folder, rng, save_
     np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
 
 
-def test_a_curved_surface_is_saved_beside_its_planes(dock, qtbot, folder, save_as):
+def test_a_curved_surface_is_saved_beside_its_planes(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     dock.surface.kind.value = CURVED
     layer = run(dock, qtbot)
     save_as(folder / "out.ome.tif")
@@ -116,7 +128,9 @@ def test_a_curved_surface_is_saved_beside_its_planes(dock, qtbot, folder, save_a
     assert saved == record_of(layer).request.surface
 
 
-def test_a_stack_as_ome_zarr(dock, qtbot, folder, save_as):
+def test_a_stack_as_ome_zarr(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     set_range(dock, -2, 1, 0.5)
     layer = run(dock, qtbot)
@@ -127,7 +141,9 @@ def test_a_stack_as_ome_zarr(dock, qtbot, folder, save_as):
     assert (series.pixel_size_um, series.z_step_um) == (PIXEL_UM, 0.5)
 
 
-def test_a_cancelled_run_is_exported_as_what_is_there(dock, qtbot, folder, slowly, save_as):
+def test_a_cancelled_run_is_exported_as_what_is_there(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, slowly: Slowly, save_as: Any
+) -> None:
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given > 3, timeout=10_000)
     dock.panel.cancel.click()
@@ -140,7 +156,9 @@ def test_a_cancelled_run_is_exported_as_what_is_there(dock, qtbot, folder, slowl
     assert any("Ended early" in note for note in record.notes)
 
 
-def test_the_selected_result_is_exported(dock, qtbot, folder, save_as):
+def test_the_selected_result_is_exported(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     first = run(dock, qtbot)
     set_range(dock, 0, 1, 1)
     run(dock, qtbot)
@@ -149,12 +167,14 @@ def test_the_selected_result_is_exported(dock, qtbot, folder, save_as):
     assert len(tifffile.imread(folder / "out.ome.tif")) == 9
 
 
-def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
+def test_a_cancelled_export_leaves_nothing(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, save_as: Any
+) -> None:
     run(dock, qtbot)
     genuine = saving.write_stack
 
-    def cancelled_in_the_middle(path, planes, **settings):
-        def some():
+    def cancelled_in_the_middle(path: Path, planes: Any, **settings: Any) -> None:
+        def some() -> Iterator[Any]:
             for index, plane in enumerate(planes):
                 if index == 3:
                     dock._job.cancel()
@@ -168,11 +188,13 @@ def test_a_cancelled_export_leaves_nothing(dock, qtbot, folder, monkeypatch, sav
     assert list(folder.iterdir()) == []
 
 
-def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save_as):
+def test_a_cancelled_sweep_leaves_nothing(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, save_as: Any
+) -> None:
     run(dock, qtbot)
     genuine = pictures.sweep_frames
 
-    def cancelled_in_the_middle(*given, **settings):
+    def cancelled_in_the_middle(*given: Any, **settings: Any) -> Iterator[Any]:
         for index, frame in enumerate(genuine(*given, **settings)):
             if index == 3:
                 dock._job.cancel()
@@ -185,14 +207,16 @@ def test_a_cancelled_sweep_leaves_nothing(dock, qtbot, folder, monkeypatch, save
 
 
 @pytest.mark.parametrize("kind", ExportKind)
-def test_a_full_disk_is_one_sentence_and_nothing_is_left(dock, qtbot, folder, kind):
+def test_a_full_disk_is_one_sentence_and_nothing_is_left(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, kind: Any
+) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     set_range(dock, 0, 1, 1)
     layer = run(dock, qtbot)
     path = folder / {"STACK": "a.ome.tif", "SWEEP": "a.gif", "DPM": "a.tif"}.get(
         kind.name, "a.png" if kind is ExportKind.PROJECTION else "a.json"
     )
-    request = export_request(layer, record_of(layer), path, kind)
+    request = export_request(layer, record_of(layer), path, kind)  # type: ignore[arg-type]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
@@ -207,21 +231,23 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(dock, qtbot, folder, ki
 
 
 @pytest.fixture
-def offered(monkeypatch, dock, qtbot):
+def offered(monkeypatch: pytest.MonkeyPatch, dock: VirtualRefocusing, qtbot: Any) -> Any:
     """Press Export, choose nothing, and tell what could have been chosen."""
 
-    def look():
+    def look() -> list[Any]:
         seen = []
         monkeypatch.setattr(
             QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
         )
         dock.panel.export.click()
-        return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]
+        return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]  # type: ignore[index]
 
     return look
 
 
-def test_what_is_offered_of_a_stack_and_of_one_plane(dock, qtbot, offered):
+def test_what_is_offered_of_a_stack_and_of_one_plane(
+    dock: VirtualRefocusing, qtbot: Any, offered: Any
+) -> None:
     run(dock, qtbot)
     moving = [".png", ".mp4", ".gif"]
     assert offered() == [".ome.tif", ".ome.zarr", *moving, ".recipe.json", ".json"]
@@ -245,7 +271,15 @@ def test_what_is_offered_of_a_stack_and_of_one_plane(dock, qtbot, offered):
         ("a.dpm.tif", "OME-TIFF (*.ome.tif)", "a.dpm.tif"),
     ],
 )
-def test_an_ending_that_was_typed_decides(dock, qtbot, folder, save_as, typed, choice, written):
+def test_an_ending_that_was_typed_decides(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    typed: str,
+    choice: str,
+    written: str,
+) -> None:
     dock.surface.kind.value = TILTED
     dock.surface.tilt_x.value = 4
     layer = run(dock, qtbot)
@@ -262,8 +296,13 @@ def test_an_ending_that_was_typed_decides(dock, qtbot, folder, save_as, typed, c
 
 @pytest.mark.parametrize("name", ["out.png", "out.mp4", "out.gif"])
 def test_an_ending_that_makes_no_sense_is_one_sentence(
-    dock, qtbot, folder, save_as, notified, name
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+    name: str,
+) -> None:
     dock.surface.kind.value = TILTED
     run(dock, qtbot)
     save_as(folder / name)
@@ -273,8 +312,13 @@ def test_an_ending_that_makes_no_sense_is_one_sentence(
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])
 def test_a_file_whose_ending_was_added_is_not_replaced_unasked(
-    dock, qtbot, folder, save_as, monkeypatch, answer
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+) -> None:
     run(dock, qtbot)
     (folder / "out.json").write_text("old")
     button = QMessageBox.StandardButton[answer]
@@ -283,13 +327,15 @@ def test_a_file_whose_ending_was_added_is_not_replaced_unasked(
     assert ((folder / "out.json").read_text() == "old") == (answer == "No")
 
 
-def test_a_depth_coded_projection(dock, qtbot, folder, save_as):
+def test_a_depth_coded_projection(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     layer = run(dock, qtbot)
     layer.contrast_limits = (100, 900)
     save_as(folder / "out.png")
 
     with Image.open(folder / "out.png") as picture:
-        text = picture.text
+        text = picture.text  # type: ignore[attr-defined]
         shown = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert Provenance.from_json(text["napari-deepz/provenance"]) == record_of(layer).provenance
     assert text["Description"].startswith("INFERRED")
@@ -299,14 +345,16 @@ def test_a_depth_coded_projection(dock, qtbot, folder, save_as):
     assert np.mean([tuple(colour) in there for colour in colours.tolist()]) > 0.9
 
 
-def test_a_focus_sweep_in_the_colours_of_the_layer(dock, qtbot, folder, save_as):
+def test_a_focus_sweep_in_the_colours_of_the_layer(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     layer = run(dock, qtbot)
     layer.colormap, layer.contrast_limits, layer.gamma = "magma", (0, 3000), 0.5
     save_as(folder / "out", "Focus sweep (*.gif)")
 
     with Image.open(folder / "out.gif") as movie:
         record = Provenance.from_json(movie.info["comment"].decode())
-        assert movie.n_frames == 16
+        assert movie.n_frames == 16  # type: ignore[attr-defined]
         assert movie.size == (480, 384)
         movie.seek(11)
         shown = np.asarray(movie.convert("RGB")).astype(int)
@@ -320,7 +368,9 @@ def test_a_focus_sweep_in_the_colours_of_the_layer(dock, qtbot, folder, save_as)
     assert np.abs(middles[away] - expected[away]).mean() < 2
 
 
-def test_a_focus_sweep_as_mp4(dock, qtbot, folder, save_as):
+def test_a_focus_sweep_as_mp4(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     imageio_ffmpeg = pytest.importorskip(
         "imageio_ffmpeg", reason="needs the extra napari-deepz[movie]"
     )
@@ -335,8 +385,13 @@ def test_a_focus_sweep_as_mp4(dock, qtbot, folder, save_as):
 
 
 def test_mp4_without_its_package_is_one_sentence(
-    dock, qtbot, folder, save_as, notified, monkeypatch
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     run(dock, qtbot)
     save_as(folder / "out.mp4")
@@ -344,7 +399,9 @@ def test_mp4_without_its_package_is_one_sentence(
     assert list(folder.iterdir()) == []
 
 
-def test_a_surface_and_its_record(dock, qtbot, folder, save_as):
+def test_a_surface_and_its_record(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
     layer = run(dock, qtbot)
     save_as(folder / "out.json")
     assert load_surface(folder / "out.json") == record_of(layer).request.surface
@@ -353,7 +410,9 @@ def test_a_surface_and_its_record(dock, qtbot, folder, save_as):
     assert len(list(folder.iterdir())) == 2
 
 
-def test_a_dpm_refocuses_to_the_same_pixels(dock, qtbot, folder, pixels, save_as):
+def test_a_dpm_refocuses_to_the_same_pixels(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, pixels: np.ndarray, save_as: Any
+) -> None:
     tifffile.imwrite(folder / "cells.tif", pixels)
     dock.surface.kind.value = CURVED
     dock.surface.radius.value = 40
@@ -371,7 +430,9 @@ def test_a_dpm_refocuses_to_the_same_pixels(dock, qtbot, folder, pixels, save_as
     np.testing.assert_array_equal(tifffile.imread(folder / "again.ome.tif"), layer.data)
 
 
-def test_depths_that_are_in_no_file_are_saved_beside_the_surface(dock, qtbot, folder, save_as, rng):
+def test_depths_that_are_in_no_file_are_saved_beside_the_surface(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any, rng: np.random.Generator
+) -> None:
     depths = rng.uniform(-3, 3, (64, 80)).astype(np.float32)
     add_image(dock, depths, name="depths")
     dock.surface.kind.value = LAYER
@@ -380,16 +441,22 @@ def test_depths_that_are_in_no_file_are_saved_beside_the_surface(dock, qtbot, fo
     run(dock, qtbot)
     save_as(folder / "out.json")
     np.testing.assert_array_equal(tifffile.imread(folder / "out.dpm.tif"), depths)
-    assert load_surface(folder / "out.json").source == folder / "out.dpm.tif"
+    assert load_surface(folder / "out.json").source == folder / "out.dpm.tif"  # type: ignore[attr-defined]
 
 
-def test_a_place_that_cannot_be_written_is_an_error(dock, qtbot, folder, save_as, notified):
+def test_a_place_that_cannot_be_written_is_an_error(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     run(dock, qtbot)
     save_as(folder / "nowhere" / "out.ome.tif")
     assert any(severity == "error" and "nowhere" in text for severity, text in notified())
 
 
-def test_changing_ones_mind(dock, qtbot, save_as):
+def test_changing_ones_mind(dock: VirtualRefocusing, qtbot: Any, save_as: Any) -> None:
     run(dock, qtbot)
     message = dock.panel.message.text()
     save_as("")
@@ -397,11 +464,11 @@ def test_changing_ones_mind(dock, qtbot, save_as):
 
 
 @pytest.fixture
-def questions(monkeypatch):
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was asked; every question is answered with No."""
     asked = []
 
-    def answer(*given):
+    def answer(*given: Any) -> Any:
         asked.append(given[2])
         return QMessageBox.StandardButton.No
 
@@ -409,21 +476,27 @@ def questions(monkeypatch):
     return asked
 
 
-def old_files(folder, *names):
+def old_files(folder: Path, *names: Any) -> Any:
     for name in names:
         (folder / name).write_text("old")
     return lambda: all((folder / name).read_text() == "old" for name in names)
 
 
-def depths_as_surface(dock, rng):
+def depths_as_surface(dock: VirtualRefocusing, rng: np.random.Generator) -> None:
     dock.viewer.add_image(rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
     dock.surface.kind.value = LAYER
     dock.surface.layer.value = dock.viewer.layers["depths"]
 
 
 def test_files_beside_an_export_are_asked_about_in_one_question(
-    dock, qtbot, folder, save_as, questions, rng, monkeypatch
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    questions: list[Any],
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     depths_as_surface(dock, rng)
     run(dock, qtbot)
     save_as(folder / "out.ome.tif")
@@ -444,8 +517,15 @@ def test_files_beside_an_export_are_asked_about_in_one_question(
 
 @pytest.mark.parametrize("name", ["out.ome.tif", "out.surface.dpm.tif"])
 def test_what_others_have_made_is_never_replaced(
-    dock, qtbot, folder, save_as, questions, rng, notified, name
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    questions: list[Any],
+    rng: np.random.Generator,
+    notified: Callable[[], list[tuple[str, str]]],
+    name: str,
+) -> None:
     depths_as_surface(dock, rng)
     run(dock, qtbot)
     are_old = old_files(folder, name, "out.surface.json")
@@ -459,8 +539,14 @@ def test_what_others_have_made_is_never_replaced(
 
 @pytest.mark.parametrize("beside", [(), ("out.provenance.json",)])
 def test_files_beside_a_surface_are_asked_about(
-    dock, qtbot, folder, save_as, questions, rng, beside
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    questions: list[Any],
+    rng: np.random.Generator,
+    beside: Any,
+) -> None:
     depths_as_surface(dock, rng)
     run(dock, qtbot)
     are_old = old_files(folder, *beside)
@@ -470,7 +556,9 @@ def test_files_beside_a_surface_are_asked_about(
     assert (folder / "out.json").exists() == (not beside)
 
 
-def test_what_is_not_written_is_not_asked_about(dock, qtbot, folder, save_as, questions):
+def test_what_is_not_written_is_not_asked_about(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any, questions: list[Any]
+) -> None:
     run(dock, qtbot)
     are_old = old_files(folder, "out.surface.json", "out.provenance.json", "out.dpm.tif")
     save_as(folder / "out.ome.tif")
@@ -480,7 +568,15 @@ def test_what_is_not_written_is_not_asked_about(dock, qtbot, folder, save_as, qu
 
 
 @pytest.mark.parametrize("name", ["cells.tif", "another name.tif", "link.tif"])
-def test_the_input_is_never_replaced(dock, qtbot, folder, pixels, save_as, notified, name):
+def test_the_input_is_never_replaced(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    pixels: np.ndarray,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+    name: str,
+) -> None:
     source = folder / "cells.tif"
     tifffile.imwrite(
         source, pixels, resolution=(1 / PIXEL_UM,) * 2, metadata={"unit": "um"}, imagej=True
@@ -501,12 +597,17 @@ def test_the_input_is_never_replaced(dock, qtbot, folder, pixels, save_as, notif
 
 
 def test_a_full_disk_is_said_once_and_the_dock_goes_on(
-    dock, qtbot, folder, save_as, notified, monkeypatch
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
     genuine, limits = saving.write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    def on_a_full_disk(*given, **settings):
+    def on_a_full_disk(*given: Any, **settings: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
         try:
             genuine(*given, **settings)
@@ -528,13 +629,19 @@ def test_a_full_disk_is_said_once_and_the_dock_goes_on(
 
 @pytest.mark.parametrize("where", ["gone/out.ome.tif", "a file/out.json", "out.png"])
 def test_a_place_that_cannot_be_written_is_said_once(
-    dock, qtbot, folder, save_as, notified, monkeypatch, where
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    folder: Path,
+    save_as: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
     run(dock, qtbot)
     (folder / "a file").write_text("no folder")
     if where == "out.png":
 
-        def read_only(*_, **__):
+        def read_only(*_: Any, **__: Any) -> None:
             raise PermissionError(13, "Permission denied", str(folder / where))
 
         monkeypatch.setattr(pictures, "write_depth_coded_projection", read_only)
@@ -545,7 +652,9 @@ def test_a_place_that_cannot_be_written_is_said_once(
     assert [file.name for file in folder.iterdir()] == ["a file"]
 
 
-def test_a_suggested_file_name_leads_nowhere(dock, qtbot, monkeypatch):
+def test_a_suggested_file_name_leads_nowhere(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layer = run(dock, qtbot)
     layer.name = "../../a\x1b[31m/<b>"
     seen = []

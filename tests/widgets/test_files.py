@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,16 +17,17 @@ from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets import sample_data
 from napari_deepz.widgets.readers import get_reader
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from tests.widgets.conftest import run, told, wait_idle
 
 SAMPLES = {"worm": "Simulated worm", "tilted_beads": "Simulated tilted beads"}
 
 
-def units_of(layer):
+def units_of(layer: Any) -> list[str]:
     return [str(unit) for unit in layer.units]
 
 
-def test_the_installed_manifest():
+def test_the_installed_manifest() -> None:
     manifest = PluginManifest.from_distribution("napari-deepz")
     assert manifest.name == metadata.metadata("napari-deepz")["Name"]
     manifest.validate_imports()
@@ -37,7 +40,7 @@ def test_the_installed_manifest():
     assert "napari/layers/transform" in contributions.menus
 
 
-def test_the_manifest_is_visible_at_the_top_of_the_repository():
+def test_the_manifest_is_visible_at_the_top_of_the_repository() -> None:
     top = Path(__file__).parents[2] / "napari.yaml"
     if not top.exists():
         pytest.skip("not in a checkout of the repository")
@@ -45,14 +48,14 @@ def test_the_manifest_is_visible_at_the_top_of_the_repository():
     assert top.read_text() == package.read_text()
 
 
-def test_the_dock_is_in_the_layers_menu(make_viewer):
+def test_the_dock_is_in_the_layers_menu(make_viewer: Callable[[], Any]) -> None:
     make_viewer()
     items = PluginManager.instance().iter_menu("napari/layers/transform")
     assert "napari-deepz.refocus" in {item.command for item in items}
 
 
 @pytest.fixture
-def small_stacks(monkeypatch, tmp_path, rng):
+def small_stacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rng: np.random.Generator) -> Any:
     """Small stand-ins for the bundled samples."""
     stack = rng.integers(100, 3000, (5, 48, 64), dtype=np.uint16)
     for name in ("WORM", "TILTED_BEADS"):
@@ -75,7 +78,9 @@ def small_stacks(monkeypatch, tmp_path, rng):
 
 
 @pytest.mark.parametrize("key", SAMPLES)
-def test_a_sample_is_a_plane_and_its_focal_stack_in_micrometres(make_viewer, small_stacks, key):
+def test_a_sample_is_a_plane_and_its_focal_stack_in_micrometres(
+    make_viewer: Callable[[], Any], small_stacks: Any, key: Any
+) -> None:
     viewer = make_viewer()
     plane, stack = viewer.open_sample("napari-deepz", key)
 
@@ -95,7 +100,13 @@ def test_a_sample_is_a_plane_and_its_focal_stack_in_micrometres(make_viewer, sma
 
 
 @pytest.mark.parametrize("dock_first", [True, False])
-def test_a_sample_is_ready_to_be_refocused(open_dock, make_viewer, small_stacks, qtbot, dock_first):
+def test_a_sample_is_ready_to_be_refocused(
+    open_dock: Callable[..., VirtualRefocusing],
+    make_viewer: Callable[[], Any],
+    small_stacks: Any,
+    qtbot: Any,
+    dock_first: bool,
+) -> None:
     if dock_first:
         dock = open_dock()
         dock.viewer.open_sample("napari-deepz", "worm")
@@ -113,7 +124,7 @@ def test_a_sample_is_ready_to_be_refocused(open_dock, make_viewer, small_stacks,
 
 
 @pytest.mark.parametrize("key", SAMPLES)
-def test_the_bundled_samples(key):
+def test_the_bundled_samples(key: Any) -> None:
     path = {"worm": samples.WORM, "tilted_beads": samples.TILTED_BEADS}[key]
     (plane, placing, _), (stack, _, _) = getattr(sample_data, f"open_{key}")()
     np.testing.assert_array_equal(stack, tifffile.imread(path))
@@ -121,7 +132,9 @@ def test_the_bundled_samples(key):
     assert placing["units"] == ("um", "um")
 
 
-def test_our_reader_keeps_what_ours_and_others_files_say(make_viewer, tmp_path, rng):
+def test_our_reader_keeps_what_ours_and_others_files_say(
+    make_viewer: Callable[[], Any], tmp_path: Path, rng: np.random.Generator
+) -> None:
     data = rng.integers(0, 999, (2, 3, 48, 64), dtype=np.uint16)
     path = tmp_path / "cells.ome.tif"
     sizes = {"PhysicalSizeX": 200, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.2}
@@ -138,7 +151,9 @@ def test_our_reader_keeps_what_ours_and_others_files_say(make_viewer, tmp_path, 
         assert layer.axis_labels == ("z", "y", "x")
 
 
-def test_our_own_export_comes_back_at_its_depth(make_viewer, tmp_path):
+def test_our_own_export_comes_back_at_its_depth(
+    make_viewer: Callable[[], Any], tmp_path: Path
+) -> None:
     path = tmp_path / "virtual.ome.tif"
     provenance = Provenance(kind="inferred", axial_range_um=(-3, -1))
     planes = np.zeros((3, 40, 40), np.float32)
@@ -158,7 +173,7 @@ def test_our_own_export_comes_back_at_its_depth(make_viewer, tmp_path):
     assert Provenance.from_json(layer.metadata["provenance"]) == provenance
 
 
-def written_zarr(path, data, axes, transformations, **ome):
+def written_zarr(path: Path, data: Any, axes: Any, transformations: Any, **ome: Any) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     kinds = {"t": ("time", "second"), "c": ("channel", None)}
     described = []
@@ -172,8 +187,8 @@ def written_zarr(path, data, axes, transformations, **ome):
 
 
 def test_an_ome_zarr_lies_where_it_says_and_its_channels_have_their_names(
-    make_viewer, tmp_path, rng
-):
+    make_viewer: Callable[[], Any], tmp_path: Path, rng: np.random.Generator
+) -> None:
     data = rng.integers(1, 999, (3, 2, 40, 48), dtype=np.uint16)
     written_zarr(
         tmp_path / "cells.ome.zarr",
@@ -194,7 +209,9 @@ def test_an_ome_zarr_lies_where_it_says_and_its_channels_have_their_names(
         np.testing.assert_array_equal(np.asarray(layer.data), channel)
 
 
-def test_what_the_file_says_of_its_depth_counts_more_than_its_record(make_viewer, tmp_path):
+def test_what_the_file_says_of_its_depth_counts_more_than_its_record(
+    make_viewer: Callable[[], Any], tmp_path: Path
+) -> None:
     pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     path = tmp_path / "moved.ome.zarr"
     write_stack(
@@ -212,7 +229,9 @@ def test_what_the_file_says_of_its_depth_counts_more_than_its_record(make_viewer
     np.testing.assert_allclose(layer.translate, (12, 0, 0))
 
 
-def test_a_record_that_cannot_be_read_does_not_keep_the_image_closed(tmp_path, notified):
+def test_a_record_that_cannot_be_read_does_not_keep_the_image_closed(
+    tmp_path: Path, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     planes = np.arange(2 * 40 * 40, dtype=np.float32).reshape(2, 40, 40)
     for name in ("a.ome.zarr", "a.ome.tif"):
@@ -242,12 +261,14 @@ def test_a_record_that_cannot_be_read_does_not_keep_the_image_closed(tmp_path, n
         assert arguments["metadata"] == {}
 
 
-def test_a_file_without_sizes_stays_in_pixels(make_viewer, tmp_path):
+def test_a_file_without_sizes_stays_in_pixels(
+    make_viewer: Callable[[], Any], tmp_path: Path
+) -> None:
     tifffile.imwrite(tmp_path / "plain.tif", np.zeros((40, 50), np.uint8))
     (layer,) = make_viewer().open(tmp_path / "plain.tif", plugin="napari-deepz")
     assert units_of(layer) == ["pixel", "pixel"]
     np.testing.assert_allclose(layer.scale, (1, 1))
 
 
-def test_several_files_as_a_stack_are_left_to_others():
+def test_several_files_as_a_stack_are_left_to_others() -> None:
     assert get_reader(["a.tif", "b.tif"]) is None

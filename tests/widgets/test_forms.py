@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,9 @@ from qtpy.QtGui import QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QStyle, QStyleOptionSlider
 
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Curved, Tilted
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     ANCHORS,
     CURVED,
@@ -28,14 +33,19 @@ from tests.conftest import tiny_spec, write_tiny_model
 from tests.widgets.conftest import PIXEL_UM, add_image, run
 
 
-def test_an_empty_viewer_says_what_to_do(open_dock):
+def test_an_empty_viewer_says_what_to_do(open_dock: Callable[..., VirtualRefocusing]) -> None:
     dock = open_dock()
     assert "or try a sample" in dock.facts.image.text()
     assert not dock.panel.refocus.isEnabled()
     assert not dock.panel.export.isEnabled()
 
 
-def test_without_a_model_the_dock_says_what_to_do(make_viewer, add_dock, monkeypatch, pixels):
+def test_without_a_model_the_dock_says_what_to_do(
+    make_viewer: Callable[[], Any],
+    add_dock: Callable[[Any, str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    pixels: np.ndarray,
+) -> None:
     monkeypatch.setattr("napari_deepz.widgets.refocusing.models.model_form.list_models", dict)
     viewer = make_viewer()
     viewer.add_image(pixels, units=("um", "um"), axis_labels=("y", "x"), scale=(0.3, 0.3))
@@ -44,7 +54,7 @@ def test_without_a_model_the_dock_says_what_to_do(make_viewer, add_dock, monkeyp
     assert not dock.panel.refocus.isEnabled()
 
 
-def test_the_menu_of_images_follows_the_layers(dock):
+def test_the_menu_of_images_follows_the_layers(dock: VirtualRefocusing) -> None:
     first = dock.viewer.layers["cells"]
     assert dock.image.layer == first
     add_image(dock, np.zeros((40, 40)), "other")
@@ -59,13 +69,18 @@ def test_the_menu_of_images_follows_the_layers(dock):
     assert dock.image.layer == dock.viewer.layers["late"]
 
 
-def test_what_a_model_was_made_for(dock, model):
+def test_what_a_model_was_made_for(dock: VirtualRefocusing, model: Model) -> None:
     assert dock.facts.model.text() == model_facts(model.spec)
     for fact in ("20x/0.75 dry", "NA 0.75", "0.325 µm", "-10 to 10 µm", "a test"):
         assert fact in dock.facts.model.text()
 
 
-def test_another_pixel_size_than_the_models(dock, pixels, qtbot, notified):
+def test_another_pixel_size_than_the_models(
+    dock: VirtualRefocusing,
+    pixels: np.ndarray,
+    qtbot: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     dock.viewer.layers["cells"].scale = (0.5, 0.5)
     dock.review()
     assert "has 0.5 µm pixels" in dock.facts.cautions.text()
@@ -75,7 +90,7 @@ def test_another_pixel_size_than_the_models(dock, pixels, qtbot, notified):
     assert notified() == []  # It stood in the dock before.
 
 
-def test_units_other_than_micrometres(dock):
+def test_units_other_than_micrometres(dock: VirtualRefocusing) -> None:
     layer = dock.viewer.layers["cells"]
     layer.units = ("mm", "nm")
     layer.scale = (PIXEL_UM / 1000, PIXEL_UM * 1000)
@@ -84,13 +99,15 @@ def test_units_other_than_micrometres(dock):
     assert dock.facts.cautions.text() == ""
 
 
-def test_pixels_that_are_not_square(dock):
+def test_pixels_that_are_not_square(dock: VirtualRefocusing) -> None:
     dock.viewer.layers["cells"].scale = (0.3, 0.4)
     dock.review()
     assert "square" in dock.facts.cautions.text()
 
 
-def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(open_dock, pixels, qtbot):
+def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any
+) -> None:
     dock = open_dock()
     image = dock.viewer.add_image(pixels, name="bare", translate=(10, 20))
     dock.review()
@@ -110,7 +127,9 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(open_dock, 
     assert "The image does not say its pixel size; 0.3201 µm is taken, as entered." in notes
 
 
-def test_a_scale_without_units_suggests_the_pixel_size(open_dock, pixels):
+def test_a_scale_without_units_suggests_the_pixel_size(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray
+) -> None:
     dock = open_dock()
     dock.viewer.add_image(pixels, scale=(0.11, 0.11))
     assert dock.image.pixel_size.value == 0.11
@@ -119,7 +138,12 @@ def test_a_scale_without_units_suggests_the_pixel_size(open_dock, pixels):
     assert dock.facts.image.text() == "80 × 64 pixels of 0.11 µm"
 
 
-def test_open_model(dock, tmp_path, monkeypatch, notified):
+def test_open_model(
+    dock: VirtualRefocusing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     package = write_tiny_model(tmp_path / "package", name="second", na=0.5)
     archive = tmp_path / "second.zip"
     with zipfile.ZipFile(archive, "w") as zipped:
@@ -140,7 +164,7 @@ def test_open_model(dock, tmp_path, monkeypatch, notified):
     assert dock.model.package == package
 
 
-def test_points_need_depth_and_company(dock):
+def test_points_need_depth_and_company(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = "From a layer"
     dock.review()
     assert "Choose a layer" in dock.facts.cautions.text()
@@ -154,7 +178,7 @@ def test_points_need_depth_and_company(dock):
     assert "at least three" in dock.facts.cautions.text()
 
 
-def test_depths_must_be_as_large_as_the_image(dock):
+def test_depths_must_be_as_large_as_the_image(dock: VirtualRefocusing) -> None:
     depths = add_image(dock, np.zeros((10, 10), np.float32), "depths")
     dock.image.choice.value = dock.viewer.layers["cells"]
     dock.surface.kind.value = "From a layer"
@@ -163,19 +187,19 @@ def test_depths_must_be_as_large_as_the_image(dock):
     assert "same size" in dock.facts.cautions.text()
 
 
-def test_the_dock_fits_a_small_screen(dock):
+def test_the_dock_fits_a_small_screen(dock: VirtualRefocusing) -> None:
     for kind in (FLAT, TILTED, CURVED, ANCHORS, LAYER):
         dock.surface.kind.value = kind
         assert dock.minimumSizeHint().height() < 300
         assert dock.minimumSizeHint().width() < 400, kind
 
 
-def surface_of(dock):
+def surface_of(dock: VirtualRefocusing) -> Any:
     return dock.forms.resolved().request.surface
 
 
 @pytest.fixture
-def told(dock):
+def told(dock: VirtualRefocusing) -> list[Any]:
     """What tilt along x was whenever the form said that it has changed."""
     dock.surface.kind.value = TILTED
     values = []
@@ -183,14 +207,14 @@ def told(dock):
     return values
 
 
-def handle_of(slider):
+def handle_of(slider: Any) -> Any:
     option = QStyleOptionSlider()
     slider.initStyleOption(option)
     style = QStyle.SubControl.SC_SliderHandle
     return slider.style().subControlRect(QStyle.ComplexControl.CC_Slider, option, style).center()
 
 
-def test_dragging_a_slider_tells_every_step(dock, told):
+def test_dragging_a_slider_tells_every_step(dock: VirtualRefocusing, told: list[Any]) -> None:
     slider = dock.surface.tilt_x.slider
     start = handle_of(slider)
     QTest.mousePress(slider, Qt.LeftButton, Qt.NoModifier, start)
@@ -204,7 +228,7 @@ def test_dragging_a_slider_tells_every_step(dock, told):
     assert len(told) == 4
 
 
-def test_arrow_keys_move_by_half_a_degree(dock, told):
+def test_arrow_keys_move_by_half_a_degree(dock: VirtualRefocusing, told: list[Any]) -> None:
     slider = dock.surface.tilt_x.slider
     QTest.keyClick(slider, Qt.Key_Right)
     QTest.keyClick(slider, Qt.Key_Right)
@@ -212,7 +236,7 @@ def test_arrow_keys_move_by_half_a_degree(dock, told):
     assert told == [0.5, 1.0, 0.5]
 
 
-def test_numbers_beyond_the_slider_can_be_typed(dock, told):
+def test_numbers_beyond_the_slider_can_be_typed(dock: VirtualRefocusing, told: list[Any]) -> None:
     tilt = dock.surface.tilt_x
     tilt.box.selectAll()
     QTest.keyClicks(tilt.box, "62.25")
@@ -225,13 +249,17 @@ def test_numbers_beyond_the_slider_can_be_typed(dock, told):
     assert tilt.value == 29.5
 
 
-def test_a_number_between_two_steps_of_its_slider_stays(dock, told):
+def test_a_number_between_two_steps_of_its_slider_stays(
+    dock: VirtualRefocusing, told: list[Any]
+) -> None:
     dock.surface.tilt_x.value = 3.14
     assert dock.surface.tilt_x.value == 3.14
     assert told == [3.14]
 
 
-def test_the_slider_of_the_radius_goes_by_ratios_and_keeps_the_sign(dock):
+def test_the_slider_of_the_radius_goes_by_ratios_and_keeps_the_sign(
+    dock: VirtualRefocusing,
+) -> None:
     dock.surface.kind.value = CURVED
     radius, bend = dock.surface.radius, dock.surface.bend
     assert (radius.value, bend.value) == (500, UP)
@@ -256,7 +284,7 @@ def test_the_slider_of_the_radius_goes_by_ratios_and_keeps_the_sign(dock):
     assert slider.value() == slider.maximum()
 
 
-def test_turning_the_bend_is_told_once(dock):
+def test_turning_the_bend_is_told_once(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = CURVED
     told = []
     dock.surface.changed.connect(lambda: told.append(dock.surface.radius.value))
@@ -266,7 +294,7 @@ def test_turning_the_bend_is_told_once(dock):
     assert told == [-500, 300]
 
 
-def test_the_focus_stays_within_the_range(dock):
+def test_the_focus_stays_within_the_range(dock: VirtualRefocusing) -> None:
     form = dock.surface
     assert form.focus.limits == (-4, 4)
     form.focus.value = 3
@@ -281,7 +309,7 @@ def test_the_focus_stays_within_the_range(dock):
     assert form.focus.limits == form.focus.span == form.vertex.span == (-10, 10)
 
 
-def test_moving_the_surface_along_z(dock):
+def test_moving_the_surface_along_z(dock: VirtualRefocusing) -> None:
     form = dock.surface
     for kind, depth in ((TILTED, form.tilt_offset), (CURVED, form.vertex)):
         form.kind.value = kind
@@ -296,7 +324,7 @@ def test_moving_the_surface_along_z(dock):
     assert form.focus.value == 0
 
 
-def test_a_surface_through_anchors(dock):
+def test_a_surface_through_anchors(dock: VirtualRefocusing) -> None:
     form = dock.surface
     anchors = form.anchors.anchors
     form.start.value, form.stop.value = -1, 1
@@ -325,7 +353,7 @@ def test_a_surface_through_anchors(dock):
 
 
 @pytest.mark.window
-def test_the_wheel_scrolls_the_dock_and_changes_no_number(dock):
+def test_the_wheel_scrolls_the_dock_and_changes_no_number(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = TILTED
     dock.viewer.show()
     slider, box = dock.surface.tilt_x.slider, dock.surface.tilt_x.box

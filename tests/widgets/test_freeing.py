@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_deepz.widgets.comparing.pair_view import Look
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.models.model_dialogs import ModelCard, NewModelDialog
 from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
@@ -20,10 +24,10 @@ pytestmark = pytest.mark.window
 
 
 @pytest.fixture
-def is_freed(qtbot):
+def is_freed(qtbot: Any) -> Any:
     """Close a dock that nobody else refers to, and tell whether it is gone."""
 
-    def look(viewer, docks):
+    def look(viewer: Any, docks: Any) -> bool:
         gone = weakref.ref(docks[0])
         viewer.window.remove_dock_widget(docks.pop())
         for _ in range(5):
@@ -36,11 +40,11 @@ def is_freed(qtbot):
     return look
 
 
-def leave_alone(dock, *_):
+def leave_alone(dock: VirtualRefocusing, *_: Any) -> None:
     pass
 
 
-def refocus_and_live(dock, qtbot, *_):
+def refocus_and_live(dock: VirtualRefocusing, qtbot: Any, *_: Any) -> None:
     set_range(dock, -1, 1, 1)
     dock.review()
     dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
@@ -50,7 +54,7 @@ def refocus_and_live(dock, qtbot, *_):
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
 
 
-def cancel(dock, qtbot, *_):
+def cancel(dock: VirtualRefocusing, qtbot: Any, *_: Any) -> None:
     dock.review()
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: dock.state.phase is Phase.RUNNING, timeout=5000)
@@ -58,14 +62,16 @@ def cancel(dock, qtbot, *_):
     wait_idle(dock, qtbot)
 
 
-def set_anchors(dock, *_):
+def set_anchors(dock: VirtualRefocusing, *_: Any) -> None:
     dock.surface.kind.value = ANCHORS
     dock.anchors.anchors.replace([(1, 1, 0), (2, 9, 1), (9, 3, 2)])
     dock.anchors.anchors.tool = Tool.DRAW
     dock.anchors.anchors.joined = True
 
 
-def open_windows(dock, qtbot, monkeypatch, tmp_path):
+def open_windows(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     dock.model.card.changed.emit(True)
     dock._ask_adding(tmp_path / "a.zip")
     dock._ask_conversion(tmp_path)
@@ -73,7 +79,9 @@ def open_windows(dock, qtbot, monkeypatch, tmp_path):
         window.reject()
 
 
-def export_and_copy(dock, qtbot, monkeypatch, tmp_path):
+def export_and_copy(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     set_range(dock, -1, 1, 1)
     dock.review()
     run(dock, qtbot)
@@ -90,7 +98,15 @@ USES = (leave_alone, refocus_and_live, cancel, set_anchors, open_windows, export
 
 
 @pytest.mark.parametrize("use", USES)
-def test_a_closed_dock_is_freed(open_dock, pixels, qtbot, monkeypatch, tmp_path, is_freed, use):
+def test_a_closed_dock_is_freed(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    is_freed: Any,
+    use: Any,
+) -> None:
     docks = [open_dock()]
     viewer = docks[0].viewer
     add_image(docks[0], pixels)
@@ -99,7 +115,14 @@ def test_a_closed_dock_is_freed(open_dock, pixels, qtbot, monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize("uses", [False, True])
-def test_a_closed_comparison_is_freed(open_dock, add_dock, pixels, qtbot, is_freed, uses):
+def test_a_closed_comparison_is_freed(
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+    is_freed: Any,
+    uses: bool,
+) -> None:
     dock = open_dock()
     viewer = dock.viewer
     add_image(dock, pixels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import time
 import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import psutil
@@ -12,31 +14,35 @@ import pytest
 from qtpy.QtCore import QThreadPool
 
 from napari_deepz.engine.refocus import EncodedImage, refocus
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.shared.results import record_of
 from napari_deepz.widgets.shared.run_state import Phase
-from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, wait_idle
 
 TWO_SECONDS_MS = 2000
 
 
-def start(dock, qtbot, slowly):
+def start(dock: VirtualRefocusing, qtbot: Any, slowly: Any) -> Any:
     """Press Refocus and wait until three planes are there."""
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given >= 4, timeout=20_000)
     return dock.viewer.layers[-1]
 
 
-def no_thread_left():
+def no_thread_left() -> Any:
     return QThreadPool.globalInstance().activeThreadCount() == 0
 
 
-def open_files():
+def open_files() -> list[Any]:
     return sorted(file.path for file in psutil.Process().open_files())
 
 
 @pytest.mark.window
-def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
+def test_cancel_keeps_the_finished_planes(
+    dock: VirtualRefocusing, model: Model, pixels: np.ndarray, qtbot: Any, slowly: Slowly
+) -> None:
     slowly.seconds = 0.3
     files_before = open_files()
     layer = start(dock, qtbot, slowly)
@@ -64,7 +70,9 @@ def test_cancel_keeps_the_finished_planes(dock, model, pixels, qtbot, slowly):
     assert dock.panel.cancel.text() == "Cancel"
 
 
-def test_cancelling_a_falling_range_keeps_the_upper_planes(dock, model, pixels, qtbot, slowly):
+def test_cancelling_a_falling_range_keeps_the_upper_planes(
+    dock: VirtualRefocusing, model: Model, pixels: np.ndarray, qtbot: Any, slowly: Slowly
+) -> None:
     set_range(dock, 4, -4, 1)
     layer = start(dock, qtbot, slowly)
     dock.panel.cancel.click()
@@ -76,7 +84,9 @@ def test_cancelling_a_falling_range_keeps_the_upper_planes(dock, model, pixels, 
     np.testing.assert_allclose(layer.translate[0], 5 - count)
 
 
-def test_cancel_before_the_first_plane_leaves_no_layer(dock, qtbot, slowly):
+def test_cancel_before_the_first_plane_leaves_no_layer(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     slowly.seconds = 0.5
     dock.panel.refocus.click()
     assert len(dock.viewer.layers) == 2
@@ -85,7 +95,9 @@ def test_cancel_before_the_first_plane_leaves_no_layer(dock, qtbot, slowly):
     assert [layer.name for layer in dock.viewer.layers] == ["cells"]
 
 
-def test_a_second_run_after_a_cancelled_one(dock, qtbot, slowly):
+def test_a_second_run_after_a_cancelled_one(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot, slowly)
     dock.panel.cancel.click()
     wait_idle(dock, qtbot)
@@ -95,7 +107,9 @@ def test_a_second_run_after_a_cancelled_one(dock, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_the_image_is_deleted_during_a_run(dock, model, pixels, qtbot, slowly):
+def test_the_image_is_deleted_during_a_run(
+    dock: VirtualRefocusing, model: Model, pixels: np.ndarray, qtbot: Any, slowly: Slowly
+) -> None:
     layer = start(dock, qtbot, slowly)
     dock.viewer.layers.remove("cells")
     wait_idle(dock, qtbot)
@@ -103,7 +117,9 @@ def test_the_image_is_deleted_during_a_run(dock, model, pixels, qtbot, slowly):
     np.testing.assert_array_equal(layer.data, expected.data)
 
 
-def test_the_image_is_changed_during_a_run(dock, model, pixels, qtbot, slowly):
+def test_the_image_is_changed_during_a_run(
+    dock: VirtualRefocusing, model: Model, pixels: np.ndarray, qtbot: Any, slowly: Slowly
+) -> None:
     layer = start(dock, qtbot, slowly)
     before = pixels.copy()
     dock.viewer.layers["cells"].data[:] = 0
@@ -113,7 +129,9 @@ def test_the_image_is_changed_during_a_run(dock, model, pixels, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_the_result_is_deleted_during_a_run(dock, qtbot, slowly):
+def test_the_result_is_deleted_during_a_run(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     layer = start(dock, qtbot, slowly)
     dock.viewer.layers.remove(layer)
     wait_idle(dock, qtbot)
@@ -122,7 +140,9 @@ def test_the_result_is_deleted_during_a_run(dock, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_the_viewer_is_closed_during_a_run(dock, qtbot, slowly):
+def test_the_viewer_is_closed_during_a_run(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot, slowly)
     dock.viewer.close()
     qtbot.waitUntil(no_thread_left, timeout=TWO_SECONDS_MS)
@@ -130,7 +150,9 @@ def test_the_viewer_is_closed_during_a_run(dock, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_the_dock_is_closed_during_a_run(open_dock, pixels, qtbot, slowly):
+def test_the_dock_is_closed_during_a_run(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any, slowly: Slowly
+) -> None:
     dock = open_dock()
     add_image(dock, pixels)
     set_range(dock, -4, 4, 1)
@@ -150,7 +172,9 @@ def test_the_dock_is_closed_during_a_run(open_dock, pixels, qtbot, slowly):
 
 
 @pytest.mark.window
-def test_a_dock_that_is_destroyed_stops_its_worker(dock, qtbot, slowly):
+def test_a_dock_that_is_destroyed_stops_its_worker(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
     start(dock, qtbot, slowly)
     dock.setParent(None)
     dock.deleteLater()
@@ -158,7 +182,9 @@ def test_a_dock_that_is_destroyed_stops_its_worker(dock, qtbot, slowly):
     qtbot.waitUntil(lambda: slowly.closed)
 
 
-def test_a_model_that_has_gone_is_an_error_in_a_sentence(dock, model, qtbot, notified):
+def test_a_model_that_has_gone_is_an_error_in_a_sentence(
+    dock: VirtualRefocusing, model: Model, qtbot: Any, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     (model.source / "weights.safetensors").unlink()
     dock.panel.refocus.click()
     wait_idle(dock, qtbot)
@@ -169,10 +195,15 @@ def test_a_model_that_has_gone_is_an_error_in_a_sentence(dock, model, qtbot, not
     assert "failed" in dock.panel.message.text()
 
 
-def test_a_run_that_breaks_keeps_what_it_has_and_tells(dock, monkeypatch, qtbot, notified):
+def test_a_run_that_breaks_keeps_what_it_has_and_tells(
+    dock: VirtualRefocusing,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     genuine = EncodedImage.iter_refocus
 
-    def breaking(*arguments, **settings):
+    def breaking(*arguments: Any, **settings: Any) -> Iterator[Any]:
         for plane in genuine(*arguments, **settings):
             if plane.index == 4:
                 raise RuntimeError("the graphics card is on fire")
@@ -184,7 +215,9 @@ def test_a_run_that_breaks_keeps_what_it_has_and_tells(dock, monkeypatch, qtbot,
     assert layer.data.shape == (4, 64, 80)
 
 
-def test_an_image_that_is_too_small_is_an_error(dock, qtbot, notified):
+def test_an_image_that_is_too_small_is_an_error(
+    dock: VirtualRefocusing, qtbot: Any, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     add_image(dock, np.zeros((20, 20), np.uint8), "crumb")
     dock.image.choice.value = dock.viewer.layers["crumb"]
     dock.panel.refocus.click()
@@ -192,7 +225,9 @@ def test_an_image_that_is_too_small_is_an_error(dock, qtbot, notified):
     assert any(severity == "error" and "too small" in text for severity, text in notified())
 
 
-def test_settings_that_make_no_sense_are_an_error(dock, qtbot, notified):
+def test_settings_that_make_no_sense_are_an_error(
+    dock: VirtualRefocusing, qtbot: Any, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     dock.surface.kind.value = "Curved surface"
     dock.surface.radius.value = 0
     dock.review()
@@ -202,8 +237,12 @@ def test_settings_that_make_no_sense_are_an_error(dock, qtbot, notified):
     assert any(severity == "error" and "radius" in text for severity, text in notified())
 
 
-def test_too_little_memory_is_an_error(dock, monkeypatch, notified):
-    def no_memory(*_, **__):
+def test_too_little_memory_is_an_error(
+    dock: VirtualRefocusing,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
+    def no_memory(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr("napari_deepz.widgets.refocusing.dock.ResultLayer", no_memory)
@@ -213,7 +252,9 @@ def test_too_little_memory_is_an_error(dock, monkeypatch, notified):
     assert notified() == [("error", message)]
 
 
-def test_colour_images_are_an_error(dock, notified):
+def test_colour_images_are_an_error(
+    dock: VirtualRefocusing, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     dock.viewer.add_image(np.zeros((64, 64, 3), np.uint8), name="colour", rgb=True)
     dock.image.choice.value = dock.viewer.layers["colour"]
     dock.panel.refocus.click()
@@ -221,7 +262,9 @@ def test_colour_images_are_an_error(dock, notified):
 
 
 @pytest.mark.parametrize("stop", [4.0, 12.0])
-def test_leaving_the_models_range_is_shown_and_recorded(dock, qtbot, notified, stop):
+def test_leaving_the_models_range_is_shown_and_recorded(
+    dock: VirtualRefocusing, qtbot: Any, notified: Callable[[], list[tuple[str, str]]], stop: float
+) -> None:
     set_range(dock, 0, stop, 4)
     dock.review()
     outside = stop > 10

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -19,7 +22,8 @@ from qtpy.QtWidgets import (
     QSlider,
 )
 
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.models.package import Model
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG, EXACT_UM, PLANE, SMOOTH
 from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import (
@@ -41,7 +45,7 @@ CONTROLS = (QAbstractButton, QSlider, QAbstractSpinBox, QComboBox, QProgressBar)
 
 
 @pytest.fixture
-def shown(dock, qtbot):
+def shown(dock: VirtualRefocusing, qtbot: Any) -> VirtualRefocusing:
     """The dock in a window that can be seen, on a small screen."""
     window = dock.window()
     window.resize(*SMALL_SCREEN_PX)
@@ -52,7 +56,7 @@ def shown(dock, qtbot):
     return dock
 
 
-def on_every_page(dock, qtbot):
+def on_every_page(dock: VirtualRefocusing, qtbot: Any) -> Iterator[Any]:
     """Show one kind of surface after the other, and wait until the window has followed."""
     for kind in KINDS:
         dock.surface.kind.value = kind
@@ -62,7 +66,7 @@ def on_every_page(dock, qtbot):
         yield kind
 
 
-def controls_of(dock):
+def controls_of(dock: VirtualRefocusing) -> list[Any]:
     """What a person can use, without the parts of which Qt puts other controls together."""
     inside = (QComboBox, QAbstractSpinBox, QScrollArea)
     return [
@@ -73,14 +77,14 @@ def controls_of(dock):
     ]
 
 
-def in_window(widget):
+def in_window(widget: Any) -> Any:
     """Where a widget lies in the part of its window that is not scrolled away."""
     return not widget.visibleRegion().isEmpty() and (
         widget.visibleRegion().boundingRect().contains(widget.rect())
     )
 
 
-def test_nothing_is_cut_off_at_the_side(shown, qtbot):
+def test_nothing_is_cut_off_at_the_side(shown: VirtualRefocusing, qtbot: Any) -> None:
     (scrolled,) = (area for area in shown.findChildren(QScrollArea) if area.parent() is shown)
     for kind in on_every_page(shown, qtbot):
         assert scrolled.widget().width() == scrolled.viewport().width(), kind
@@ -94,7 +98,7 @@ def test_nothing_is_cut_off_at_the_side(shown, qtbot):
                     assert control.width() >= needed, (kind, control.text())
 
 
-def test_live_and_refocus_are_seen_without_scrolling(shown, qtbot):
+def test_live_and_refocus_are_seen_without_scrolling(shown: VirtualRefocusing, qtbot: Any) -> None:
     for kind in on_every_page(shown, qtbot):
         panel = shown.panel
         for control in (panel.refocus, panel.cancel, panel.bar, panel.export, panel.restore):
@@ -102,7 +106,9 @@ def test_live_and_refocus_are_seen_without_scrolling(shown, qtbot):
         assert in_window(shown.workbench.live_switch.native), kind
 
 
-def test_a_window_that_is_too_low_scrolls_but_keeps_the_run_in_sight(shown, qtbot):
+def test_a_window_that_is_too_low_scrolls_but_keeps_the_run_in_sight(
+    shown: VirtualRefocusing, qtbot: Any
+) -> None:
     shown.surface.kind.value = CURVED
     shown.window().resize(1000, 500)
     qtbot.wait(50)
@@ -110,7 +116,7 @@ def test_a_window_that_is_too_low_scrolls_but_keeps_the_run_in_sight(shown, qtbo
     assert not in_window(shown.placement.native)
 
 
-def test_sections_fold_by_mouse_and_by_keyboard(shown):
+def test_sections_fold_by_mouse_and_by_keyboard(shown: VirtualRefocusing) -> None:
     titles = {section.header.text()[2:]: section for section in shown.findChildren(Section)}
     assert list(titles) == [
         "Measured image",
@@ -135,13 +141,15 @@ def test_sections_fold_by_mouse_and_by_keyboard(shown):
     assert shown.facts.model.isVisible()
 
 
-def test_without_its_model_the_dock_unfolds_what_it_says_about_it(shown, model):
+def test_without_its_model_the_dock_unfolds_what_it_says_about_it(
+    shown: VirtualRefocusing, model: Model
+) -> None:
     (model.source / "model.json").unlink()
     shown.review()
     assert shown.facts.model.isVisible()
 
 
-def test_texts_that_are_empty_take_no_room(shown):
+def test_texts_that_are_empty_take_no_room(shown: VirtualRefocusing) -> None:
     assert not shown.facts.shown.isVisible()
     assert shown.facts.result.isVisible()
     shown.viewer.layers.clear()
@@ -150,7 +158,9 @@ def test_texts_that_are_empty_take_no_room(shown):
     assert shown.facts.image.isVisible()
 
 
-def test_tab_leads_through_everything_from_top_to_bottom(shown, qtbot):
+def test_tab_leads_through_everything_from_top_to_bottom(
+    shown: VirtualRefocusing, qtbot: Any
+) -> None:
     for kind in on_every_page(shown, qtbot):
         wanted = {
             control
@@ -172,8 +182,8 @@ def test_tab_leads_through_everything_from_top_to_bottom(shown, qtbot):
             assert below > above - 20, (kind, tops)
 
 
-def test_the_control_with_the_keyboard_has_a_bright_frame(shown):
-    def frame_of(button):
+def test_the_control_with_the_keyboard_has_a_bright_frame(shown: VirtualRefocusing) -> None:
+    def frame_of(button: Any) -> Any:
         return button.grab().toImage().pixelColor(button.width() // 2, 0).name()
 
     for button in (shown.panel.refocus, shown.findChildren(Section)[0].header):
@@ -183,7 +193,7 @@ def test_the_control_with_the_keyboard_has_a_bright_frame(shown):
         assert frame_of(button) == "#5b8cff"
 
 
-def test_live_and_refocus_are_one_key_away(shown, qtbot):
+def test_live_and_refocus_are_one_key_away(shown: VirtualRefocusing, qtbot: Any) -> None:
     live, window = shown.workbench.live_switch, shown.window().windowHandle()
     for on in (True, False):
         QTest.keyClick(window, Qt.Key_I, Qt.AltModifier)
@@ -194,14 +204,14 @@ def test_live_and_refocus_are_one_key_away(shown, qtbot):
     assert shown.viewer.layers[-1].data.shape[0] == 9
 
 
-def told(widget, dock):
+def told(widget: Any, dock: VirtualRefocusing) -> Any:
     """The tooltip that a person sees over a widget: its own, or that of what it lies in."""
     while widget is not dock and not widget.toolTip():
         widget = widget.parentWidget()
     return widget.toolTip()
 
 
-def test_everything_has_a_tooltip(shown, qtbot):
+def test_everything_has_a_tooltip(shown: VirtualRefocusing, qtbot: Any) -> None:
     for kind in on_every_page(shown, qtbot):
         for control in controls_of(shown):
             assert told(control, shown), (kind, control, getattr(control, "text", str)())
@@ -211,7 +221,7 @@ def test_everything_has_a_tooltip(shown, qtbot):
                 assert not label.text() or label.toolTip(), (kind, label.text())
 
 
-def test_quantities_say_their_unit(shown, qtbot):
+def test_quantities_say_their_unit(shown: VirtualRefocusing, qtbot: Any) -> None:
     for _ in on_every_page(shown, qtbot):
         for form in shown.findChildren(QFormLayout):
             for row in range(form.rowCount()):
@@ -223,7 +233,7 @@ def test_quantities_say_their_unit(shown, qtbot):
                     assert has_unit or label.text() in ("NA", "Immersion index"), label.text()
 
 
-def change_everything(dock):
+def change_everything(dock: VirtualRefocusing) -> None:
     """Set every control to something else than its default."""
     dock.surface.kind.value = ANCHORS
     dock.anchors.form.value = ALONG
@@ -242,7 +252,7 @@ def change_everything(dock):
     dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
 
 
-def settings_of(dock):
+def settings_of(dock: VirtualRefocusing) -> Any:
     surface, anchors = dock.surface, dock.anchors
     names = (
         *("kind", "start", "stop", "step", "focus", "tilt_x", "tilt_y", "tilt_offset", "form"),
@@ -257,7 +267,7 @@ def settings_of(dock):
     }
 
 
-def test_restore_defaults_restores_everything(shown, qtbot):
+def test_restore_defaults_restores_everything(shown: VirtualRefocusing, qtbot: Any) -> None:
     dock = shown
     QTest.mouseClick(dock.panel.restore, Qt.LeftButton)
     defaults = settings_of(dock)
@@ -273,7 +283,12 @@ def test_restore_defaults_restores_everything(shown, qtbot):
     assert {layer.name for layer in dock.viewer.layers} == {"cells", "Anchors"}
 
 
-def test_restored_defaults_are_what_the_next_dock_has(open_dock, make_viewer, pixels, qtbot):
+def test_restored_defaults_are_what_the_next_dock_has(
+    open_dock: Callable[..., VirtualRefocusing],
+    make_viewer: Callable[[], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+) -> None:
     viewer = make_viewer()
     first = open_dock(viewer)
     add_image(first, pixels)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,23 +21,24 @@ from napari_deepz.models import DEFAULT_MODEL
 from napari_deepz.models.card import model_card
 from napari_deepz.models.library import list_models, load_model
 from napari_deepz.models.tensorflow import conversion
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.models.model_dialogs import ModelCard, NewModelDialog
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import shared_file, write_tiny_model
-from tests.widgets.conftest import add_image, run, wait_idle
+from tests.widgets.conftest import Slowly, add_image, run, wait_idle
 
 needs_tensorflow = pytest.mark.skipif(
     find_spec("tensorflow") is None, reason="needs the extra napari-deepz[tensorflow]"
 )
 
 
-def open_model(dock, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+def open_model(dock: VirtualRefocusing, monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     """Press Open model… and choose a file."""
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     dock.model.open.native.click()
 
 
-def new_model_dialog(dock) -> NewModelDialog:
+def new_model_dialog(dock: VirtualRefocusing) -> NewModelDialog:
     (dialog,) = dock.findChildren(NewModelDialog)
     return dialog
 
@@ -44,12 +47,12 @@ def models_folder() -> Path:
     return Path(os.environ["NAPARI_DEEPZ_MODELS"])
 
 
-def test_the_card_says_what_is_known(dock):
+def test_the_card_says_what_is_known(dock: VirtualRefocusing) -> None:
     dock.model.card.native.click()
     (card,) = dock.findChildren(ModelCard)
     assert card.isVisible()
     shown = card.text.toPlainText()
-    for label, text in model_card(dock.model.spec):
+    for label, text in model_card(dock.model.spec):  # type: ignore[arg-type]
         assert label in shown
         assert text in shown
     card.close()
@@ -58,8 +61,11 @@ def test_the_card_says_what_is_known(dock):
 @needs_tensorflow
 @pytest.mark.slow
 def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
-    dock, qtbot, monkeypatch: pytest.MonkeyPatch, notified
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     graph = shared_file("fixtures/tf_saved_model/saved_model.pb")
     image = read_image(shared_file("data/celegans_embryo_cy3_plane20.png")).plane()
     open_model(dock, monkeypatch, graph)
@@ -87,7 +93,9 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
 
 
 @needs_tensorflow
-def test_cancelling_a_conversion_leaves_nothing(dock, qtbot, monkeypatch: pytest.MonkeyPatch):
+def test_cancelling_a_conversion_leaves_nothing(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     open_model(dock, monkeypatch, shared_file("fixtures/tf_saved_model/saved_model.pb"))
     before = sorted(models_folder().iterdir())
     new_model_dialog(dock).go.click()
@@ -98,7 +106,9 @@ def test_cancelling_a_conversion_leaves_nothing(dock, qtbot, monkeypatch: pytest
     assert sorted(models_folder().iterdir()) == before
 
 
-def test_a_dialog_that_is_dismissed_does_nothing(dock, tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_a_dialog_that_is_dismissed_does_nothing(
+    dock: VirtualRefocusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
@@ -107,8 +117,12 @@ def test_a_dialog_that_is_dismissed_does_nothing(dock, tmp_path, monkeypatch: py
 
 
 def test_a_broken_saved_model_is_one_sentence(
-    dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch, notified
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
@@ -120,8 +134,11 @@ def test_a_broken_saved_model_is_one_sentence(
 
 
 def test_without_tensorflow_the_dock_says_how_to_install_it(
-    dock, tmp_path, monkeypatch: pytest.MonkeyPatch, notified
-):
+    dock: VirtualRefocusing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: None)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
@@ -132,8 +149,13 @@ def test_without_tensorflow_the_dock_says_how_to_install_it(
 
 
 def test_a_model_opened_during_a_run_has_to_wait(
-    dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch, notified, slowly
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+    slowly: Slowly,
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     dock.panel.refocus.click()
@@ -144,7 +166,9 @@ def test_a_model_opened_during_a_run_has_to_wait(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.
-def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytest.MonkeyPatch):
+def test_a_bioimageio_package_is_added(
+    dock: VirtualRefocusing, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("bioimageio.spec", reason="needs the extra napari-deepz[bioimageio]")
     from napari_deepz.models.bioimageio import export_bioimageio
 
@@ -172,8 +196,13 @@ def test_a_bioimageio_package_is_added(dock, qtbot, tmp_path, monkeypatch: pytes
     ],
 )
 def test_the_dialog_stays_until_what_it_says_makes_sense(
-    dock, tmp_path, monkeypatch: pytest.MonkeyPatch, name: str, lowest: float, sentence: str
-):
+    dock: VirtualRefocusing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    lowest: float,
+    sentence: str,
+) -> None:
     monkeypatch.setattr(conversion, "find_spec", lambda _: True)
     (tmp_path / "saved_model.pb").touch()
     open_model(dock, monkeypatch, tmp_path / "saved_model.pb")
@@ -185,14 +214,14 @@ def test_the_dialog_stays_until_what_it_says_makes_sense(
     assert dock.state.phase is Phase.IDLE
 
 
-def test_a_replaced_model_is_described_anew(dock):
+def test_a_replaced_model_is_described_anew(dock: VirtualRefocusing) -> None:
     write_tiny_model(models_folder() / "tiny", objective="63x/1.4 oil", na=1.4)
     dock.model.add(models_folder() / "tiny")
     dock.review()
     assert "63x/1.4 oil" in dock.facts.model.text()
 
 
-def test_a_model_that_is_gone_is_said_to_be_gone(dock):
+def test_a_model_that_is_gone_is_said_to_be_gone(dock: VirtualRefocusing) -> None:
     shutil.rmtree(models_folder() / "tiny")
     dock.review()
     assert "is not there any more" in dock.facts.model.text()
@@ -202,7 +231,9 @@ def test_a_model_that_is_gone_is_said_to_be_gone(dock):
     assert dock.model.spec.name == DEFAULT_MODEL
 
 
-def test_another_model_suggests_its_own_pixel_size(dock, pixels, tmp_path):
+def test_another_model_suggests_its_own_pixel_size(
+    dock: VirtualRefocusing, pixels: np.ndarray, tmp_path: Path
+) -> None:
     dock.image.choice.value = dock.viewer.add_image(pixels)
     assert dock.image.pixel_size.value == 0.325
     dock.model.add(write_tiny_model(tmp_path / "other", name="other", pixel_size_um=0.0645))

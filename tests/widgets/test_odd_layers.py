@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 from napari.layers import Image, Labels, Points, Shapes, Surface, Tracks, Vectors
 
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, LAYER
 from napari_deepz.widgets.shared.results import results_in
-from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, wait_idle
 
 UM = ("um", "um")
 
 
 @pytest.fixture
-def docks(open_dock, add_dock, pixels, qtbot):
+def docks(
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+) -> Iterator[Iterator[Callable[..., VirtualRefocusing]]]:
     """Both docks with everything switched on, and one image."""
     dock = open_dock()
     add_image(dock, pixels)
@@ -27,15 +36,15 @@ def docks(open_dock, add_dock, pixels, qtbot):
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
 
 
-def plane(**changes):
+def plane(**changes: Any) -> Image:
     return Image(np.arange(30 * 40, dtype=np.float32).reshape(30, 40), **changes)
 
 
-def stack(ndim, **changes):
+def stack(ndim: Any, **changes: Any) -> Image:
     return Image(np.zeros((2,) * (ndim - 2) + (30, 40), np.float32), **changes)
 
 
-def leaning():
+def leaning() -> Any:
     matrix = np.eye(4)
     matrix[0, 2] = 0.5
     return matrix
@@ -73,7 +82,7 @@ ODD = {
 }
 
 
-def choose(dock, layer):
+def choose(dock: Any, layer: Any) -> None:
     """Refocus it, or take it as the surface."""
     if layer in dock.image.choice.choices:
         dock.image.choice.value = layer
@@ -95,7 +104,7 @@ EACH_KIND = (
         pytest.param(EACH_KIND, id="in the window", marks=pytest.mark.window),
     ],
 )
-def test_odd_layers_come_are_chosen_and_go(docks, qtbot, kinds):
+def test_odd_layers_come_are_chosen_and_go(docks: Any, qtbot: Any, kinds: Any) -> None:
     """An exception in a handler of ours would come out of these calls."""
     viewer, cells = docks.viewer, docks.viewer.layers["cells"]
     for kind in kinds:
@@ -117,7 +126,9 @@ def test_odd_layers_come_are_chosen_and_go(docks, qtbot, kinds):
 
 
 @pytest.mark.parametrize("ndim", [2, 3, 4, pytest.param(5, marks=pytest.mark.window), 6])
-def test_the_last_layer_can_be_deleted_whatever_its_axes(open_dock, ndim):
+def test_the_last_layer_can_be_deleted_whatever_its_axes(
+    open_dock: Callable[..., VirtualRefocusing], ndim: int
+) -> None:
     dock = open_dock()
     layer = stack(ndim, units=("um",) * ndim, scale=(*(1.0,) * (ndim - 2), PIXEL_UM, PIXEL_UM))
     dock.viewer.add_layer(layer)
@@ -128,7 +139,9 @@ def test_the_last_layer_can_be_deleted_whatever_its_axes(open_dock, ndim):
 
 
 @pytest.mark.window
-def test_a_chosen_layer_changes_under_the_dock(docks, qtbot, rng):
+def test_a_chosen_layer_changes_under_the_dock(
+    docks: Any, qtbot: Any, rng: np.random.Generator
+) -> None:
     layer = docks.viewer.layers["cells"]
     shapes = [(3, 20, 30), (2, 3, 20, 30), (2, 2, 2, 20, 30), (20, 30), (4, 20, 30), (5, 7)]
     for shape in shapes:
@@ -155,7 +168,7 @@ def test_a_chosen_layer_changes_under_the_dock(docks, qtbot, rng):
 
 
 @pytest.mark.window
-def test_a_result_changes_under_the_docks(docks, qtbot):
+def test_a_result_changes_under_the_docks(docks: Any, qtbot: Any) -> None:
     run(docks, qtbot)
     viewer = docks.viewer
     (result,) = results_in(viewer)
@@ -173,7 +186,7 @@ def test_a_result_changes_under_the_docks(docks, qtbot):
 
 
 @pytest.mark.window
-def test_all_layers_are_deleted_while_a_run_goes_on(docks, slowly, qtbot):
+def test_all_layers_are_deleted_while_a_run_goes_on(docks: Any, slowly: Slowly, qtbot: Any) -> None:
     docks.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given >= 2, timeout=10_000)
     docks.viewer.layers.clear()
@@ -192,7 +205,13 @@ def test_all_layers_are_deleted_while_a_run_goes_on(docks, slowly, qtbot):
         ((1, 1), ("m", "m")),
     ],
 )
-def test_a_pixel_size_that_no_microscope_has_is_asked_for(open_dock, pixels, qtbot, scale, units):
+def test_a_pixel_size_that_no_microscope_has_is_asked_for(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    qtbot: Any,
+    scale: tuple[float, ...],
+    units: Any,
+) -> None:
     dock = open_dock()
     layer = dock.viewer.add_image(pixels, name="cells", scale=scale, units=units)
     dock.review()
@@ -207,7 +226,11 @@ def test_a_pixel_size_that_no_microscope_has_is_asked_for(open_dock, pixels, qtb
     assert any("no microscope's are; 0.325 µm is taken, as entered" in note for note in notes)
 
 
-def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(open_dock, pixels, notified):
+def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     dock = open_dock()
     layer = dock.viewer.add_image(pixels, name="cells")
     dock.review()
@@ -217,7 +240,9 @@ def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(open_dock, p
     np.testing.assert_array_equal(layer.scale, (1, 1))
 
 
-def test_a_z_step_that_no_microscope_has_is_pointed_out(open_dock, pixels):
+def test_a_z_step_that_no_microscope_has_is_pointed_out(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray
+) -> None:
     dock = open_dock()
     add_image(dock, np.stack([pixels] * 3), scale=(25400, PIXEL_UM, PIXEL_UM))
     dock.review()
@@ -225,7 +250,9 @@ def test_a_z_step_that_no_microscope_has_is_pointed_out(open_dock, pixels):
 
 
 @pytest.mark.parametrize("typed", ["nan", "inf", "-1", "0", "1e9", ""])
-def test_no_pixel_size_can_be_typed_that_no_microscope_has(open_dock, pixels, typed):
+def test_no_pixel_size_can_be_typed_that_no_microscope_has(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, typed: str
+) -> None:
     dock = open_dock()
     dock.viewer.add_image(pixels)
     box = dock.image.pixel_size.native

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +13,19 @@ import tifffile
 
 from napari_deepz import Flat, refocus
 from napari_deepz.io.writing import write_stack
+from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from tests.io.micro_manager_files import summary, write_mmstack
 from tests.widgets.conftest import run, set_range, told, wait_idle
 
 
-def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, rng, notified):
+def test_a_damaged_record_does_not_keep_the_image_closed(
+    make_viewer: Callable[[], Any],
+    tmp_path: Path,
+    rng: np.random.Generator,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     path = tmp_path / "virtual.ome.tif"
     planes = rng.normal(100, 20, (3, 40, 40)).astype(np.float32)
     write_stack(
@@ -40,8 +50,13 @@ def test_a_damaged_record_does_not_keep_the_image_closed(make_viewer, tmp_path, 
 
 
 def test_the_pixel_size_of_oblong_pixels_is_typed(
-    open_dock, model, tmp_path, pixels, qtbot, notified
-):
+    open_dock: Callable[..., VirtualRefocusing],
+    model: Model,
+    tmp_path: Path,
+    pixels: np.ndarray,
+    qtbot: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 1.0}
     tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata={"axes": "YX", **sizes})
     dock = open_dock()
@@ -57,8 +72,11 @@ def test_the_pixel_size_of_oblong_pixels_is_typed(
 
 
 def test_channels_have_their_names_and_planes_never_taken_are_black(
-    make_viewer, tmp_path, rng, notified
-):
+    make_viewer: Callable[[], Any],
+    tmp_path: Path,
+    rng: np.random.Generator,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     pixels = rng.integers(1, 4000, (2, 3, 40, 48)).astype(np.uint16)
     planes = {(c, z, 0, 0): pixels[c, z] for c, z in ((0, 0), (0, 1), (1, 1), (0, 2))}
     path = tmp_path / "a_MMStack_Pos0.tif"
@@ -76,7 +94,13 @@ def test_channels_have_their_names_and_planes_never_taken_are_black(
 
 
 @pytest.mark.window
-def test_a_file_that_is_cut_while_it_is_open(open_dock, tmp_path, pixels, qtbot, notified):
+def test_a_file_that_is_cut_while_it_is_open(
+    open_dock: Callable[..., VirtualRefocusing],
+    tmp_path: Path,
+    pixels: np.ndarray,
+    qtbot: Any,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     dock = open_dock()
     stack = np.stack([pixels] * 3)
     sizes = {"PhysicalSizeX": 0.325, "PhysicalSizeY": 0.325, "PhysicalSizeZ": 1.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ SHAPE = (40, 56)
 CORNERS = np.array([(0, 0), (0, 55), (39, 0), (39, 55)], float)
 
 
-def registered(degrees, size, ndim=2, mirrored=False):
+def registered(degrees: Any, size: Any, ndim: int = 2, mirrored: bool = False) -> Any:
     """An affine transform as from a registration: rotation, one magnification and a shift."""
     angle = np.deg2rad(degrees)
     turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -63,18 +64,18 @@ TURNED = {
 }
 
 
-def image(data=None, **changes):
+def image(data: Any = None, **changes: Any) -> Image:
     data = np.zeros(SHAPE, np.float32) if data is None else data
     settings = {"scale": (PIXEL_UM,) * 2, "units": ("um",) * data.ndim, "name": "cells"}
     return Image(data, **(settings | changes))
 
 
-def world_um(layer, pixels):
+def world_um(layer: Any, pixels: Any) -> Any:
     places = np.array([layer.data_to_world(pixel)[-2:] for pixel in pixels])
     return places * [length_um(unit) for unit in layer.units[-2:]]
 
 
-def view_of(*layers):
+def view_of(*layers: Any) -> Any:
     viewer = ViewerModel()
     for layer in layers:
         viewer.add_layer(layer)
@@ -82,7 +83,7 @@ def view_of(*layers):
 
 
 @pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
-def test_what_is_made_lies_over_the_image(changes):
+def test_what_is_made_lies_over_the_image(changes: Any) -> None:
     layer = image(**changes)
     frame = frame_of(layer, view_of(layer))
     expected = world_um(layer, CORNERS)
@@ -96,7 +97,7 @@ def test_what_is_made_lies_over_the_image(changes):
 
 
 @pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
-def test_places_of_the_world_are_found_on_the_image(changes):
+def test_places_of_the_world_are_found_on_the_image(changes: Any) -> None:
     layer = image(**changes)
     frame = frame_of(layer, view_of(layer))
     found = frame.on_image_um(world_um(layer, CORNERS))
@@ -112,7 +113,7 @@ def test_places_of_the_world_are_found_on_the_image(changes):
 
 
 @pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
-def test_what_is_beside_an_image_touches_nowhere(changes):
+def test_what_is_beside_an_image_touches_nowhere(changes: Any) -> None:
     layer = image(**changes)
     frame = frame_of(layer, view_of(layer))
     right_um = frame.beside_um(SHAPE)
@@ -125,7 +126,7 @@ def test_what_is_beside_an_image_touches_nowhere(changes):
 
 
 @pytest.mark.parametrize("ndim", [3, 4, 5])
-def test_stacks_and_movies_that_are_rotated(ndim):
+def test_stacks_and_movies_that_are_rotated(ndim: int) -> None:
     axes = ("c", "t", "z", "y", "x")[-ndim:]
     units = ("pixel", "s", "um", "um", "um")[-ndim:]
     steps = (1, 0.5, -2.0)[-(ndim - 2) :]
@@ -173,7 +174,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("changes", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_followed_is_refused_with_one_sentence(changes, says):
+def test_what_cannot_be_followed_is_refused_with_one_sentence(changes: Any, says: Any) -> None:
     layer = image(**changes)
     for read in (input_plane, frame_of):
         with pytest.raises(LayerError, match=says) as caught:
@@ -182,7 +183,7 @@ def test_what_cannot_be_followed_is_refused_with_one_sentence(changes, says):
         assert "'cells'" in str(caught.value)
 
 
-def tilted_out(kind):
+def tilted_out(kind: Any) -> Any:
     matrix = np.eye(4)
     if kind == "rotated about x":
         matrix[:3, :3] = Affine(rotate=(0, 20, 0), ndim=3).linear_matrix
@@ -198,7 +199,7 @@ def tilted_out(kind):
 @pytest.mark.parametrize(
     "kind", ["rotated about x", "z leans over y", "y leans over z", "z and x are swapped"]
 )
-def test_a_stack_that_is_turned_out_of_its_planes_is_refused(kind):
+def test_a_stack_that_is_turned_out_of_its_planes_is_refused(kind: str) -> None:
     stack = image(np.zeros((5, *SHAPE)), scale=(1, PIXEL_UM, PIXEL_UM))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # napari's own
@@ -210,7 +211,7 @@ def test_a_stack_that_is_turned_out_of_its_planes_is_refused(kind):
 
 @pytest.mark.filterwarnings("ignore")  # napari's own
 @pytest.mark.parametrize("scale", [(np.nan, 1), (np.inf, np.inf), (0, 0), (0.3, 0)])
-def test_a_scale_that_is_no_number_is_one_sentence(scale):
+def test_a_scale_that_is_no_number_is_one_sentence(scale: Any) -> None:
     layer = image()
     with suppress(ValueError):  # napari has taken it before it complains.
         layer.scale = scale
@@ -243,7 +244,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize(("scale", "units", "size_um"), SIZES)
-def test_pixel_sizes_in_all_units(scale, units, size_um):
+def test_pixel_sizes_in_all_units(scale: Any, units: Any, size_um: Any) -> None:
     layer = image(scale=scale, units=units)
     assert pixel_size_um(layer) == (size_um if size_um is None else pytest.approx(size_um))
 
@@ -263,7 +264,9 @@ def test_pixel_sizes_in_all_units(scale, units, size_um):
         ((1, 1), ("inch", "inch"), None),
     ],
 )
-def test_what_pixel_size_is_suggested(scale, units, guess_um):
+def test_what_pixel_size_is_suggested(
+    scale: tuple[float, ...], units: tuple[str, ...], guess_um: float | None
+) -> None:
     found = likely_pixel_size_um(image(scale=scale, units=units))
     assert found == (guess_um if guess_um is None else pytest.approx(guess_um))
 
@@ -279,7 +282,7 @@ def test_what_pixel_size_is_suggested(scale, units, guess_um):
         {"scale": (1, 1), "units": ("inch", "inch"), "affine": registered(25, 2)},
     ],
 )
-def test_a_written_pixel_size_keeps_everything_in_place_in_pixels(changes):
+def test_a_written_pixel_size_keeps_everything_in_place_in_pixels(changes: dict[str, Any]) -> None:
     layer = image(**({"units": ("pixel", "pixel")} | changes))
     before = np.array([layer.data_to_world(corner) for corner in CORNERS])
     sides = np.linalg.norm(before[[2, 1]] - before[0], axis=1) / (39, 55)
@@ -290,7 +293,7 @@ def test_a_written_pixel_size_keeps_everything_in_place_in_pixels(changes):
 
 
 @pytest.mark.filterwarnings("ignore")  # napari's own
-def test_colour_and_empty_images_are_refused():
+def test_colour_and_empty_images_are_refused() -> None:
     with pytest.raises(LayerError, match="colour image"):
         input_plane(Image(np.zeros((20, 30, 3), np.uint8), rgb=True), View((0, 0), None))
     with pytest.raises(LayerError, match="is empty"):
@@ -300,7 +303,7 @@ def test_colour_and_empty_images_are_refused():
         )
 
 
-def test_the_planes_of_a_pyramid_are_those_of_its_finest_level(rng):
+def test_the_planes_of_a_pyramid_are_those_of_its_finest_level(rng: np.random.Generator) -> None:
     data = rng.integers(0, 9, (3, 64, 64))
     layer = Image(
         [data, data[:, ::2, ::2]], multiscale=True, units=("um",) * 3, scale=(1, 0.3, 0.3)
@@ -311,7 +314,7 @@ def test_the_planes_of_a_pyramid_are_those_of_its_finest_level(rng):
 
 
 @pytest.mark.parametrize(("point", "index"), [((), 0), ((7.0,), 0), ((3.0, 0, 0), 3)])
-def test_a_view_of_fewer_axes_than_a_layer_has(point, index):
+def test_a_view_of_fewer_axes_than_a_layer_has(point: tuple[float, ...], index: int) -> None:
     stack = image(np.zeros((5, *SHAPE)), scale=(1, PIXEL_UM, PIXEL_UM))
     assert shown_index(stack, View(point, None)) == (index,)
     assert shown_index(stack, View(point, stack.units[-len(point) :] or None)) == (index,)
@@ -320,7 +323,7 @@ def test_a_view_of_fewer_axes_than_a_layer_has(point, index):
 
 
 @pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
-def test_points_on_a_turned_image_give_its_own_depths(changes):
+def test_points_on_a_turned_image_give_its_own_depths(changes: Any) -> None:
     """Depth grows along the rows of pixels, wherever these point in the world."""
     layer = image(**changes)
     view = view_of(layer)
@@ -334,7 +337,7 @@ def test_points_on_a_turned_image_give_its_own_depths(changes):
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
-def test_points_that_are_turned_themselves(rng):
+def test_points_that_are_turned_themselves(rng: np.random.Generator) -> None:
     layer = image(rotate=30)
     frame = frame_of(layer, view_of(layer))
     points = Points(
@@ -343,7 +346,7 @@ def test_points_that_are_turned_themselves(rng):
     surface, _ = surface_from_layer(points, view_of(layer), frame)
     world = np.array([points.data_to_world(place) for place in points.data])
     positions = np.array([layer.world_to_data(place[1:]) for place in world]) * PIXEL_UM
-    np.testing.assert_allclose(surface.points_um, np.column_stack([positions, world[:, 0]]))
+    np.testing.assert_allclose(surface.points_um, np.column_stack([positions, world[:, 0]]))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +359,9 @@ def test_points_that_are_turned_themselves(rng):
         ({"scale": (1, 1), "units": ("pixel", "pixel")}, False),
     ],
 )
-def test_depths_that_lie_elsewhere_are_taken_pixel_by_pixel_and_said_so(rng, changes, is_said):
+def test_depths_that_lie_elsewhere_are_taken_pixel_by_pixel_and_said_so(
+    rng: np.random.Generator, changes: dict[str, Any], is_said: bool
+) -> None:
     layer = image()
     frame = frame_of(layer, view_of(layer))
     depths = rng.uniform(-3, 3, SHAPE).astype(np.float32)
@@ -366,8 +371,8 @@ def test_depths_that_lie_elsewhere_are_taken_pixel_by_pixel_and_said_so(rng, cha
     np.testing.assert_array_equal(surface.dpm(SHAPE, PIXEL_UM), depths)
 
 
-def test_a_layer_is_laid_where_a_new_one_would_be():
-    frames = [frame_of(image(**changes), View((0, 0), None)) for changes in TURNED.values()]
+def test_a_layer_is_laid_where_a_new_one_would_be() -> None:
+    frames = [frame_of(image(**changes), View((0, 0), None)) for changes in TURNED.values()]  # type: ignore[arg-type]
     layer = Image(np.zeros(SHAPE), **frames[-1].flat())
     for frame in frames:
         lay(layer, frame.flat(right_um=3))
@@ -378,7 +383,7 @@ def test_a_layer_is_laid_where_a_new_one_would_be():
             )
 
 
-def test_an_upright_frame_places_as_simply_as_can_be():
+def test_an_upright_frame_places_as_simply_as_can_be() -> None:
     placing = Frame(PIXEL_UM, (1.5, -2.0), 7.0, (), 0).flat()
     assert placing["scale"] == (PIXEL_UM, PIXEL_UM)
     assert placing["translate"] == (1.5, -2.0)

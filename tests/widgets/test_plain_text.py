@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from napari_deepz.images import ImageFileError
 from napari_deepz.models.package import SPEC_FILE, read_spec
 from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.readers import get_reader
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.models.model_dialogs import (
     ModelCard,
     ask_adding,
@@ -74,7 +77,7 @@ def read_as_qt_does(text: str) -> str:
 
 
 @pytest.fixture
-def hostile_model(tmp_path):
+def hostile_model(tmp_path: Path) -> Path:
     """A model whose card is as bad as a card can be."""
     package = write_tiny_model(tmp_path / "hostile")
     path = package / SPEC_FILE
@@ -116,7 +119,13 @@ def check_texts(top: QWidget) -> list[str]:
 
 
 @pytest.mark.window
-def test_a_hostile_card_is_shown_as_it_is(open_dock, add_dock, hostile_model, pixels, qtbot):
+def test_a_hostile_card_is_shown_as_it_is(
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    hostile_model: Path,
+    pixels: np.ndarray,
+    qtbot: Any,
+) -> None:
     dock = open_dock()
     layer = add_image(dock, pixels, name=f"A&B {IMAGE} {TURNED} {ESCAPE}\nsecond line")
     dock.model.add(hostile_model)
@@ -139,7 +148,7 @@ def test_a_hostile_card_is_shown_as_it_is(open_dock, add_dock, hostile_model, pi
     add_dock(dock.viewer, "Compare with measured stack")
 
 
-def test_the_window_with_a_hostile_card(dock, hostile_model):
+def test_the_window_with_a_hostile_card(dock: VirtualRefocusing, hostile_model: Path) -> None:
     card = ModelCard(read_spec(hostile_model), dock)
     check_texts(card)
     (browser,) = card.findChildren(QTextBrowser)
@@ -156,7 +165,7 @@ def test_the_window_with_a_hostile_card(dock, hostile_model):
 
 
 @pytest.mark.parametrize("ask", [ask_adding, ask_conversion])
-def test_the_windows_about_hostile_files(dock, tmp_path, ask):
+def test_the_windows_about_hostile_files(dock: VirtualRefocusing, tmp_path: Path, ask: Any) -> None:
     folder = tmp_path / f"A&B <img src=x> {TURNED} \x1b[31m"
     folder.mkdir()
     dialog = ask(folder, dock)
@@ -170,7 +179,9 @@ def test_the_windows_about_hostile_files(dock, tmp_path, ask):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_wherever_qt_guesses_it_finds_no_html(text, monkeypatch, qtbot):
+def test_wherever_qt_guesses_it_finds_no_html(
+    text: Any, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
     assert not Qt.mightBeRichText(harmless(text))
     assert not is_obeyed(harmless(text))
     assert read_as_qt_does(tooltip(text)) == visible(text, lines=True)
@@ -186,7 +197,9 @@ def test_wherever_qt_guesses_it_finds_no_html(text, monkeypatch, qtbot):
     assert label.text() == visible(text, lines=True)
 
 
-def test_napari_tells_of_hostile_things_in_plain_text(qtbot, notified):
+def test_napari_tells_of_hostile_things_in_plain_text(
+    qtbot: Any, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     for text in HOSTILE:
         show_error(f"'{text}' could not be read.")
     for _, text in notified():
@@ -198,7 +211,7 @@ def test_napari_tells_of_hostile_things_in_plain_text(qtbot, notified):
     assert len(notified()) == len(HOSTILE)
 
 
-def test_ordinary_texts_stay_as_they_are():
+def test_ordinary_texts_stay_as_they_are() -> None:
     for text in ("A&B", "a < b > c", "x<3", "R&D; 5 µm", "שלום", "α-tubulin", "日本", "naïve 🙂"):
         assert visible(text) == harmless(text) == text
         assert read_as_qt_does(tooltip(text)) == text
@@ -208,13 +221,15 @@ def test_ordinary_texts_stay_as_they_are():
     assert len(visible("x" * 1000)) == 200
 
 
-def test_names_that_look_alike_are_counted_up():
+def test_names_that_look_alike_are_counted_up() -> None:
     names = ["cells", "Cells", "cells", "a\u202e", "a\u202d", "CELLS (2)"]
     shown = [name for name, _ in distinct((name, None) for name in names)]
     assert shown == ["cells", "Cells (2)", "cells (3)", "a�", "a� (2)", "CELLS (2) (2)"]
 
 
-def test_layers_whose_names_differ_in_capitals_can_each_be_chosen(open_dock, pixels):
+def test_layers_whose_names_differ_in_capitals_can_each_be_chosen(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray
+) -> None:
     dock = open_dock()
     one, two = (add_image(dock, pixels, name=name) for name in ("Cells", "cells"))
     for layer in (two, one):
@@ -223,7 +238,7 @@ def test_layers_whose_names_differ_in_capitals_can_each_be_chosen(open_dock, pix
         assert dock.image.layer == layer
 
 
-def test_the_name_on_the_canvas_is_visible(make_viewer):
+def test_the_name_on_the_canvas_is_visible(make_viewer: Callable[[], Any]) -> None:
     viewer = make_viewer()
     layer = viewer.add_image(np.zeros((9, 9)), name=f"{TURNED}\n{ESCAPE}")
     flip = Flip(viewer, lambda: None)
@@ -232,18 +247,18 @@ def test_the_name_on_the_canvas_is_visible(make_viewer):
     flip.stop()
 
 
-def test_files_with_hostile_names_are_opened_or_refused_in_plain_text(tmp_path):
+def test_files_with_hostile_names_are_opened_or_refused_in_plain_text(tmp_path: Path) -> None:
     name = "<img src=x>\x1b[31m\u202e"
     tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((40, 50), np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ((_, arguments, _),) = get_reader(str(tmp_path / f"{name}.tif"))(
+        ((_, arguments, _),) = get_reader(str(tmp_path / f"{name}.tif"))(  # type: ignore[misc]
             str(tmp_path / f"{name}.tif")
         )
     assert arguments["name"] == "‹img src=x>␛[31m�"
     (tmp_path / f"{name}2.tif").write_bytes(b"no image")
     with pytest.raises(ImageFileError) as caught:
-        get_reader("a.tif")(str(tmp_path / f"{name}2.tif"))
+        get_reader("a.tif")(str(tmp_path / f"{name}2.tif"))  # type: ignore[misc]
     assert not Qt.mightBeRichText(str(caught.value))
     assert not is_obeyed(str(caught.value))
 
@@ -251,7 +266,7 @@ def test_files_with_hostile_names_are_opened_or_refused_in_plain_text(tmp_path):
 FORBIDDEN = {"QLabel", "QMessageBox", "QErrorMessage", "show_error", "show_warning", "show_info"}
 
 
-def test_only_one_module_shows_texts_where_qt_guesses():
+def test_only_one_module_shows_texts_where_qt_guesses() -> None:
     """Labels, questions and notifications come from the module that makes their texts plain."""
     folder = Path(widgets.__file__).parent
     found = set()

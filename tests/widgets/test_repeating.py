@@ -6,7 +6,9 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,17 +19,18 @@ from typer.testing import CliRunner
 
 from napari_deepz.cli import app
 from napari_deepz.recipes.command import MOST_INLINE_POINTS, command_of, script_of
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.exporting.copying import CopyButton, copy_command, copy_script
 from napari_deepz.widgets.refocusing.exporting.repeating import output_beside, shown_recipe
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
 from napari_deepz.widgets.shared.results import record_of
-from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, wait_idle
 
 ODD_NAME = 'it\'s a "50 %" $HOME (µm).tif'
 
 
 @pytest.fixture
-def opened(dock, tmp_path, pixels):
+def opened(dock: VirtualRefocusing, tmp_path: Path, pixels: np.ndarray) -> Path:
     """The image of the dock, opened from a file with an odd name."""
     path = tmp_path / (ODD_NAME if sys.platform != "win32" else "it's (µm) 50 %.tif")
     resolution = (1 / PIXEL_UM,) * 2
@@ -38,20 +41,20 @@ def opened(dock, tmp_path, pixels):
 
 
 @pytest.fixture
-def surface_file(monkeypatch, tmp_path):
+def surface_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the user saves a surface when asked."""
     path = tmp_path / "my surface.json"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
     return path
 
 
-def copied(copy, layer):
+def copied(copy: Any, layer: Any) -> Any:
     QApplication.clipboard().clear()
     copy(layer)
     return QApplication.clipboard().text()
 
 
-def same_by_command(text, pixels):
+def same_by_command(text: str, pixels: Any) -> None:
     """Run a command and check what it writes."""
     words = shlex.split(text)
     assert words[:2] == ["napari-deepz", "refocus"]
@@ -61,7 +64,7 @@ def same_by_command(text, pixels):
     Path(words[3]).unlink()
 
 
-def same_by_script(text, output, pixels, folder, *, elsewhere):
+def same_by_script(text: str, output: Any, pixels: Any, folder: Path, *, elsewhere: Any) -> None:
     """Run a script, here or in another interpreter, and check what it writes."""
     (folder / "script.py").write_text(text, encoding="utf-8")
     if elsewhere:
@@ -73,26 +76,36 @@ def same_by_script(text, output, pixels, folder, *, elsewhere):
     np.testing.assert_array_equal(tifffile.imread(output), pixels)
 
 
-def check_both(layer, folder, *, elsewhere=False):
+def check_both(layer: Any, folder: Path, *, elsewhere: bool = False) -> None:
     pixels = np.squeeze(np.asarray(layer.data))
-    output = output_beside(record_of(layer))
+    output = output_beside(record_of(layer))  # type: ignore[arg-type]
     same_by_command(copied(copy_command, layer), pixels)
     same_by_script(copied(copy_script, layer), output, pixels, folder, elsewhere=elsewhere)
 
 
 @pytest.mark.parametrize(("start", "stop", "step"), [(-4, 4, 1), (2.25, 2.25, 1), (3, -1.5, 0.3)])
-def test_flat(dock, qtbot, tmp_path, opened, start, stop, step):
+def test_flat(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    opened: Path,
+    start: float,
+    stop: float,
+    step: float,
+) -> None:
     set_range(dock, start, stop, step)
     check_both(run(dock, qtbot), tmp_path, elsewhere=step == 0.3)
 
 
-def test_tilted(dock, qtbot, tmp_path, opened):
+def test_tilted(dock: VirtualRefocusing, qtbot: Any, tmp_path: Path, opened: Path) -> None:
     dock.surface.kind.value = TILTED
     dock.surface.tilt_x.value, dock.surface.tilt_offset.value = -8.3, 1.1
     check_both(run(dock, qtbot), tmp_path)
 
 
-def test_curved(dock, qtbot, tmp_path, opened, surface_file):
+def test_curved(
+    dock: VirtualRefocusing, qtbot: Any, tmp_path: Path, opened: Path, surface_file: Path
+) -> None:
     dock.surface.kind.value = CURVED
     dock.surface.radius.value, dock.surface.axis.value = 33.3, 30
     dock.surface.centred.value = False
@@ -102,7 +115,15 @@ def test_curved(dock, qtbot, tmp_path, opened, surface_file):
 
 
 @pytest.mark.parametrize("count", [5, MOST_INLINE_POINTS + 1])
-def test_points(dock, qtbot, tmp_path, opened, surface_file, rng, count):
+def test_points(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    opened: Path,
+    surface_file: Path,
+    rng: np.random.Generator,
+    count: Any,
+) -> None:
     points = rng.uniform((-0.3, 0, 0), (0.3, 20, 25), (count, 3))
     dock.viewer.add_points(
         points, name="marks", units=("um",) * 3, axis_labels=("z", "y", "x"), scale=(1, 1, 1)
@@ -114,7 +135,15 @@ def test_points(dock, qtbot, tmp_path, opened, surface_file, rng, count):
     check_both(layer, tmp_path)
 
 
-def test_an_image_of_depths(dock, qtbot, tmp_path, opened, surface_file, rng, monkeypatch):
+def test_an_image_of_depths(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    opened: Path,
+    surface_file: Path,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = dock.image.choice.value
     add_image(dock, rng.uniform(-3, 3, (64, 80)).astype(np.float32), name="depths")
     dock.surface.kind.value = LAYER
@@ -138,7 +167,9 @@ def test_an_image_of_depths(dock, qtbot, tmp_path, opened, surface_file, rng, mo
     assert not QApplication.clipboard().text()
 
 
-def test_a_plane_of_a_movie_of_stacks_in_channels(dock, qtbot, tmp_path, rng):
+def test_a_plane_of_a_movie_of_stacks_in_channels(
+    dock: VirtualRefocusing, qtbot: Any, tmp_path: Path, rng: np.random.Generator
+) -> None:
     movie = rng.integers(0, 999, (3, 2, 4, 64, 80), dtype=np.uint16)
     sizes = {f"PhysicalSize{axis}": PIXEL_UM for axis in "XYZ"}
     tifffile.imwrite(tmp_path / "movie.ome.tif", movie, metadata={"axes": "TCZYX", **sizes})
@@ -152,7 +183,15 @@ def test_a_plane_of_a_movie_of_stacks_in_channels(dock, qtbot, tmp_path, rng):
 
 
 @pytest.mark.parametrize(("start", "stop"), [(-4, 4), (4, -4)])
-def test_a_cancelled_run(dock, qtbot, tmp_path, opened, slowly, start, stop):
+def test_a_cancelled_run(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    opened: Path,
+    slowly: Slowly,
+    start: int,
+    stop: int,
+) -> None:
     set_range(dock, start, stop, 1)
     dock.panel.refocus.click()
     qtbot.waitUntil(lambda: slowly.given > 3, timeout=10_000)
@@ -163,7 +202,9 @@ def test_a_cancelled_run(dock, qtbot, tmp_path, opened, slowly, start, stop):
     check_both(layer, tmp_path)
 
 
-def test_the_menu(dock, qtbot, opened, notified):
+def test_the_menu(
+    dock: VirtualRefocusing, qtbot: Any, opened: Path, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     layer = run(dock, qtbot)
     button = CopyButton(lambda: layer)
     dock.panel.layout().addWidget(button)
@@ -173,7 +214,7 @@ def test_the_menu(dock, qtbot, opened, notified):
         menu.popup(button.mapToGlobal(button.rect().bottomLeft()))
         qtbot.mouseClick(menu, Qt.MouseButton.LeftButton, pos=menu.actionGeometry(entry).center())
         text = QApplication.clipboard().text()
-        assert text == expected(shown_recipe(record), output_beside(record))
+        assert text == expected(shown_recipe(record), output_beside(record))  # type: ignore[arg-type]
         found.append(text)
     assert found[0] != found[1]
     told = [text for severity, text in notified() if severity == "info"]
@@ -181,7 +222,9 @@ def test_the_menu(dock, qtbot, opened, notified):
 
 
 @pytest.mark.parametrize("copy", [copy_command, copy_script])
-def test_an_image_in_no_file(dock, qtbot, copy, notified):
+def test_an_image_in_no_file(
+    dock: VirtualRefocusing, qtbot: Any, copy: Any, notified: Callable[[], list[tuple[str, str]]]
+) -> None:
     layer = run(dock, qtbot)
     assert copied(copy, layer) == ""
     errors = [text for severity, text in notified() if severity == "error"]
@@ -189,7 +232,9 @@ def test_an_image_in_no_file(dock, qtbot, copy, notified):
     assert "The layer 'cells' is in no file" in errors[0]
 
 
-def test_nothing_is_copied_where_the_surface_is_not_saved(dock, qtbot, opened, monkeypatch):
+def test_nothing_is_copied_where_the_surface_is_not_saved(
+    dock: VirtualRefocusing, qtbot: Any, opened: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dock.surface.kind.value = CURVED
     layer = run(dock, qtbot)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
@@ -198,8 +243,13 @@ def test_nothing_is_copied_where_the_surface_is_not_saved(dock, qtbot, opened, m
 
 
 def test_a_surface_that_cannot_be_saved_is_one_sentence(
-    dock, qtbot, tmp_path, opened, monkeypatch, notified
-):
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    opened: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
     dock.surface.kind.value = CURVED
     layer = run(dock, qtbot)
     chosen = str(tmp_path / "nowhere" / "a.json")
@@ -208,11 +258,13 @@ def test_a_surface_that_cannot_be_saved_is_one_sentence(
     assert any("There is no folder" in text for severity, text in notified() if severity == "error")
 
 
-def test_the_output_is_a_name_that_is_free(dock, qtbot, tmp_path, pixels):
+def test_the_output_is_a_name_that_is_free(
+    dock: VirtualRefocusing, qtbot: Any, tmp_path: Path, pixels: np.ndarray
+) -> None:
     image = tmp_path / "cells.ome.tif"
     tifffile.imwrite(image, pixels, metadata={"axes": "YX", "PhysicalSizeX": 0.325})
     (dock.image.choice.value,) = dock.viewer.open(image, plugin="napari-deepz")
     record = record_of(run(dock, qtbot))
-    assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"
+    assert output_beside(record) == tmp_path / "cells_virtual.ome.tif"  # type: ignore[arg-type]
     (tmp_path / "cells_virtual.ome.tif").touch()
-    assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"
+    assert output_beside(record) == tmp_path / "cells_virtual_2.ome.tif"  # type: ignore[arg-type]

@@ -150,12 +150,12 @@ def test_a_result_that_is_too_large() -> None:
 
 
 @pytest.mark.parametrize("surface", [Tilted(2, -1, 3), Curved(form="cylinder", radius_um=900)])
-def test_the_quick_range_is_close_to_the_exact_one(surface):
+def test_the_quick_range_is_close_to_the_exact_one(surface: Tilted | Curved) -> None:
     exact = surface.range_um(SHAPE, 0.325)
     np.testing.assert_allclose(depth_range_um(surface, SHAPE, 0.325), exact, atol=0.2)
 
 
-def test_the_range_of_an_image_is_exact_and_its_shape_checked():
+def test_the_range_of_an_image_is_exact_and_its_shape_checked() -> None:
     depths = np.linspace(-3, 4, 40 * 50).reshape(40, 50)
     assert depth_range_um(FromImage(depths), (40, 50), 0.3) == (-3, 4)
     with pytest.raises(ValueError, match="same size"):
@@ -166,18 +166,18 @@ def test_the_range_of_an_image_is_exact_and_its_shape_checked():
     ("given", "stop_um"),
     [(Flat(-10, 10, 0.5), 10), (Flat(0, 10, 3), 9), (Flat(0, -10, -3), -9), (Flat(0, 1, 5), 1)],
 )
-def test_whole_steps(given, stop_um):
+def test_whole_steps(given: Flat, stop_um: int) -> None:
     depths = whole_steps(given).uniform_z_um
     assert depths[-1] == stop_um
     assert np.ptp(np.diff(depths)) < 1e-6
 
 
-def test_what_a_run_will_make():
+def test_what_a_run_will_make() -> None:
     text = result_facts(Flat(-10, 10, 0.5), (1024, 1024))
     assert text == "flat, -10 to 10 µm in steps of 0.5 µm: 41 planes, 172 MB"
 
 
-def test_what_a_model_was_made_for():
+def test_what_a_model_was_made_for() -> None:
     spec = tiny_spec(training={"data": "simulated focal stacks"}, modality_out="confocal")
     assert model_facts(spec).splitlines() == [
         "20x/0.75 dry, NA 0.75, pixels of 0.325 µm",
@@ -188,9 +188,9 @@ def test_what_a_model_was_made_for():
     ]
 
 
-def test_the_state_tells_what_happens():
+def test_the_state_tells_what_happens() -> None:
     state = RunState()
-    seen = []
+    seen: list[Any] = []
     state.events.phase.connect(seen.append)
     state.cancel()
     assert state.phase is Phase.IDLE
@@ -205,7 +205,7 @@ def test_the_state_tells_what_happens():
     assert seen == [Phase.RUNNING, Phase.CANCELLING, Phase.IDLE]
 
 
-def test_the_task_needs_neither_napari_nor_qt():
+def test_the_task_needs_neither_napari_nor_qt() -> None:
     code = (
         "import sys, napari_deepz.widgets.refocusing.refocus_task;"
         "assert not {'napari', 'qtpy'} & set(sys.modules)"
@@ -213,7 +213,7 @@ def test_the_task_needs_neither_napari_nor_qt():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_torch_that_cannot_be_loaded_is_a_sentence(tmp_path):
+def test_a_torch_that_cannot_be_loaded_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise OSError('c10.dll not found')")
     code = "import napari_deepz.widgets.refocusing.dock"
     run = subprocess.run(

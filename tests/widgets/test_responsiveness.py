@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,9 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"
 
 
 @pytest.fixture
-def responsiveness(monkeypatch):
+def responsiveness(monkeypatch: pytest.MonkeyPatch) -> Any:
     spec = importlib.util.spec_from_file_location("responsiveness", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)
     for name, member in vars(VirtualRefocusing).copy().items():
         if callable(member):
@@ -25,7 +27,9 @@ def responsiveness(monkeypatch):
 
 
 @pytest.mark.window
-def test_planes_are_drawn_less_often_than_they_come(responsiveness, open_dock, qtbot):
+def test_planes_are_drawn_less_often_than_they_come(
+    responsiveness: Any, open_dock: Callable[..., VirtualRefocusing], qtbot: Any
+) -> None:
     watch = responsiveness.Stopwatch()
     watch.watch(VirtualRefocusing)
     dock = open_dock()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_deepz.surfaces import Curved, Flat, Tilted
+from napari_deepz.surfaces.base import Surface
 from napari_deepz.widgets.refocusing.surfaces.surface_view import NAME, SurfaceView, moved_along
 from napari_deepz.widgets.shared.layers import Frame, View, frame_of
 from tests.widgets.canvas import canvas_of, pixel_of
@@ -26,27 +29,29 @@ MAGENTA = (255, 0, 255)
 
 
 @pytest.fixture
-def viewer(make_viewer):
+def viewer(make_viewer: Callable[[], Any]) -> Callable[[], Any]:
     return make_viewer()
 
 
 @pytest.fixture
-def view(viewer):
+def view(viewer: Any) -> SurfaceView:
     return SurfaceView(viewer)
 
 
-def world_um(layer):
+def world_um(layer: Any) -> np.ndarray:
     """Vertices in the world, (N, ndim)."""
     return np.array([layer.data_to_world(vertex) for vertex in layer.data[0]])
 
 
-def show(view, surface=None, axial_range_um=RANGE_UM, **settings):
+def show(
+    view: Any, surface: Surface | None = None, axial_range_um: Any = RANGE_UM, **settings: Any
+) -> Any:
     surface = surface or Tilted(45, 0, 1)
     view.show(surface, SHAPE, FRAME, axial_range_um, **settings)
     return view.layer
 
 
-def test_a_tilted_plane_lies_where_geometry_says(viewer, view):
+def test_a_tilted_plane_lies_where_geometry_says(viewer: Any, view: SurfaceView) -> None:
     viewer.dims.ndisplay = 3
     layer = show(view)
     z_um, y_um, x_um = world_um(layer).T
@@ -59,14 +64,14 @@ def test_a_tilted_plane_lies_where_geometry_says(viewer, view):
     assert {str(unit) for unit in layer.units} == {"micrometer"}
 
 
-def test_a_flat_range_is_a_rectangle_at_the_shown_depth(viewer, view):
+def test_a_flat_range_is_a_rectangle_at_the_shown_depth(viewer: Any, view: SurfaceView) -> None:
     viewer.dims.ndisplay = 3
     layer = show(view, Flat(-5, 5, 0.5), focus_um=-3)
     assert world_um(layer)[:, 0] == pytest.approx([4] * 4)
     assert len(layer.data[1]) == 2
 
 
-def test_one_layer_is_updated_in_place(viewer, view):
+def test_one_layer_is_updated_in_place(viewer: Any, view: SurfaceView) -> None:
     layer = show(view)
     layer.name, layer.opacity = "mine", 0.7
     show(view, Curved(form="sphere", radius_um=100))
@@ -75,7 +80,7 @@ def test_one_layer_is_updated_in_place(viewer, view):
     assert (layer.name, layer.opacity) == ("mine", 0.7)
 
 
-def test_in_2d_the_z_slider_keeps_its_planes(viewer, view):
+def test_in_2d_the_z_slider_keeps_its_planes(viewer: Any, view: SurfaceView) -> None:
     stack = viewer.add_image(
         np.zeros((5, *SHAPE)),
         units=("um",) * 3,
@@ -92,7 +97,7 @@ def test_in_2d_the_z_slider_keeps_its_planes(viewer, view):
     assert tuple(viewer.dims.range) == ranges
 
 
-def test_it_follows_the_axes_of_a_movie(viewer, view):
+def test_it_follows_the_axes_of_a_movie(viewer: Any, view: SurfaceView) -> None:
     movie = viewer.add_image(
         np.zeros((4, *SHAPE)),
         units=("s", "um", "um"),
@@ -109,12 +114,12 @@ def test_it_follows_the_axes_of_a_movie(viewer, view):
     assert viewer.dims.range[1] == (0, 90, 30)
 
 
-def colours(layer):
+def colours(layer: Any) -> Any:
     low, high = layer.contrast_limits
     return layer.colormap.map((np.asarray(layer.data[2], np.float64) - low) / (high - low))
 
 
-def test_what_the_model_does_not_know_is_magenta_and_nothing_else(view):
+def test_what_the_model_does_not_know_is_magenta_and_nothing_else(view: SurfaceView) -> None:
     layer = show(view, Tilted(45, 0, 0))
     depths_um = layer.data[2]
     outside = np.abs(depths_um) > 10.0005
@@ -125,12 +130,12 @@ def test_what_the_model_does_not_know_is_magenta_and_nothing_else(view):
     assert layer.colorbar.visible
 
 
-def test_a_surface_that_ends_where_the_range_does_is_not_marked(view):
+def test_a_surface_that_ends_where_the_range_does_is_not_marked(view: SurfaceView) -> None:
     marked = np.all(colours(show(view, Flat(-10, 10, 1), focus_um=10)) == (1, 0, 1, 1), axis=1)
     assert not marked.any()
 
 
-def test_without_a_model_the_scale_reaches_as_far_as_the_surface(view):
+def test_without_a_model_the_scale_reaches_as_far_as_the_surface(view: SurfaceView) -> None:
     layer = show(view, Tilted(45, 0, 0), axial_range_um=None)
     assert layer.contrast_limits == pytest.approx((-20, 20), abs=1e-4)
     assert layer.colormap.high_color is None
@@ -139,17 +144,17 @@ def test_without_a_model_the_scale_reaches_as_far_as_the_surface(view):
     assert layer.colormap.high_color is not None
 
 
-def painted(viewer):
+def painted(viewer: Any) -> np.ndarray:
     canvas_of(viewer)
     return viewer.screenshot(flash=False)[..., :3].astype(int)
 
 
-def is_magenta(picture):
+def is_magenta(picture: Any) -> Any:
     return np.abs(picture - MAGENTA).max(axis=-1) < 3
 
 
 @pytest.mark.window
-def test_what_is_painted_in_2d_whatever_the_slider_says(viewer, view):
+def test_what_is_painted_in_2d_whatever_the_slider_says(viewer: Any, view: SurfaceView) -> None:
     stack = viewer.add_image(
         np.zeros((9, *SHAPE)),
         units=("um",) * 3,
@@ -168,7 +173,7 @@ def test_what_is_painted_in_2d_whatever_the_slider_says(viewer, view):
 
 
 @pytest.mark.window
-def test_what_is_painted_in_3d(viewer, view):
+def test_what_is_painted_in_3d(viewer: Any, view: SurfaceView) -> None:
     viewer.dims.ndisplay = 3
     show(view, Tilted(45, 0, 0))
     view.layer.opacity = 1
@@ -180,7 +185,7 @@ def test_what_is_painted_in_3d(viewer, view):
     assert (painted(viewer).max(axis=-1) > 60).mean() > share
 
 
-def test_deleted_it_stays_away_until_it_is_shown_again(viewer, view):
+def test_deleted_it_stays_away_until_it_is_shown_again(viewer: Any, view: SurfaceView) -> None:
     removed = []
     view.removed.connect(lambda: removed.append(True))
     viewer.layers.remove(show(view))
@@ -197,7 +202,7 @@ def test_deleted_it_stays_away_until_it_is_shown_again(viewer, view):
     assert removed == [True]
 
 
-def test_points_that_are_being_set_stay_active(viewer, view):
+def test_points_that_are_being_set_stay_active(viewer: Any, view: SurfaceView) -> None:
     points = viewer.add_points(np.zeros((1, 2)), units=("um",) * 2, axis_labels=("y", "x"))
     layer = show(view)
     assert viewer.layers.selection.active == points
@@ -207,7 +212,7 @@ def test_points_that_are_being_set_stay_active(viewer, view):
     assert viewer.layers.selection.active == layer
 
 
-def turned(viewer):
+def turned(viewer: Any) -> Any:
     """See the surface from 30° above, z upright on the screen, its middle in the middle."""
     viewer.dims.ndisplay = 3
     viewer.reset_view()
@@ -216,7 +221,7 @@ def turned(viewer):
     return canvas, QPoint(canvas.width() // 2, canvas.height() // 2)
 
 
-def drag(canvas, start, by, modifier=Qt.ShiftModifier):
+def drag(canvas: Any, start: Any, by: Any, modifier: Any = Qt.ShiftModifier) -> None:
     """Drag by a number of pixels, in five steps."""
     QTest.mouseMove(canvas, start)
     QTest.mousePress(canvas, Qt.LeftButton, modifier, start)
@@ -237,20 +242,22 @@ def drag(canvas, start, by, modifier=Qt.ShiftModifier):
 
 
 @pytest.fixture
-def moves(view):
+def moves(view: SurfaceView) -> list[Any]:
     """What `dragged` has told."""
-    told = []
+    told: list[Any] = []
     view.dragged.connect(told.append)
     return told
 
 
-def camera(viewer):
+def camera(viewer: Any) -> Any:
     scene = viewer.scene.camera
     return (*scene.center, *scene.angles)
 
 
 @pytest.mark.window
-def test_shift_and_drag_move_the_surface_with_the_mouse(viewer, view, moves):
+def test_shift_and_drag_move_the_surface_with_the_mouse(
+    viewer: Any, view: SurfaceView, moves: list[Any]
+) -> None:
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
     before = camera(viewer)
@@ -269,10 +276,12 @@ def test_shift_and_drag_move_the_surface_with_the_mouse(viewer, view, moves):
 
 
 @pytest.mark.window
-def test_the_surface_stays_under_the_mouse_while_it_is_dragged(viewer, view):
+def test_the_surface_stays_under_the_mouse_while_it_is_dragged(
+    viewer: Any, view: SurfaceView
+) -> None:
     depth_um = [0.0]
 
-    def follow(dz_um):
+    def follow(dz_um: Any) -> None:
         depth_um[0] += dz_um
         show(view, Tilted(5, 0, depth_um[0]))
 
@@ -287,7 +296,7 @@ def test_the_surface_stays_under_the_mouse_while_it_is_dragged(viewer, view):
 
 
 @pytest.mark.window
-def test_what_is_left_to_the_camera(viewer, view, moves):
+def test_what_is_left_to_the_camera(viewer: Any, view: SurfaceView, moves: list[Any]) -> None:
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
     before = camera(viewer)
@@ -309,7 +318,9 @@ def test_what_is_left_to_the_camera(viewer, view, moves):
 
 
 @pytest.mark.window
-def test_seen_from_above_the_user_is_told_to_turn_the_view(viewer, view, moves):
+def test_seen_from_above_the_user_is_told_to_turn_the_view(
+    viewer: Any, view: SurfaceView, moves: list[Any]
+) -> None:
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
     viewer.scene.camera.set_view_direction((1, 0, 0), (0, -1, 0))
@@ -321,7 +332,7 @@ def test_seen_from_above_the_user_is_told_to_turn_the_view(viewer, view, moves):
 
 
 @pytest.mark.window
-def test_deleting_the_layer_during_a_drag(viewer, view, moves):
+def test_deleting_the_layer_during_a_drag(viewer: Any, view: SurfaceView, moves: list[Any]) -> None:
     show(view, Tilted(5, 0, 0))
     canvas, centre = turned(viewer)
     view.dragged.connect(lambda _: viewer.layers.clear())
@@ -333,17 +344,17 @@ def test_deleting_the_layer_during_a_drag(viewer, view, moves):
 
 
 @pytest.mark.parametrize(("view_z", "expected"), [(0.0, 2.0), (0.6, 2 / 0.64), (1.0, None)])
-def test_distance_along_an_axis(view_z, expected):
+def test_distance_along_an_axis(view_z: float, expected: Any) -> None:
     direction = (view_z, 0, math.sqrt(1 - view_z**2))
     assert moved_along(0, (0, 0, 0), in_plane(2, direction), direction) == pytest.approx(expected)
 
 
-def in_plane(z, direction):
+def in_plane(z: Any, direction: Any) -> Any:
     """A movement across the view whose part along z is given; (z, 5, 0) where there is none."""
     return (z, 5, -z * direction[0] / direction[2]) if direction[2] else (z, 5, 0)
 
 
-def test_an_update_is_quick(viewer, view):
+def test_an_update_is_quick(viewer: Any, view: SurfaceView) -> None:
     shape = (1024, 1024)
     image = viewer.add_image(
         np.zeros(shape, np.uint8), units=("um",) * 2, axis_labels=("y", "x"), scale=(0.325,) * 2

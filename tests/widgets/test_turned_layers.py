@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from napari_deepz.engine.refocus import refocus
+from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER
+from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import LAYER, TILTED
 from napari_deepz.widgets.shared.layers import frame_of
@@ -29,14 +33,20 @@ TURNED = {
 turned = pytest.mark.parametrize("changes", TURNED.values(), ids=TURNED)
 
 
-def corners_um(layer):
+def corners_um(layer: Any) -> Any:
     """Where the first and last pixels of the last two axes lie in the world."""
     places = [layer.data_to_world((*(0,) * (layer.ndim - 2), *corner)) for corner in CORNERS]
     return np.array(places)[:, -2:] * [length_um(unit) for unit in layer.units[-2:]]
 
 
 @turned
-def test_results_and_live_pictures_lie_over_or_beside(open_dock, pixels, qtbot, model, changes):
+def test_results_and_live_pictures_lie_over_or_beside(
+    open_dock: Callable[..., VirtualRefocusing],
+    pixels: np.ndarray,
+    qtbot: Any,
+    model: Model,
+    changes: Any,
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     dock.placement.value = OVER
@@ -70,7 +80,7 @@ def test_results_and_live_pictures_lie_over_or_beside(open_dock, pixels, qtbot, 
 
 
 @turned
-def test_the_mesh_lies_over_the_image(dock, changes):
+def test_the_mesh_lies_over_the_image(dock: VirtualRefocusing, changes: Any) -> None:
     dock.viewer.layers.clear()
     image = add_image(dock, np.ones(SHAPE, np.float32), **changes)
     dock.surface.kind.value = TILTED
@@ -81,14 +91,14 @@ def test_the_mesh_lies_over_the_image(dock, changes):
     world = np.array([mesh.data_to_world(vertex) for vertex in mesh.data[0]])
     world_um = world * [length_um(unit) for unit in mesh.units]
     place = image.world_to_data
-    in_units = world_um[:, -2:] / [length_um(unit) for unit in image.units]
+    in_units = world_um[:, -2:] / [length_um(unit) for unit in image.units]  # type: ignore[call-overload]
     pixel = np.array([place(at) for at in in_units])
     assert pixel.min(axis=0) == pytest.approx((0, 0), abs=1e-6)
     assert pixel.max(axis=0) == pytest.approx((63, 79), abs=1e-6)
     depths_um = Tilted(10, 0, 0).dpm(SHAPE, PIXEL_UM)
     rows, columns = np.rint(pixel).astype(int).T
     step_um = PIXEL_UM * np.tan(np.deg2rad(10))
-    np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)
+    np.testing.assert_allclose(world_um[:, 0], depths_um[rows, columns], atol=step_um)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("shown_beside", [False, True], ids=["over the image", "beside the image"])
@@ -97,7 +107,9 @@ def test_the_mesh_lies_over_the_image(dock, changes):
     [*TURNED.values(), pytest.param(TURNED["registered"], marks=pytest.mark.window)],
     ids=[*TURNED, "registered, in the window"],
 )
-def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, shown_beside):
+def test_a_click_on_a_turned_image_lands_at_its_pixel(
+    make_viewer: Callable[[], Any], changes: Any, shown_beside: bool
+) -> None:
     viewer = make_viewer()
     settings = {"scale": (PIXEL_UM,) * 2, "units": ("um",) * 2, "axis_labels": ("y", "x")}
     image = viewer.add_image(np.zeros(SHAPE, np.float32), **(settings | changes))
@@ -110,7 +122,7 @@ def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, show
     anchors.show_at(frame, SHAPE, range_um=(-10, 10), shift_um=shift_um)
     anchors.tool = Tool.PICK
     pixels = np.array([(10, 15), (50, 20), (30, 70)], float)
-    away = (0, shift_um / (length_um(image.units[-1])))
+    away = (0, shift_um / (length_um(image.units[-1])))  # type: ignore[operator]
     for pixel, aside in zip(pixels, (0, 1, 0), strict=True):
         click(viewer, np.array(image.data_to_world(pixel)) + np.multiply(aside, away))
     tolerance_px = 1.5 / viewer.scene.camera.zoom / abs(image.scale[0])
@@ -122,7 +134,9 @@ def test_a_click_on_a_turned_image_lands_at_its_pixel(make_viewer, changes, show
 
 
 @turned
-def test_a_surface_through_points_on_a_turned_image(open_dock, pixels, qtbot, changes):
+def test_a_surface_through_points_on_a_turned_image(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any, changes: Any
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     spots = np.array([(2, 3), (60, 3), (2, 77), (60, 77), (30, 40)], float)
@@ -144,7 +158,7 @@ def test_a_surface_through_points_on_a_turned_image(open_dock, pixels, qtbot, ch
 COMPARISON = "Compare with measured stack"
 
 
-def stack_over(dock, image, pixels):
+def stack_over(dock: VirtualRefocusing, image: Any, pixels: Any) -> Any:
     """A measured stack at the same place."""
     rotate = np.eye(3)
     rotate[1:, 1:] = image.rotate
@@ -164,8 +178,12 @@ def stack_over(dock, image, pixels):
 
 @turned
 def test_a_turned_result_is_compared_with_a_stack_turned_alike(
-    open_dock, add_dock, pixels, qtbot, changes
-):
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+    changes: Any,
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)
@@ -180,7 +198,7 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(
     pairing = comparison._pairing
     for layer in (image, measured, results_in(dock.viewer)[0]):
         at = layer.data_to_world((*(0,) * (layer.ndim - 2), 12, 61))[-2:]
-        y_um, x_um = np.multiply(at, [length_um(unit) for unit in layer.units[-2:]])
+        y_um, x_um = np.multiply(at, [length_um(unit) for unit in layer.units[-2:]])  # type: ignore[arg-type]
         assert pairing.pixel_at(y_um, x_um) == (12, 61)
     comparison.panel.difference.click()
     wait_idle(comparison, qtbot)
@@ -191,8 +209,12 @@ def test_a_turned_result_is_compared_with_a_stack_turned_alike(
 
 @pytest.mark.parametrize("changes", [{"rotate": 30}, {"scale": (PIXEL_UM, -PIXEL_UM)}])
 def test_a_stack_that_is_turned_against_the_result_is_refused(
-    open_dock, add_dock, pixels, qtbot, changes
-):
+    open_dock: Callable[..., VirtualRefocusing],
+    add_dock: Callable[[Any, str], Any],
+    pixels: np.ndarray,
+    qtbot: Any,
+    changes: dict[str, Any],
+) -> None:
     dock = open_dock()
     add_image(dock, pixels, **changes)
     set_range(dock, -1, 1, 1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +17,10 @@ from napari_deepz.engine.preview import Stage
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.models import DEFAULT_MODEL
 from napari_deepz.models.library import bundled_models, load_model
+from napari_deepz.models.package import Model
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.surfaces.base import Surface
 from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
@@ -25,24 +30,24 @@ from tests.widgets.canvas import click
 from tests.widgets.conftest import PIXEL_UM, add_image, run, wait_idle
 
 
-def press(widget):
+def press(widget: Any) -> None:
     QTest.mouseClick(widget, Qt.LeftButton, pos=widget.rect().center())
 
 
-def tick(box):
+def tick(box: Any) -> None:
     """Click the square of a check box, where a person clicks."""
     QTest.mouseClick(box.native, Qt.LeftButton, pos=QPoint(8, box.native.height() // 2))
 
 
 @pytest.fixture
-def live(dock, qtbot):
+def live(dock: VirtualRefocusing, qtbot: Any) -> Iterator[Any]:
     """Switch Live on; gives a function that waits for the exact picture and returns its pixels."""
-    shown = []
+    shown: list[Any] = []
     dock.workbench.live.shown.connect(shown.append)
     tick(dock.workbench.live_switch)
     assert dock.workbench.live_switch.value
 
-    def pixels_on(surface):
+    def pixels_on(surface: Surface) -> Any:
         qtbot.waitUntil(
             lambda: (
                 bool(shown)
@@ -58,12 +63,14 @@ def live(dock, qtbot):
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=5000)
 
 
-def truth(dock, surface, model):
+def truth(dock: VirtualRefocusing, surface: Surface, model: Any) -> Any:
     source = dock.image.layer
     return refocus(source.data, surface, model, pixel_size_um=PIXEL_UM).data[0]
 
 
-def test_the_picture_follows_the_focus_slider(dock, live, model):
+def test_the_picture_follows_the_focus_slider(
+    dock: VirtualRefocusing, live: Any, model: Model
+) -> None:
     np.testing.assert_array_equal(live(Flat(0)), truth(dock, Flat(0), model))
     slider = dock.surface.focus.slider
     slider.setFocus()
@@ -73,7 +80,7 @@ def test_the_picture_follows_the_focus_slider(dock, live, model):
     assert "z = +1.5 µm, exact" in dock.workbench.message.text()
 
 
-def test_and_the_angle(dock, live, model):
+def test_and_the_angle(dock: VirtualRefocusing, live: Any, model: Model) -> None:
     dock.surface.kind.value = TILTED
     slider = dock.surface.tilt_x.slider
     slider.setFocus()
@@ -81,14 +88,16 @@ def test_and_the_angle(dock, live, model):
     np.testing.assert_array_equal(live(Tilted(0.5, 0)), truth(dock, Tilted(0.5, 0), model))
 
 
-def test_live_has_the_pixels_of_the_run(dock, live, qtbot):
+def test_live_has_the_pixels_of_the_run(dock: VirtualRefocusing, live: Any, qtbot: Any) -> None:
     dock.surface.kind.value = TILTED
     dock.surface.tilt_y.value = -3
     seen = live(Tilted(0, -3)).copy()
     np.testing.assert_array_equal(run(dock, qtbot).data, seen)
 
 
-def test_scrolling_through_the_stack_moves_the_focus(dock, live, qtbot, model):
+def test_scrolling_through_the_stack_moves_the_focus(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, model: Model
+) -> None:
     run(dock, qtbot)
     dock.viewer.dims.set_point(0, -2)
     assert dock.surface.focus.value == -2
@@ -96,7 +105,9 @@ def test_scrolling_through_the_stack_moves_the_focus(dock, live, qtbot, model):
 
 
 @pytest.mark.window
-def test_the_live_layer_can_be_deleted_and_so_can_the_image(dock, live, qtbot):
+def test_the_live_layer_can_be_deleted_and_so_can_the_image(
+    dock: VirtualRefocusing, live: Any, qtbot: Any
+) -> None:
     live(Flat(0))
     dock.viewer.layers.remove("cells (live)")
     assert not dock.workbench.live_switch.value
@@ -106,7 +117,7 @@ def test_the_live_layer_can_be_deleted_and_so_can_the_image(dock, live, qtbot):
     qtbot.waitUntil(lambda: len(dock.viewer.layers) == 0, timeout=5000)
 
 
-def test_placement_moves_what_is_live(dock, live):
+def test_placement_moves_what_is_live(dock: VirtualRefocusing, live: Any) -> None:
     live(Flat(0))
     layers = dock.viewer.layers
     assert layers["cells (live)"].translate[1] > layers["cells"].extent.world[1, 1]
@@ -115,21 +126,23 @@ def test_placement_moves_what_is_live(dock, live):
 
 
 @pytest.mark.window
-def test_the_surface_can_be_shown_and_deleted(dock):
+def test_the_surface_can_be_shown_and_deleted(dock: VirtualRefocusing) -> None:
     tick(dock.workbench.mesh_switch)
     assert "Surface (µm)" in dock.viewer.layers
     dock.viewer.layers.remove("Surface (µm)")
     assert not dock.workbench.mesh_switch.value
 
 
-def test_dragging_the_surface_moves_the_settings(dock):
+def test_dragging_the_surface_moves_the_settings(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = TILTED
     dock.workbench.mesh.dragged.emit(1.5)
     assert dock.surface.tilt_offset.value == 1.5
 
 
 @pytest.mark.window
-def test_switches_are_remembered(open_dock, make_viewer, pixels):
+def test_switches_are_remembered(
+    open_dock: Callable[..., VirtualRefocusing], make_viewer: Callable[[], Any], pixels: np.ndarray
+) -> None:
     viewer = make_viewer()
     first = open_dock(viewer)
     tick(first.workbench.mesh_switch)
@@ -144,7 +157,9 @@ def test_switches_are_remembered(open_dock, make_viewer, pixels):
 
 
 @pytest.fixture
-def on_tilted_beads(open_dock, qtbot):
+def on_tilted_beads(
+    open_dock: Callable[..., VirtualRefocusing], qtbot: Any
+) -> Iterator[Callable[..., VirtualRefocusing]]:
     """The first-run path: one click opens the sample."""
     dock = open_dock()
     dock.model.choice.value = bundled_models()[DEFAULT_MODEL]
@@ -153,7 +168,7 @@ def on_tilted_beads(open_dock, qtbot):
     return dock
 
 
-def rms_from_truth_um(dock, surface):
+def rms_from_truth_um(dock: Any, surface: Surface) -> float:
     """How far a surface is from that on which the beads lie, over the whole image."""
     shape = dock.image.layer.data.shape
     true = Tilted(TILTED_BEADS_TILT_X_DEG, 0)
@@ -163,7 +178,9 @@ def rms_from_truth_um(dock, surface):
 
 @pytest.mark.window
 @pytest.mark.slow
-def test_a_tilt_is_found_by_clicking_sharp_beads(on_tilted_beads, qtbot):
+def test_a_tilt_is_found_by_clicking_sharp_beads(
+    on_tilted_beads: VirtualRefocusing, qtbot: Any
+) -> None:
     dock = on_tilted_beads
     model = load_model(DEFAULT_MODEL)
     image = dock.image.layer.data
@@ -193,7 +210,7 @@ def test_a_tilt_is_found_by_clicking_sharp_beads(on_tilted_beads, qtbot):
 
 
 @pytest.mark.slow
-def test_one_button_finds_the_surface(on_tilted_beads, qtbot):
+def test_one_button_finds_the_surface(on_tilted_beads: VirtualRefocusing, qtbot: Any) -> None:
     dock = on_tilted_beads
     dock.surface.kind.value = ANCHORS
     press(dock.anchors.find.native)
@@ -211,7 +228,9 @@ def test_one_button_finds_the_surface(on_tilted_beads, qtbot):
 
 
 @pytest.mark.window
-def test_three_clicks_lead_to_a_virtual_stack(open_dock, qtbot):
+def test_three_clicks_lead_to_a_virtual_stack(
+    open_dock: Callable[..., VirtualRefocusing], qtbot: Any
+) -> None:
     dock = open_dock()  # the first click, in the menu of plugins
     dock.surface.step.value = 10
     press(dock.facts.sample_buttons[0].native)
@@ -223,7 +242,9 @@ def test_three_clicks_lead_to_a_virtual_stack(open_dock, qtbot):
     assert not dock.facts.sample_buttons[0].native.isVisible()
 
 
-def test_an_unknown_pixel_size_is_asked_for_and_live_waits(dock, live, rng, qtbot):
+def test_an_unknown_pixel_size_is_asked_for_and_live_waits(
+    dock: VirtualRefocusing, live: Any, rng: np.random.Generator, qtbot: Any
+) -> None:
     live(Flat(0))
     bare = add_image(
         dock, rng.integers(0, 99, (40, 50)), "bare", units=("pixel",) * 2, scale=(1, 1)
@@ -233,11 +254,13 @@ def test_an_unknown_pixel_size_is_asked_for_and_live_waits(dock, live, rng, qtbo
     dock.image.pixel_size.value = PIXEL_UM
     press(dock.image.write.native)
     qtbot.waitUntil(lambda: dock.workbench.live.target is not None, timeout=5000)
-    np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)
+    np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def stack(open_dock, rng):
+def stack(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator
+) -> tuple[Iterator[Callable[..., VirtualRefocusing]], Any]:
     """The dock with a movie of which the first of three times is shown."""
     dock = open_dock()
     data = rng.integers(100, 4000, (3, 64, 80), dtype=np.uint16)
@@ -246,11 +269,17 @@ def stack(open_dock, rng):
     return dock, layer
 
 
-def wait_for_pixels(dock, qtbot, image, model, surface=Flat(0)):  # noqa: B008
+def wait_for_pixels(
+    dock: Any,
+    qtbot: Any,
+    image: Any,
+    model: Any,
+    surface: Surface = Flat(0),  # noqa: B008
+) -> Any:
     """Wait until the live layer has the pixels of a run on an image."""
     expected = refocus(image, surface, model, pixel_size_um=PIXEL_UM).data[0]
 
-    def are_there():
+    def are_there() -> Any:
         target = dock.workbench.live.target
         return target is not None and np.array_equal(target.layer.data, expected)
 
@@ -259,7 +288,14 @@ def wait_for_pixels(dock, qtbot, image, model, surface=Flat(0)):  # noqa: B008
 
 
 @pytest.mark.parametrize("shape", [(64, 80), (50, 96)], ids=["same size", "another size"])
-def test_live_follows_an_image_whose_data_are_replaced(dock, live, rng, qtbot, model, shape):
+def test_live_follows_an_image_whose_data_are_replaced(
+    dock: VirtualRefocusing,
+    live: Any,
+    rng: np.random.Generator,
+    qtbot: Any,
+    model: Model,
+    shape: tuple[int, ...],
+) -> None:
     live(Flat(0))
     other = rng.integers(100, 4000, shape, dtype=np.uint16)
     dock.image.layer.data = other
@@ -269,7 +305,9 @@ def test_live_follows_an_image_whose_data_are_replaced(dock, live, rng, qtbot, m
     qtbot.waitUntil(lambda: dock.facts.image.text().startswith(f"{shape[1]} × {shape[0]}"))
 
 
-def test_live_follows_an_image_that_is_renamed_and_moved(dock, live, qtbot, model):
+def test_live_follows_an_image_that_is_renamed_and_moved(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, model: Model
+) -> None:
     live(Flat(0))
     image, shown = dock.image.layer, dock.workbench.live.target.layer
     image.name = "nuclei"
@@ -286,7 +324,9 @@ def test_live_follows_an_image_that_is_renamed_and_moved(dock, live, qtbot, mode
     assert len(dock.viewer.layers) == 2
 
 
-def test_live_follows_the_time_that_is_shown(stack, qtbot, model):
+def test_live_follows_the_time_that_is_shown(
+    stack: tuple[VirtualRefocusing, Any], qtbot: Any, model: Model
+) -> None:
     dock, image = stack
     tick(dock.workbench.live_switch)
     layer = wait_for_pixels(dock, qtbot, image.data[0], model)
@@ -296,7 +336,9 @@ def test_live_follows_the_time_that_is_shown(stack, qtbot, model):
     assert list(dock.viewer.layers) == [image]
 
 
-def test_live_follows_the_measured_plane_that_is_shown(open_dock, rng, qtbot, model):
+def test_live_follows_the_measured_plane_that_is_shown(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, model: Model
+) -> None:
     dock = open_dock()
     image = add_image(dock, rng.integers(100, 4000, (5, 64, 80), dtype=np.uint16))
     dock.viewer.dims.set_point(0, 1)
@@ -308,7 +350,9 @@ def test_live_follows_the_measured_plane_that_is_shown(open_dock, rng, qtbot, mo
     tick(dock.workbench.live_switch)
 
 
-def test_an_image_that_is_not_chosen_any_more_is_not_followed(dock, live, rng, qtbot):
+def test_an_image_that_is_not_chosen_any_more_is_not_followed(
+    dock: VirtualRefocusing, live: Any, rng: np.random.Generator, qtbot: Any
+) -> None:
     live(Flat(0))
     before = dock.image.layer
     dock.image.choice.value = add_image(dock, rng.integers(0, 99, (64, 80)), "other")
@@ -320,13 +364,13 @@ def test_an_image_that_is_not_chosen_any_more_is_not_followed(dock, live, rng, q
 
 
 @pytest.mark.window
-def test_live_in_3d(dock, live, qtbot, model):
+def test_live_in_3d(dock: VirtualRefocusing, live: Any, qtbot: Any, model: Model) -> None:
     dock.viewer.dims.ndisplay = 3
     dock.surface.focus.value = 2
     np.testing.assert_array_equal(live(Flat(2)), truth(dock, Flat(2), model))
 
 
-def test_live_keeps_the_tool_that_picks_anchors(dock, qtbot):
+def test_live_keeps_the_tool_that_picks_anchors(dock: VirtualRefocusing, qtbot: Any) -> None:
     dock.surface.kind.value = ANCHORS
     press(dock.anchors.pick.native)
     tick(dock.workbench.live_switch)
@@ -337,7 +381,9 @@ def test_live_keeps_the_tool_that_picks_anchors(dock, qtbot):
     dock.workbench.live_switch.value = False
 
 
-def test_another_model_is_seen(dock, live, qtbot, tmp_path):
+def test_another_model_is_seen(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, tmp_path: Path
+) -> None:
     live(Flat(0))
     for base in (6, 8):
         folder = tmp_path / "another"
@@ -349,7 +395,9 @@ def test_another_model_is_seen(dock, live, qtbot, tmp_path):
         wait_for_pixels(dock, qtbot, dock.image.layer.data, load_model(folder))
 
 
-def test_a_model_that_is_deleted_is_told_where_live_is(dock, live, model):
+def test_a_model_that_is_deleted_is_told_where_live_is(
+    dock: VirtualRefocusing, live: Any, model: Model
+) -> None:
     live(Flat(0))
     (model.source / "model.json").unlink()
     dock.surface.focus.value = 1
@@ -358,7 +406,9 @@ def test_a_model_that_is_deleted_is_told_where_live_is(dock, live, model):
     assert dock.workbench.live_switch.value
 
 
-def test_live_says_what_it_waits_for(open_dock, rng, qtbot, model):
+def test_live_says_what_it_waits_for(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, model: Model
+) -> None:
     dock = open_dock()
     tick(dock.workbench.live_switch)
     assert dock.workbench.message.text() == "Live: Open an image first."
@@ -372,7 +422,9 @@ def test_live_says_what_it_waits_for(open_dock, rng, qtbot, model):
     tick(dock.workbench.live_switch)
 
 
-def test_refocus_while_live_works(dock, live, qtbot, model):
+def test_refocus_while_live_works(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, model: Model
+) -> None:
     dock.surface.focus.value = 3
     assert not dock.workbench.live.is_idle
     result = run(dock, qtbot)
@@ -383,7 +435,9 @@ def test_refocus_while_live_works(dock, live, qtbot, model):
 
 
 @pytest.mark.window
-def test_a_closed_dock_leaves_nothing_behind(open_dock, pixels, qtbot):
+def test_a_closed_dock_leaves_nothing_behind(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any
+) -> None:
     dock = open_dock()
     image = add_image(dock, pixels)
     viewer = dock.viewer
@@ -403,7 +457,9 @@ def test_a_closed_dock_leaves_nothing_behind(open_dock, pixels, qtbot):
 
 
 @pytest.mark.window
-def test_of_two_docks_one_is_closed(dock, live, qtbot, model):
+def test_of_two_docks_one_is_closed(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, model: Model
+) -> None:
     live(Flat(0))
     viewer, image = dock.viewer, dock.image.layer
     other = VirtualRefocusing(viewer)
@@ -424,14 +480,16 @@ def test_of_two_docks_one_is_closed(dock, live, qtbot, model):
 
 
 @pytest.mark.window
-def test_the_viewer_is_closed_while_live_works(dock, qtbot):
+def test_the_viewer_is_closed_while_live_works(dock: VirtualRefocusing, qtbot: Any) -> None:
     dock.workbench.live_switch.value = True
     assert not dock.workbench.live.is_idle
     dock.viewer.close()
     qtbot.waitUntil(lambda: QThreadPool.globalInstance().activeThreadCount() == 0, timeout=5000)
 
 
-def test_a_slow_model_shows_a_part_first_and_its_planes_are_kept(dock, live, qtbot, tmp_path):
+def test_a_slow_model_shows_a_part_first_and_its_planes_are_kept(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, tmp_path: Path
+) -> None:
     package = write_tiny_model(
         tmp_path / "slow",
         name="slow",
