@@ -75,9 +75,7 @@ def test_ome_zarr_with_any_name_is_valid_and_keeps_its_record(tmp_path: Path, na
 @pytest.mark.parametrize(
     ("fill", "shown"), [(None, None), (7.0, (7, 7, 7, 8)), (np.nan, (0, 1, 0, 1))]
 )
-def test_the_range_in_which_a_viewer_shows_a_stack(
-    tmp_path: Path, fill: Any, shown: tuple[int, ...] | None
-) -> None:
+def test_the_range_in_which_a_viewer_shows_a_stack(tmp_path: Path, fill: Any, shown: Any) -> None:
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     planes = STACK.copy() if fill is None else np.full_like(STACK, fill)
     planes[2, 3, 4], planes[1, 0, 0] = np.nan, np.inf

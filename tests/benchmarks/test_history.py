@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ BEFORE = Entry(
 SCORES = Entry("2026-01-01", "1.0", "fidelity", "", "test", {"beads, correlation": 0.9})
 
 
-def after(former: Entry, **changes: object) -> Entry:
+def after(former: Entry, **changes: Any) -> Entry:
     return dataclasses.replace(former, date="2026-02-02", **changes)
 
 

@@ -1,5 +1,6 @@
 """Tiled equals untiled for the real generators."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], Any]] = {
     "paper": lambda: DeepZUNet(base=4, levels=6),
     "encode once": lambda: EncodeOnce(base=4, levels=4),
     "z basis": lambda: ZBasis(base=4, widest=16, levels=4),
@@ -40,7 +41,7 @@ def spots(shape: Any) -> np.ndarray:
 
 def error_of_tiling(model: Any, image: Any, tile_px: Any) -> Any:
     surfaces = [Flat(3.2), Tilted(0.8, -0.4)]
-    settings = {"pixel_size_um": PIXEL_SIZE_UM}
+    settings: dict[str, Any] = {"pixel_size_um": PIXEL_SIZE_UM}
     whole = refocus(image, surfaces, model, **settings).data
     tiled = refocus(image, surfaces, model, tile_px=tile_px, **settings).data
     return np.abs(tiled - whole).max() / np.ptp(whole)

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pytest
 from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.models.package import Model
-from napari_deepz.networks.base import Generator
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Cancelled, Watch
 from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
@@ -41,17 +41,18 @@ def _descriptors() -> list[Any]:
 
 
 def planes(network: Any = None, **settings: Any) -> Generator[RefocusedPlane, None, None]:
+    defaults: dict[str, Any] = {"budget": ON_DISK, "tile_px": 64}
     return iter_refocus(
         IMAGE,
         Flat(-2, 2, 1),
         model_of(network or AddDistance()),
         pixel_size_um=PIXEL_SIZE_UM,
-        **{"budget": ON_DISK, "tile_px": 64} | settings,
+        **defaults | settings,
     )
 
 
 def stop_at_call(number: Any) -> Any:
-    calls = []
+    calls: list[None] = []
 
     def should_stop() -> Any:
         calls.append(None)
@@ -109,7 +110,7 @@ def test_the_scratch_file_is_gone_after_cancelling(scratch: Any, call: int) -> N
 )
 def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) -> None:
     network = AddDistance()
-    wanted = []
+    wanted: list[bool] = []
     running = planes(network, watch=Watch(lambda: bool(wanted)), **settings)
     next(running)
     wanted.append(True)
@@ -120,7 +121,7 @@ def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) 
 
 
 def test_finished_planes_stay_valid_after_cancelling() -> None:
-    done = []
+    done: list[RefocusedPlane] = []
     with pytest.raises(Cancelled):
         done.extend(planes(budget=Budget(), watch=Watch(lambda: len(done) == 2)))
     assert [plane.z_um for plane in done] == [-2, -1]
@@ -140,9 +141,10 @@ def test_a_constant_image_can_be_cancelled() -> None:
 
 
 def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model: Model) -> None:
-    layers = []
-    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))
-    tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
+    network: Any = tiny_model.network
+    layers: list[str] = []
+    hook = network.down[0].register_forward_hook(lambda *_: layers.append("first"))
+    network.head.register_forward_hook(lambda *_: layers.append("last"))
     with pytest.raises(Cancelled):
         refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, watch=Watch(lambda: bool(layers)))
     assert layers == ["first"]

@@ -64,7 +64,7 @@ def write_mmstack(
 
 
 def write_ndtiff(
-    folder: Path, planes: list[tuple[dict[str, int | str], str, np.ndarray]], *, end: bytes = b""
+    folder: Path, planes: list[tuple[dict[str, Any], str, np.ndarray]], *, end: bytes = b""
 ) -> None:
     """An NDTiff data set: what lies along its axes, in which file, and its pixels."""
     folder.mkdir()

@@ -22,7 +22,7 @@ BOTH = ["stack.ome.tif", "stack.ome.zarr"]
 
 
 def write(path: Path, planes: Any = STACK, **changes: Any) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "count": 6,
         "shape": (32, 44),
         "pixel_size_um": 0.325,
