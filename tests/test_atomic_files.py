@@ -243,7 +243,12 @@ def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mon
     atomic_files._clear_once.cache_clear()
     seen = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: seen.append(path) or scandir(path))
+
+    def seeing(path: Any) -> Any:
+        seen.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", seeing)
     for name in ("a", "b", "c"):
         write(tmp_path / name)
     assert seen == [tmp_path]

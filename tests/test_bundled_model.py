@@ -53,8 +53,9 @@ def test_better_than_unrefocused_at_every_depth(stacks: list[SimulatedStack], mo
 @pytest.fixture(scope="module")
 def tilted() -> list[SimulatedStack]:
     settings = StackSettings(half_range_um=10, z_step_um=0.5)
-    kinds = ("tilted-beads",)
-    return list(simulate(6, UNSEEN_SEED, settings, kinds=kinds, pupils=3, tilt_span_um=RISE_UM))  # type: ignore[arg-type]
+    return list(
+        simulate(6, UNSEEN_SEED, settings, kinds=("tilted-beads",), pupils=3, tilt_span_um=RISE_UM)
+    )
 
 
 def apart(centres: np.ndarray, distance_px: float = 12, margin_px: float = 12) -> np.ndarray:

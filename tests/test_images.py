@@ -75,8 +75,9 @@ def test_axes_that_do_not_fit_the_data_are_refused() -> None:
 @pytest.mark.parametrize("size", [0.0, -0.1, float("nan"), float("inf")])
 @pytest.mark.parametrize("field", ["pixel_size_um", "z_step_um", "t_step_s"])
 def test_sizes_must_be_positive(field: str, size: float) -> None:
-    sizes: dict[str, Any] = dict.fromkeys(("pixel_size_um", "z_step_um", "t_step_s"), 0.1)
-    sizes[field] = size
+    sizes: dict[str, Any] = {"pixel_size_um": 0.1, "z_step_um": 0.1, "t_step_s": 0.1} | {
+        field: size
+    }
     with pytest.raises(ValueError, match=f"{field} of 'image' .* positive"):
         ImageSeries(np.zeros((2, 2)), "YX", **sizes)
 
@@ -139,7 +140,7 @@ def test_positions_and_names_that_cannot_be(
         ImageSeries(movie, "TCZYX", None, None, name="worm", **wrong)
 
 
-def test_every_channel_has_a_sampling(movie: Any) -> None:
+def test_every_channel_has_a_sampling(movie: np.ndarray) -> None:
     optics: dict[str, Any] = {"na": 0.75, "immersion_index": 1.0}
     series = ImageSeries(
         movie, "TCZYX", 0.3, 0.5, name="worm", wavelengths_um=(0.46, None, 0.6), **optics

@@ -105,7 +105,7 @@ def links(text: str) -> list[str]:
     return [link for link in found if not link.startswith(("http", "mailto"))]
 
 
-PAGES = [
+PAGES: list[str | Path] = [
     "README.md",
     "CONTRIBUTING.md",
     "examples/README.md",

@@ -25,9 +25,12 @@ def test_an_oil_objective_is_within_its_range_where_a_dry_one_is() -> None:
         Sampling(pixel_size_um=0.3, na=na, immersion_index=n, wavelength_um=0.52)
         for na, n in ((0.75, 1.0), (1.4, 1.515), (0.3, 1.0))
     )
-    waves = 10 / dry.axial_unit_um  # type: ignore[operator]
-    assert waves * oil.axial_unit_um == pytest.approx(3.6, abs=0.1)  # type: ignore[operator]
-    assert waves * low.axial_unit_um == pytest.approx(73, abs=1)  # type: ignore[operator]
+    assert dry.axial_unit_um
+    assert oil.axial_unit_um
+    assert low.axial_unit_um
+    waves = 10 / dry.axial_unit_um
+    assert waves * oil.axial_unit_um == pytest.approx(3.6, abs=0.1)
+    assert waves * low.axial_unit_um == pytest.approx(73, abs=1)
 
 
 @pytest.mark.parametrize("missing", ["na", "wavelength_um", "immersion_index"])

@@ -85,7 +85,7 @@ def test_a_stack_is_no_surface(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("side", [20_000, 2**31 - 1])
 def test_a_png_that_holds_less_than_it_claims(tmp_path: Path, side: Any) -> None:
-    def chunk(name: Any, data: Any) -> Any:
+    def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )

@@ -146,7 +146,7 @@ class TestTilted:
     def test_range_is_that_of_the_corners(self) -> None:
         low, high = Tilted(4, 3).range_um(SHAPE, PIXEL_UM)
         expected = PIXEL_UM * (30 * math.tan(math.radians(4)) + 19.5 * math.tan(math.radians(3)))
-        assert (low, high) == (pytest.approx(-expected), pytest.approx(expected))
+        assert (low, high) == pytest.approx((-expected, expected))
 
     def test_through_three_points(self) -> None:
         pixels = [(0, 0), (39, 10), (5, 60)]
@@ -552,7 +552,7 @@ class TestRange:
 @pytest.mark.parametrize("tilts_deg", [(3, -2), (0, 4), (-5, -1), (0, 0)])
 @pytest.mark.parametrize("shape", [(40, 60), (33, 1)])
 def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(
-    tilts_deg: tuple[int, ...], shape: Any
+    tilts_deg: tuple[int, int], shape: tuple[int, int]
 ) -> None:
     surface = Tilted(*tilts_deg, offset_um=1.5)  # type: ignore[misc]
     matrix = surface.dpm(shape, 0.3)

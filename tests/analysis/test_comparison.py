@@ -251,7 +251,7 @@ def test_everything_can_be_stopped(stack: np.ndarray) -> None:
         axial_range_um=EVERYWHERE_UM,
         watch=Watch(after_three),
     )
-    got: list[Any] = []
+    got: list[float] = []
     with pytest.raises(Cancelled):
         got.extend(iter(lambda: next(scores).z_um, None))
     assert len(asked) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Shifted:
     def __init__(self, by_um: float) -> None:
         self.name, self.by_um = f"shifted {by_um:g}", by_um
 
-    def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
+    def planes(self, stack: HeldOut, z_um: Sequence[float] | np.ndarray) -> np.ndarray:
         return beads(stack.centres, np.asarray(z_um) - self.by_um)
 
 
@@ -82,7 +83,7 @@ def test_scores_are_means_over_stacks_against_planes_without_noise() -> None:
 
 def test_from_the_other_side_z_is_reversed() -> None:
     class Reversed(Shifted):
-        def planes(self, stack: HeldOut, z_um: Any) -> np.ndarray:
+        def planes(self, stack: HeldOut, z_um: Sequence[float] | np.ndarray) -> np.ndarray:
             return super().planes(stack, -np.asarray(z_um))
 
     scores = measures.mean_scores([held_out(CENTRES)], [Reversed(0)], (-6.0, 3.5), other_side=True)

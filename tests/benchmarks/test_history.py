@@ -17,7 +17,7 @@ BEFORE = Entry(
 SCORES = Entry("2026-01-01", "1.0", "fidelity", "", "test", {"beads, correlation": 0.9})
 
 
-def after(former: Any, **changes: Any) -> Entry:
+def after(former: Entry, **changes: Any) -> Entry:
     return dataclasses.replace(former, date="2026-02-02", **changes)
 
 

@@ -1,5 +1,6 @@
 """Tiled equals untiled for the real generators."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
 from tests.engine.fake_generators import PIXEL_SIZE_UM, model_of
 
-MAKERS = {
+MAKERS: dict[str, Callable[[], Any]] = {
     "paper": lambda: DeepZUNet(base=4, levels=6),
     "encode once": lambda: EncodeOnce(base=4, levels=4),
     "z basis": lambda: ZBasis(base=4, widest=16, levels=4),

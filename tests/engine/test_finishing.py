@@ -81,7 +81,7 @@ def test_weights_that_overflow_are_said_and_not_written() -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (130, 61), (64, 80)])
-def test_a_broken_pixel_spoils_its_neighbours_alone_on_another_grid(shape: Any) -> None:
+def test_a_broken_pixel_spoils_its_neighbours_alone_on_another_grid(shape: tuple[int, int]) -> None:
     canvas = IMAGE.astype(np.float32)
     whole = resample(canvas, shape)
     canvas[30, 40] = np.nan

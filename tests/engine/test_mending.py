@@ -28,7 +28,8 @@ def worm() -> tuple[np.ndarray, np.ndarray]:
     """The middle plane of the sample, and the planes of `WORM_UM`; (256, 256) of each."""
     series = read_image(samples.WORM)
     middle = series.size("Z") // 2
-    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]  # type: ignore[operator]
+    assert series.z_step_um
+    steps = [round(z_um / series.z_step_um) for z_um in (-6, 0, 6)]
     stack = series.stack().astype(np.float32)
     top, left = ((length - 256) // 2 for length in stack.shape[1:])
     stack = stack[:, top : top + 256, left : left + 256]
@@ -111,8 +112,8 @@ def run(image: Any, network: Any, surfaces: Any = None, **settings: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["beads", "tissue", "spots on nothing", "worm"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
-def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: Any) -> None:
-    images = {"beads": beads, "tissue": tissue, "worm": lambda: worm()[0]}
+def test_an_image_with_nothing_to_mend_is_what_it_was(name: str, dtype: type) -> None:
+    images: dict[str, Any] = {"beads": beads, "tissue": tissue, "worm": lambda: worm()[0]}
     image = images.get(name, lambda: np.where(beads() > 400, beads(), 0))().astype(dtype)
     checked = check_image(image)
     assert checked.notes == ()

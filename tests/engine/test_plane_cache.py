@@ -37,12 +37,17 @@ def test_a_plane_is_found_by_image_and_depth(cache: PlaneCache) -> None:
 def test_a_surface_between_planes(cache: PlaneCache, low: float, high: float) -> None:
     dpm_um = np.linspace(low, high, 24, dtype=np.float32).reshape(SHAPE)
     expected = ramp(0) + dpm_um * (np.indices(SHAPE)[1] + 1)
-    np.testing.assert_allclose(cache.blend(IMAGE, dpm_um), expected, atol=1e-5)  # type: ignore[arg-type]
+    blended = cache.blend(IMAGE, dpm_um)
+    assert blended is not None
+    np.testing.assert_allclose(blended, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-2, 0), (0, 3.1), (4, 5), (-9, 9)])
-def test_a_surface_beyond_the_planes_is_not_guessed(cache: Any, low: int, high: Any) -> None:
-    assert cache.blend(IMAGE, np.linspace(low, high, 24).reshape(SHAPE)) is None
+def test_a_surface_beyond_the_planes_is_not_guessed(
+    cache: PlaneCache, low: int, high: float
+) -> None:
+    dpm_um: Any = np.linspace(low, high, 24).reshape(SHAPE)
+    assert cache.blend(IMAGE, dpm_um) is None
 
 
 def test_nor_one_across_a_wide_gap(cache: PlaneCache) -> None:

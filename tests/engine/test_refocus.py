@@ -239,7 +239,7 @@ def test_a_device_too_small_for_the_weights_is_told_in_a_sentence(
 
 def test_other_errors_of_a_generator_are_not_mistaken_for_a_shortage() -> None:
     class Broken(AddDistance):
-        def encode(self, image: Any) -> None:  # type: ignore[override]
+        def encode(self, image: Any) -> Any:
             raise RuntimeError("shapes do not match")
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
@@ -364,7 +364,7 @@ def smooth(shape: Any, pixel_size_um: Any) -> np.ndarray:
 
 @pytest.mark.parametrize(("pixel_size_um", "shape"), [(0.25, (220, 161)), (0.8, (120, 91))])
 def test_images_of_other_pixel_sizes_come_back_on_their_own_grid(
-    pixel_size_um: Any, shape: Any
+    pixel_size_um: float, shape: tuple[int, int]
 ) -> None:
     image = smooth(shape, pixel_size_um)
     tilted = Tilted(5, -4, 1)

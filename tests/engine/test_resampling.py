@@ -11,7 +11,9 @@ def positions(size: int, pixel_um: float) -> Any:
 
 
 @pytest.mark.parametrize(("shape", "pixel_um"), [((120, 162), 0.5), ((40, 54), 1.5)])
-def test_a_smooth_image_keeps_its_values_at_every_place(shape: Any, pixel_um: float) -> None:
+def test_a_smooth_image_keeps_its_values_at_every_place(
+    shape: tuple[int, int], pixel_um: float
+) -> None:
     def image(shape: Any, pixel_um: float) -> np.ndarray:
         y, x = positions(shape[0], pixel_um), positions(shape[1], pixel_um)
         wave = np.sin(y[:, None] / 9) * np.cos(x[None, :] / 7)

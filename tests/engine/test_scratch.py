@@ -74,7 +74,7 @@ def test_some_of_the_free_space_is_left_to_others(
 ) -> None:
     asked = []
 
-    def disk_usage(folder: Path) -> Any:
+    def disk_usage(folder: str) -> Any:
         asked.append(folder)
         return SimpleNamespace(free=1000)
 

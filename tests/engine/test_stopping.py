@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,19 @@ def _descriptors() -> list[Any]:
     return [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
 
 
-def planes(network: Any = None, **settings: Any) -> Any:
+def planes(network: Any = None, **settings: Any) -> Generator[RefocusedPlane, None, None]:
+    defaults: dict[str, Any] = {"budget": ON_DISK, "tile_px": 64}
     return iter_refocus(
         IMAGE,
         Flat(-2, 2, 1),
         model_of(network or AddDistance()),
         pixel_size_um=PIXEL_SIZE_UM,
-        **{"budget": ON_DISK, "tile_px": 64} | settings,  # type: ignore[arg-type]
+        **defaults | settings,
     )
 
 
 def stop_at_call(number: Any) -> Any:
-    calls: list[Any] = []
+    calls: list[None] = []
 
     def should_stop() -> Any:
         calls.append(None)
@@ -107,7 +109,7 @@ def test_the_scratch_file_is_gone_after_cancelling(scratch: Any, call: int) -> N
 )
 def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) -> None:
     network = AddDistance()
-    wanted: list[Any] = []
+    wanted: list[bool] = []
     running = planes(network, watch=Watch(lambda: bool(wanted)), **settings)
     next(running)
     wanted.append(True)
@@ -118,7 +120,7 @@ def test_cancelling_takes_effect_before_the_next_tile(settings: dict[str, Any]) 
 
 
 def test_finished_planes_stay_valid_after_cancelling() -> None:
-    done: list[Any] = []
+    done: list[RefocusedPlane] = []
     with pytest.raises(Cancelled):
         done.extend(planes(budget=Budget(), watch=Watch(lambda: len(done) == 2)))
     assert [plane.z_um for plane in done] == [-2, -1]
@@ -138,9 +140,10 @@ def test_a_constant_image_can_be_cancelled() -> None:
 
 
 def test_cancelling_does_not_wait_for_the_end_of_a_tile(tiny_model: Model) -> None:
-    layers = []
-    hook = tiny_model.network.down[0].register_forward_hook(lambda *_: layers.append("first"))  # type: ignore[index]
-    tiny_model.network.head.register_forward_hook(lambda *_: layers.append("last"))
+    network: Any = tiny_model.network
+    layers: list[str] = []
+    hook = network.down[0].register_forward_hook(lambda *_: layers.append("first"))
+    network.head.register_forward_hook(lambda *_: layers.append("last"))
     with pytest.raises(Cancelled):
         refocus(IMAGE, Flat(1), tiny_model, pixel_size_um=0.325, watch=Watch(lambda: bool(layers)))
     assert layers == ["first"]

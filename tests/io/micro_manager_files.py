@@ -63,7 +63,9 @@ def write_mmstack(
     path.write_bytes(out)
 
 
-def write_ndtiff(folder: Path, planes: Any, *, end: bytes = b"") -> None:
+def write_ndtiff(
+    folder: Path, planes: list[tuple[dict[str, Any], str, np.ndarray]], *, end: bytes = b""
+) -> None:
     """An NDTiff data set: what lies along its axes, in which file, and its pixels."""
     folder.mkdir()
     text = b"{}"

@@ -76,7 +76,7 @@ def binary_only(metadata_file: str, own_uuid: str) -> str:
 
 def write_tiff(
     path: Path,
-    planes: Any,
+    planes: Sequence[np.ndarray] | np.ndarray,
     description: str | None,
     compression: str | None = None,
     **options: Any,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 Tags = Mapping[int, int | Sequence[int] | bytes]
 
@@ -14,7 +15,7 @@ TILE_WIDTH, TILE_HEIGHT, TILE_STARTS, TILE_LENGTHS = 322, 323, 324, 325
 PIXELS_AT = 8
 
 
-def page_tags(width: int, height: int, bits: int, length: int) -> dict[int, int]:
+def page_tags(width: int, height: int, bits: int, length: int) -> dict[int, Any]:
     """One strip that lies behind the header of the file."""
     return {
         WIDTH: width,

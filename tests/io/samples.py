@@ -41,7 +41,7 @@ def write_zarr(
     zarr = pytest.importorskip("zarr", reason="needs the extra napari-deepz[zarr]")
     transformations = [{"type": "scale", "scale": list(scale)}]
     kinds = {"t": "time", "c": "channel"}
-    multiscale = {
+    multiscale: dict[str, Any] = {
         "axes": [
             {"name": a, "type": kinds.get(a, "space")} | ({"unit": u} if u else {})
             for a, u in zip(axes, units, strict=True)
@@ -54,7 +54,7 @@ def write_zarr(
     if multiscale_scale:
         multiscale["coordinateTransformations"] = [{"type": "scale", "scale": multiscale_scale}]
     if version == "0.4":
-        attributes = {"multiscales": [multiscale | {"version": "0.4"}]}
+        attributes: dict[str, Any] = {"multiscales": [multiscale | {"version": "0.4"}]}
     else:
         attributes = {"ome": {"version": "0.5", "multiscales": [multiscale]}}  # type: ignore[dict-item]
     group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3, attributes=attributes)

@@ -18,7 +18,7 @@ from napari_deepz.io.reading import read_image
 from tests.io.ome_sets import Image, Part, ome_xml, write_tiff
 from tests.io.samples import STACK, write_imagej
 
-KINDS: dict[str, Any] = {
+KINDS: dict[str, dict[str, Any]] = {
     "plain.tif": {"photometric": "minisblack", "metadata": None},
     "strips.tif": {"photometric": "minisblack", "metadata": None, "rowsperstrip": 7},
     "tiles.tif": {"photometric": "minisblack", "metadata": None, "tile": (16, 16)},

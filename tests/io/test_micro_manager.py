@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ def test_a_z_stack_in_one_channel_only(tmp_path: Path) -> None:
         series = read_image(tmp_path / NAMES[0])
     np.testing.assert_array_equal(series.stack(c=0), PIXELS[0, 0, 0])
     np.testing.assert_array_equal(series.plane(c=1, z=1), PIXELS[0, 0, 1, 1])
-    for ask in (lambda: series.plane(c=1, z=0), lambda: series.stack(c=1)):
+    asks: list[Callable[[], Any]] = [lambda: series.plane(c=1, z=0), lambda: series.stack(c=1)]
+    for ask in asks:
         with pytest.raises(
             ValueError, match=r"of the wanted planes of 'worms_1.* were never taken"
         ):

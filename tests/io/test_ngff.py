@@ -1,6 +1,7 @@
 """What OME-Zarr says of its axes, sizes, positions and channels, however it is spelt."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def write(path: Path, data: Any, multiscale: Any, version: str = "0.5", **ome: A
     return path
 
 
-def described(*transformations: Any, of_image: Any = (), axes: Any = SPACE) -> FullResolution:
+def described(
+    *transformations: Any, of_image: Iterable[Any] = (), axes: Any = SPACE
+) -> FullResolution:
     multiscale = {
         "axes": axes,
         "datasets": [{"path": "0", "coordinateTransformations": list(transformations)}],
@@ -140,7 +143,8 @@ def test_transformations_apply_in_their_order(
     if starts is None:
         assert (about.z_start_um, about.origin_um) == (None, None)
     else:
-        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)  # type: ignore[misc]
+        assert about.origin_um is not None
+        assert (about.z_start_um, *about.origin_um) == pytest.approx(starts)
 
 
 def test_positions_are_in_micrometres_whatever_the_unit() -> None:

@@ -200,5 +200,5 @@ def test_a_link_into_an_input_is_followed(tmp_path: Path) -> None:
 def test_what_is_not_there_is_no_input(image: Any) -> None:
     name = image.with_name("new.tif")
     require_no_input([name, image.with_name("other.tif")], [name, image])
-    copy = shutil.copy(image, image.with_name("copy.tif"))
+    copy = Path(shutil.copy(image, image.with_name("copy.tif")))
     require_no_input([copy], [image])

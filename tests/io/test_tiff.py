@@ -40,11 +40,12 @@ def test_pixels_wait_until_they_are_asked_for(
     assert isinstance(series.data, da.Array)
     read = []
     fromfile = np.fromfile
-    monkeypatch.setattr(
-        np,
-        "fromfile",
-        lambda file, dtype, count: read.append(count) or fromfile(file, dtype, count),
-    )
+
+    def reading(file: Any, dtype: Any, count: int) -> np.ndarray:
+        read.append(count)
+        return fromfile(file, dtype, count)
+
+    monkeypatch.setattr(np, "fromfile", reading)
     np.testing.assert_array_equal(series.plane(z=3), STACK[3])
     assert read == [40 * 48]
     series = read_image(tmp_path / "zip.tif")
@@ -52,9 +53,12 @@ def test_pixels_wait_until_they_are_asked_for(
     assert series.data.chunksize == (1, 40, 48)
     decoded = []
     original = tifffile.TiffPage.asarray
-    monkeypatch.setattr(
-        tifffile.TiffPage, "asarray", lambda page: decoded.append(page.offset) or original(page)
-    )
+
+    def decoding(page: Any) -> Any:
+        decoded.append(page.offset)
+        return original(page)
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", decoding)
     np.testing.assert_array_equal(series.plane(z=3), STACK[3])
     with tifffile.TiffFile(tmp_path / "zip.tif") as tif:
         assert decoded == [tif.pages[3].offset]
@@ -119,8 +123,8 @@ def test_ome_axes_are_put_in_order(
         (0.0, "µm", None),
     ],
 )
-def test_ome_units(tmp_path: Path, value: Any, unit: str | None, expected: float | None) -> None:
-    metadata = {"axes": "ZYX"}
+def test_ome_units(tmp_path: Path, value: float, unit: str | None, expected: float | None) -> None:
+    metadata: dict[str, Any] = {"axes": "ZYX"}
     for axis in "XYZ":
         metadata[f"PhysicalSize{axis}"] = value
         if unit:

@@ -86,9 +86,10 @@ def test_ome_tiff_for_independent_readers(tmp_path: Path) -> None:
     assert [plane.position_z for plane in pixels.planes] == [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5]
     assert {plane.position_z_unit.value for plane in pixels.planes} == {"µm"}
     assert image.name == pixels.channels[0].name == 'Würmer & "Co" ?'
-    assert image.description.startswith("INFERRED by a neural network")
-    assert "Model worm-20x 1.0." in image.description  # type: ignore[operator]
-    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in image.description  # type: ignore[operator]
+    description = image.description or ""
+    assert description.startswith("INFERRED by a neural network")
+    assert "Model worm-20x 1.0." in description
+    assert "Surface flat (start_um -1.0, stop_um 1.5, step_um 0.5)." in description
     (annotation,) = ome.structured_annotations.map_annotations
     assert image.annotation_refs[0].id == annotation.id
     assert Provenance.from_json(dict(annotation.value)["provenance"]) == PROVENANCE
@@ -185,7 +186,8 @@ def test_small_integers_fit_into_floats(tmp_path: Path, name: Any) -> None:
 @pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_at_most_two_planes_are_alive(tmp_path: Path, name: Any, dtype: str) -> None:
-    alive, most = weakref.WeakSet(), []  # type: ignore[var-annotated]
+    alive: weakref.WeakSet[Any] = weakref.WeakSet()
+    most: list[int] = []
 
     class Plane(np.ndarray):
         __hash__ = object.__hash__  # type: ignore[assignment]
@@ -219,7 +221,13 @@ def test_memory_does_not_grow_with_the_stack(tmp_path: Path, name: Any) -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_planes_are_taken_one_by_one_and_exactly_as_many(tmp_path: Path, name: Any) -> None:
     taken = []
-    planes = (taken.append(z) or STACK[z] for z in range(6))
+
+    def each() -> Iterator[np.ndarray]:
+        for z in range(6):
+            taken.append(z)
+            yield STACK[z]
+
+    planes = each()
     write(tmp_path / name, planes)
     assert taken == list(range(6))
     assert next(planes, "exhausted") == "exhausted"

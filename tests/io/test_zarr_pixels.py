@@ -175,7 +175,7 @@ def test_what_cannot_be_is_refused_at_once(
 ) -> None:
     path = image()
     free = SimpleNamespace(available=16 * 10**9)
-    monkeypatch.setattr(zarr_pixels.psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr("napari_deepz.io.zarr_pixels.psutil.virtual_memory", lambda: free)
     if "shape" in settings:
         monkeypatch.setattr(zarr_pixels, "_say_what_is_missing", lambda *_: None)
     if "chunks" in settings:
@@ -249,8 +249,10 @@ def test_planes_that_are_stored_together_are_read_once(
     shutil.rmtree(path / "full")
     assert about["chunk_grid"]["configuration"]["chunk_shape"] == [1, 40, 48]
     zarr.open_group(path, mode="r+").create_array("full", data=STACK, chunks=(3, 20, 24))
-    assert read_image(path).data.chunks == ((3, 2), (40,), (48,))  # type: ignore[attr-defined]
+    data: Any = read_image(path).data
+    assert data.chunks == ((3, 2), (40,), (48,))
     monkeypatch.setattr(zarr_pixels, "_LARGEST_BLOCK_BYTES", 10_000)
     series = read_image(path)
-    assert series.data.chunks == ((1,) * 5, (40,), (48,))  # type: ignore[attr-defined]
+    data = series.data
+    assert data.chunks == ((1,) * 5, (40,), (48,))
     np.testing.assert_array_equal(series.stack(), STACK)

@@ -46,7 +46,7 @@ def recipe(surface: Surface, image: Path, **changes: Any) -> Recipe:
 )
 def test_the_script_makes_the_same_recipe(tmp_path: Path, surface: Surface) -> None:
     text = script_of(recipe(surface, tmp_path / "in.tif"), tmp_path / "out.ome.tif") or ""
-    found = {"dz": dz}
+    found: dict[str, Any] = {"dz": dz}
     exec(text[text.index("recipe = ") : text.index("dz.save(")], found)
     assert found["recipe"].surfaces == (surface,)
     assert found["recipe"] == recipe(surface, tmp_path / "in.tif")
