@@ -122,9 +122,9 @@ def test_linked_files_exist(page: str | Path) -> None:
 
 def test_the_readme_and_the_documents_show_all_pictures() -> None:
     shown = {
-        (ROOT / page).parent.joinpath(link).resolve()  # type: ignore[operator]
+        (ROOT / page).parent.joinpath(link).resolve()
         for page in PAGES
-        for link in links((ROOT / page).read_text(encoding="utf-8"))  # type: ignore[operator]
+        for link in links((ROOT / page).read_text(encoding="utf-8"))
     }
     assert any(link.startswith("docs/images/") for link in links(TEXT))
     assert set((ROOT / "docs/images").iterdir()) <= shown

@@ -554,7 +554,7 @@ class TestRange:
 def test_the_range_of_a_tilted_plane_is_that_of_its_matrix(
     tilts_deg: tuple[int, int], shape: tuple[int, int]
 ) -> None:
-    surface = Tilted(*tilts_deg, offset_um=1.5)  # type: ignore[misc]
+    surface = Tilted(*tilts_deg, offset_um=1.5)
     matrix = surface.dpm(shape, 0.3)
     np.testing.assert_allclose(
         surface.range_um(shape, 0.3), (matrix.min(), matrix.max()), rtol=1e-6

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
+from napari_deepz.engine.refocus import Budget, RefocusedPlane, iter_refocus, refocus
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Cancelled, Watch

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
 OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"

@@ -56,7 +56,7 @@ def write_zarr(
     if version == "0.4":
         attributes: dict[str, Any] = {"multiscales": [multiscale | {"version": "0.4"}]}
     else:
-        attributes = {"ome": {"version": "0.5", "multiscales": [multiscale]}}  # type: ignore[dict-item]
+        attributes = {"ome": {"version": "0.5", "multiscales": [multiscale]}}
     group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3, attributes=attributes)
     group.create_array("full", data=data, chunks=(1,) * (data.ndim - 2) + data.shape[-2:])
     group.create_array("half", data=data[..., ::2, ::2])

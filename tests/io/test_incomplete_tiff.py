@@ -79,16 +79,16 @@ def test_whole_pages_are_read(tmp_path: Path, tags: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, "with 1 of the 4 strips"),  # type: ignore[index]
-        ({STARTS: STRIPS[STARTS][:3], LENGTHS: [STRIP] * 3}, "with 3 of the 4 strips"),  # type: ignore[index]
+        ({STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, "with 1 of the 4 strips"),
+        ({STARTS: STRIPS[STARTS][:3], LENGTHS: [STRIP] * 3}, "with 3 of the 4 strips"),
         ({LENGTHS: [STRIP] * 3}, "with 3 of the 4 strips"),
         ({HEIGHT: 65535}, "with 4 of the 6554 strips"),
-        ({STARTS: [*STRIPS[STARTS][:3], 0]}, "1 of its 4 strips of pixels are not in it"),  # type: ignore[index]
+        ({STARTS: [*STRIPS[STARTS][:3], 0]}, "1 of its 4 strips of pixels are not in it"),
         ({LENGTHS: [STRIP, 0, 0, STRIP]}, "2 of its 4 strips of pixels are not in it"),
         ({LENGTHS: [STRIP, STRIP, STRIP, STRIP // 2]}, "damaged or was cut short"),
-        ({STARTS: [*STRIPS[STARTS][:3], 2**32 - 1]}, "damaged or was cut short"),  # type: ignore[index]
+        ({STARTS: [*STRIPS[STARTS][:3], 2**32 - 1]}, "damaged or was cut short"),
         ({LENGTHS: [STRIP, STRIP, STRIP, 2**32 - 1]}, "damaged or was cut short"),
-        ({COMPRESSION: DEFLATE, STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, "with 1 of the 4"),  # type: ignore[index]
+        ({COMPRESSION: DEFLATE, STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, "with 1 of the 4"),
     ],
 )
 def test_missing_strips(tmp_path: Path, change: dict[Any, Any], sentence: str) -> None:
@@ -98,7 +98,7 @@ def test_missing_strips(tmp_path: Path, change: dict[Any, Any], sentence: str) -
 @pytest.mark.parametrize("later", [1, 7, 12])
 @pytest.mark.parametrize(
     "change",
-    [{STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, {LENGTHS: [STRIP, 0, 0, 0]}],  # type: ignore[index]
+    [{STARTS: STRIPS[STARTS][:1], LENGTHS: [STRIP]}, {LENGTHS: [STRIP, 0, 0, 0]}],
 )
 def test_missing_strips_of_a_later_page(tmp_path: Path, later: int, change: dict[Any, Any]) -> None:
     pages = [STRIPS] * later + [STRIPS | change]
