@@ -24,7 +24,7 @@ from napari_deepz.networks.encode_once import EncodeOnce
 from napari_deepz.networks.folded_unet import FoldedUNet
 from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
-from napari_deepz.training.loop import masked_error, predict, validate
+from napari_deepz.training.focal import masked_error, predict, validate
 from napari_deepz.training.simulated import stack_settings
 from napari_deepz.training.simulation import simulate
 

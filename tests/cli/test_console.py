@@ -133,7 +133,11 @@ def test_an_undefined_correlation_is_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console, "width", 100)
-    entry = {"loss": 1.0, "correlation": {"2": {"refocused": None, "unrefocused": 0.5}}}
+    entry = {
+        "loss": 1.0,
+        "correlation": {"2": {"refocused": None, "unrefocused": 0.5}},
+        "unit": "µm",
+    }
     print_entry(entry, Progress(2, 1))
     said = capsys.readouterr().out
     assert "none" in said

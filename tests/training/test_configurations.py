@@ -14,7 +14,7 @@ import pytest
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import Batch
-from napari_deepz.training.loop import train
+from napari_deepz.training.focal import train
 from napari_deepz.training.run import run_training
 from napari_deepz.training.simulated import simulated_stacks, stack_settings
 from tests.training.test_training import CONFIG, DEEPZ, ENCODE_ONCE, blurred_stacks, config
@@ -200,7 +200,7 @@ def test_too_little_memory_is_a_sentence(
     def full(*_: object) -> Batch:
         raise error
 
-    monkeypatch.setattr("napari_deepz.training.loop.predict", full)
+    monkeypatch.setattr("napari_deepz.training.focal.predict", full)
     with pytest.raises(
         ValueError, match="There is too little free memory to train with a batch of 2"
     ):

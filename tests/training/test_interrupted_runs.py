@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from napari_deepz.models.library import load_model
-from napari_deepz.training import loop, state
+from napari_deepz.training import focal, loop, state
 from napari_deepz.training.config import TrainConfig
-from napari_deepz.training.loop import train
+from napari_deepz.training.focal import train
 from napari_deepz.watch import Cancelled, Watch
 from tests.training.test_training import DEEPZ, blurred_stacks, config, weights
 
@@ -340,7 +340,7 @@ def test_what_is_undefined_is_not_a_number_in_the_log_nor_in_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where a network gives the same everywhere."""
-    monkeypatch.setattr(loop, "correlation", lambda *_: float("nan"))
+    monkeypatch.setattr(focal, "correlation", lambda *_: float("nan"))
     package = train(config(tmp_path, steps=1), STACKS, STACKS[:1])
     (entry,) = logged(tmp_path / "run")
     assert entry["correlation"]["2"] == {"refocused": None, "unrefocused": None}

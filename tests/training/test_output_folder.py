@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from napari_deepz.training.config import TrainConfig
-from napari_deepz.training.loop import train
+from napari_deepz.training.focal import train
 from tests.training.test_training import blurred_stacks, config
 
 STACKS = blurred_stacks()

@@ -22,7 +22,8 @@ from napari_deepz.models.package import read_spec
 from napari_deepz.training import run
 from napari_deepz.training.config import TrainConfig, read_config
 from napari_deepz.training.dataset import FocalStack, PatchSampler
-from napari_deepz.training.loop import learning_rate, masked_error, plane_weights, train
+from napari_deepz.training.focal import masked_error, plane_weights, train
+from napari_deepz.training.loop import learning_rate
 from napari_deepz.training.run import run_training
 from napari_deepz.watch import Cancelled, Watch
 from tests.conftest import tiny_spec

@@ -44,10 +44,11 @@ def print_entry(entry: dict[str, Any], progress: Progress) -> None:
     table = Table(
         title=f"step {progress.describe()}; loss {entry['loss']:.4f}", title_justify="left"
     )
-    table.add_column("correlation at dz (µm)")
+    table.add_column(f"correlation at dz ({entry['unit']})")
     for z_um in entry["correlation"]:
         table.add_column(z_um, justify="right")
-    for row in ("refocused", "unrefocused"):
+    rows = dict.fromkeys(row for scores in entry["correlation"].values() for row in scores)
+    for row in rows:
         scores = (score[row] for score in entry["correlation"].values())
         table.add_row(row, *("none" if score is None else f"{score:.3f}" for score in scores))
     console.print(table)

@@ -138,7 +138,7 @@ class ScheduleConfig(_Section):
     """How the generator learns.
 
     The learning rate rises over `warmup_steps` and then falls linearly to zero at `steps`.
-    `focus_weight` is explained at `loop.masked_error`. There is an adversary only if it is given.
+    `focus_weight` is explained at `focal.masked_error`. There is an adversary only if it is given.
     """
 
     steps: int = Field(ge=1, le=1_000_000_000)

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from napari_deepz import __version__
-from napari_deepz.analysis.metrics import correlation
 from napari_deepz.atomic_files import made_folder
 from napari_deepz.engine.devices import choose_device, is_out_of_memory
-from napari_deepz.intensity import fit_intensity
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model, save_model
-from napari_deepz.models.spec import ModelSpec
 from napari_deepz.networks.base import Generator
+from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.training.adversary import Adversary
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
-from napari_deepz.training.dataset import Batch, FocalStack, PatchSampler
+from napari_deepz.training.lesson import Lesson
 from napari_deepz.training.state import (
     Report,
     TrainingError,
@@ -35,17 +32,10 @@ from napari_deepz.training.state import (
 )
 from napari_deepz.watch import UNWATCHED, Cancelled, Progress, Watch
 
-VALIDATION_DEPTHS = (-1.0, -0.6, -0.2, 0.2, 0.6, 1.0)
-"""Shares of the axial range at which a run is validated."""
 
-END_WEIGHTS = (3.0, 2.0)
-"""Weights in the loss of the outermost planes, from the end inwards."""
-
-
-def train(
+def train_on(
     config: TrainConfig,
-    stacks: list[FocalStack],
-    validation: list[FocalStack],
+    make_lesson: Callable[[Any], Lesson[Any]],
     *,
     resume: bool = False,
     device: str | None = None,
@@ -58,8 +48,8 @@ def train(
     ----------
     config : TrainConfig
         The run; checkpoint, log and package go to its output folder.
-    stacks, validation : list of FocalStack
-        To learn from, and to look at.
+    make_lesson : callable
+        Gives what is learned from, for the network that is to learn.
     resume : bool
         Go on from the checkpoint. The result equals that of a run that was never interrupted.
     device : str, optional
@@ -88,14 +78,14 @@ def train(
     state = _start(config, chosen)
     if resume:
         restore_state(config, state)
-    sampler = _sampler(config, stacks, state.network)
+    lesson = make_lesson(state.network)
     progress = Progress(schedule.steps, done=state.step)
     write_log(config, state)
     began_s = time.monotonic() - state.seconds
     processor_began_s = time.process_time() - state.processor_s
     while state.step < schedule.steps:
-        batch = sampler.batch(schedule.seed, state.step, schedule.batch)
-        state.losses.append(_tried_step(config, state, batch, chosen))
+        batch = lesson.draw(schedule.seed, state.step, schedule.batch)
+        state.losses.append(_tried_step(config, state, lesson, batch, chosen))
         progress.advance()
         watch.on_progress(progress)
         state.seconds = time.monotonic() - began_s
@@ -107,7 +97,7 @@ def train(
         if checked or kept:
             _check_weights(config, state)
         if checked:
-            state.log.append(_entry(config, state, validation, chosen))
+            state.log.append(_entry(config, state, lesson, chosen))
             state.losses.clear()
             write_log(config, state)
             if report is not None:
@@ -120,10 +110,12 @@ def train(
 
 
 def _entry(
-    config: TrainConfig, state: TrainingState, stacks: list[FocalStack], device: torch.device
+    config: TrainConfig, state: TrainingState, lesson: Lesson[Any], device: torch.device
 ) -> dict[str, Any]:
     try:
-        scores = validate(state.network, stacks, config.model, device)
+        state.network.eval()
+        scores = lesson.validate(state.network, device)
+        state.network.train()
     except FloatingPointError as error:
         raise _diverged(config, state.step) from error
     return {
@@ -132,59 +124,8 @@ def _entry(
         "processor_s": round(state.processor_s, 1),
         "loss": round(float(np.mean(state.losses)), 5),
         "correlation": scores,
+        "unit": lesson.unit,
     }
-
-
-def validate(
-    network: Generator, stacks: list[FocalStack], spec: ModelSpec, device: torch.device
-) -> dict[str, dict[str, float | None]]:
-    """Correlation with the truth, per distance, from the middle plane of each stack.
-
-    Measured on normalised intensities, beside the unrefocused image's, averaged over the stacks.
-    Distances that no stack has are left out; None where it is undefined, as for a constant image.
-
-    Raises
-    ------
-    FloatingPointError
-        If the network gives values that are not finite numbers.
-    """
-    network.eval()
-    low, high = spec.axial_range_um
-    depths_um = [round(share * (high if share > 0 else -low), 3) for share in VALIDATION_DEPTHS]
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for stack in stacks:
-        middle = len(stack.measured) // 2
-        intensity = fit_intensity(spec.normalisation, stack.measured[middle])
-        height, width = (size - size % network.size_multiple for size in stack.measured.shape[1:])
-        image = intensity.apply(stack.measured[middle, :height, :width])
-        with torch.inference_mode():
-            code = network.encode(torch.from_numpy(image)[None, None].to(device))
-        for z_um in depths_um:
-            plane = middle + round(z_um / stack.z_step_um)
-            if not 0 <= plane < len(stack.target):
-                continue
-            truth = intensity.apply(stack.target[plane, :height, :width])
-            with torch.inference_mode():
-                dpm = torch.full((1, 1, height, width), z_um, device=device)
-                refocused = network.decode(code, dpm)[0, 0].cpu().numpy()
-            if not np.isfinite(refocused).all():
-                raise FloatingPointError
-            scores.setdefault(f"{z_um:g}", []).append(
-                (correlation(refocused, truth), correlation(image, truth))
-            )
-    network.train()
-    return {
-        z_um: {
-            "refocused": _mean([pair[0] for pair in pairs]),
-            "unrefocused": _mean([pair[1] for pair in pairs]),
-        }
-        for z_um, pairs in scores.items()
-    }
-
-
-def _mean(correlations: list[float]) -> float | None:
-    defined = [value for value in correlations if not math.isnan(value)]
-    return round(float(np.mean(defined)), 4) if defined else None
 
 
 def _start(config: TrainConfig, device: torch.device) -> TrainingState:
@@ -206,27 +147,17 @@ def _identity(model: Model) -> dict[str, str]:
 
 
 def _copy_weights(source: Model, network: Generator) -> None:
+    """Take the weights of a model; one that is told its optics can start from one that is not."""
+    weights = source.network.state_dict()
+    if isinstance(network, ToldZBasis) and not isinstance(source.network, ToldZBasis):
+        weights = {**network.state_dict(), **weights}
     try:
-        network.load_state_dict(source.network.state_dict())
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(
             f"The model '{source.spec.name}' cannot be started from: its architecture or size is "
             "not that of the model to be trained."
         ) from error
-
-
-def _sampler(config: TrainConfig, stacks: list[FocalStack], network: Generator) -> PatchSampler:
-    low, high = config.model.axial_range_um
-    step = stacks[0].z_step_um if stacks else 1.0
-    anywhere = tuple(np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step)
-    return PatchSampler(
-        stacks,
-        normalisation=config.model.normalisation,
-        middle_um=config.data.middle_um,
-        patch_px=config.schedule.patch_px,
-        plane_z_um=network.plane_z_um or anywhere,
-        planes_per_sample=None if network.plane_z_um else 1,
-    )
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -237,10 +168,14 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 def _tried_step(
-    config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device
+    config: TrainConfig,
+    state: TrainingState,
+    lesson: Lesson[Any],
+    batch: Any,
+    device: torch.device,
 ) -> float:
     try:
-        return _step(config, state, batch, device)
+        return _step(config, state, lesson, batch, device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -252,16 +187,22 @@ def _tried_step(
         ) from error
 
 
-def _step(config: TrainConfig, state: TrainingState, batch: Batch, device: torch.device) -> float:
+def _step(
+    config: TrainConfig,
+    state: TrainingState,
+    lesson: Lesson[Any],
+    batch: Any,
+    device: torch.device,
+) -> float:
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(config, state.step)
-    image, target, known = (part.to(device) for part in (batch.image, batch.target, batch.known))
     with torch.autocast(device.type, torch.bfloat16, enabled=config.schedule.bfloat16):
-        predicted = predict(state.network, image, batch.z_um.to(device))
+        predicted = lesson.predict(state.network, batch, device)
     predicted = predicted.float()
-    loss = error = masked_error(predicted, target, known, config.schedule.focus_weight)
+    loss = error = lesson.error(predicted, batch)
     chosen = None
     if state.adversary is not None:
+        known, target = batch.known.to(device), batch.target.to(device)
         chosen = state.adversary.choose(known, config.schedule.seed, state.step)
         loss = state.adversary.generator_loss(predicted[chosen], error)
     state.optimiser.zero_grad(set_to_none=True)
@@ -289,54 +230,6 @@ def _check_weights(config: TrainConfig, state: TrainingState) -> None:
     kind = torch.float16 if config.half_precision_weights else torch.float32
     if not all(weights.to(kind).isfinite().all() for weights in state.network.parameters()):
         raise _diverged(config, state.step)
-
-
-def predict(network: Generator, image: Tensor, z_um: Tensor) -> Tensor:
-    """Refocus (N, 1, Y, X) images to (N, P) distances in µm, giving (N, P, Y, X).
-
-    A generator whose code holds the planes themselves gives these, whatever the distances.
-    """
-    code = network.encode(image)
-    if network.plane_z_um is not None:
-        return code
-    uniform = z_um[:, :, None, None].expand(-1, -1, *image.shape[2:])
-    return torch.cat(
-        [network.decode(code, uniform[:, k : k + 1]) for k in range(z_um.shape[1])], dim=1
-    )
-
-
-def masked_error(
-    predicted: Tensor, target: Tensor, known: Tensor, focus_weight: float = 0.0
-) -> Tensor:
-    """Mean absolute error over the planes that the stacks have, heavier where they are bright.
-
-    Every plane counts alike, however few of the stacks have it, but those at both ends of the
-    range more: they have neighbours on one side only, and are the hardest.
-
-    Parameters
-    ----------
-    predicted, target : Tensor
-        (N, P, Y, X), the planes in the order of their distance.
-    known : Tensor
-        (N, P, 1, 1), one or zero.
-    focus_weight : float
-        Errors count ``1 + focus_weight * abs(target)`` fold: what is in focus is bright, but
-        covers few of a stack's pixels.
-    """
-    error = (predicted - target).abs() * (1 + focus_weight * target.abs())
-    per_plane = (error.mean(dim=(2, 3), keepdim=True) * known).sum(dim=0).flatten()
-    samples = known.sum(dim=0).flatten()
-    weights = plane_weights(len(samples)).to(error) * (samples > 0)
-    return (weights * per_plane / samples.clamp(min=1)).sum() / weights.sum().clamp(min=1)
-
-
-def plane_weights(planes: int) -> Tensor:
-    """Weights (P,) of planes in the loss: one, but for `END_WEIGHTS` at both ends."""
-    weights = torch.ones(planes)
-    if planes > 2 * len(END_WEIGHTS):
-        ends = torch.tensor(END_WEIGHTS)
-        weights[: len(ends)], weights[-len(ends) :] = ends, ends.flip(0)
-    return weights
 
 
 def _finish(config: TrainConfig, state: TrainingState) -> Path:

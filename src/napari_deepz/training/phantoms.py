@@ -91,7 +91,7 @@ def draw_phantom(
     if kind == "head":
         return _head(rng, half_depth_um)
     few, many = _BEADS_IN_83_UM.get(kind, (25, 160))
-    count = round(np.exp(rng.uniform(np.log(few), np.log(many))) * (field_um / 83.2) ** 2)
+    count = max(1, round(np.exp(rng.uniform(*np.log((few, many)))) * (field_um / 83.2) ** 2))
     centres = np.empty((count, 3))
     centres[:, 1:] = rng.uniform(-field_um / 2, field_um / 2, (count, 2))
     centres[:, 0] = _bead_depth(kind, rng, centres[:, 1:], field_um, half_depth_um, tilt_span_um)
@@ -152,7 +152,7 @@ def _tubes(
 
 def _neurons(rng: np.random.Generator, field_um: float, half_depth_um: float) -> Phantom:
     """Cell nuclei, and processes that wander between them."""
-    count = round(np.exp(rng.uniform(np.log(10), np.log(50))) * (field_um / 83.2) ** 2)
+    count = max(1, round(np.exp(rng.uniform(*np.log((10, 50)))) * (field_um / 83.2) ** 2))
     centres = rng.uniform(-1, 1, (count, 3)) * [half_depth_um, field_um / 2, field_um / 2]
     radii = rng.uniform(0.8, 2.2, count)
     brightness = np.exp(rng.normal(0, 0.5, count)) * 6

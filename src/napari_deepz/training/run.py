@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_deepz.io.reading import read_image
 from napari_deepz.models.spec import ModelSpec
+from napari_deepz.training.any_objective.lesson import AnyObjectiveLesson
+from napari_deepz.training.any_objective.volumes import volumes_of
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.dataset import FocalStack
-from napari_deepz.training.loop import train
+from napari_deepz.training.focal import train
+from napari_deepz.training.loop import train_on
 from napari_deepz.training.simulated import simulated_stacks
 from napari_deepz.training.state import Report
 from napari_deepz.watch import UNWATCHED, Watch
@@ -50,27 +54,41 @@ def run_training(
     """
     check_run(config, resume=resume)
     data = config.data
+    total = data.validation_count + data.count
+    settings: dict[str, Any] = {
+        "resume": resume,
+        "device": device,
+        "report": report,
+        "watch": watch,
+    }
+    if config.model.optical is not None:
+        volumes = _collected(volumes_of(data), total, on_stack, watch)
+        seen, learned = volumes[: data.validation_count], volumes[data.validation_count :]
+        return train_on(
+            config, lambda network: AnyObjectiveLesson(config, learned, seen, network), **settings
+        )
     if data.stacks:
         spec = config.model
         stacks = [_measured(path, spec) for path in _files(folder, data.stacks)]
         validation = [_measured(path, spec) for path in _files(folder, data.validation_stacks)]
     else:
-        both = []
-        for stack in simulated_stacks(config.model, data):
-            watch.check()
-            both.append(stack)
-            if on_stack is not None:
-                on_stack(len(both), data.validation_count + data.count)
+        both = _collected(simulated_stacks(config.model, data), total, on_stack, watch)
         validation, stacks = both[: data.validation_count], both[data.validation_count :]
-    return train(
-        config,
-        stacks,
-        validation,
-        resume=resume,
-        device=device,
-        report=report,
-        watch=watch,
-    )
+    return train(config, stacks, validation, **settings)
+
+
+T = TypeVar("T")
+
+
+def _collected(made: Iterable[T], total: int, on_stack: Counted | None, watch: Watch) -> list[T]:
+    """Collect what is simulated one after the other, and say how far it is."""
+    collected = []
+    for one in made:
+        watch.check()
+        collected.append(one)
+        if on_stack is not None:
+            on_stack(len(collected), total)
+    return collected
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

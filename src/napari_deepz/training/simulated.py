@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import psutil
-import torch
-from numpy.typing import NDArray
 
-from napari_deepz.atomic_files import made_folder, written_beside
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import Optics
 from napari_deepz.training.config import BreadthConfig, DataConfig
 from napari_deepz.training.dataset import FocalStack
+from napari_deepz.training.kept_arrays import keep_array, kept_array
 from napari_deepz.training.simulation import CameraSettings, StackSettings, simulate
 
 _EMISSION_UM = 0.52
@@ -136,27 +133,10 @@ def _is_complete(folder: Path, count: int) -> bool:
 
 
 def _keep(folder: Path, index: int, stack: FocalStack) -> None:
-    made_folder(folder)
     for part in _PARTS:
-        with written_beside(folder / _name(index, part)) as beside, beside.open("wb") as file:
-            np.save(file, getattr(stack, part))
+        keep_array(folder / _name(index, part), getattr(stack, part))
 
 
 def _kept(folder: Path, index: int, z_step_um: float) -> FocalStack:
-    measured, target = (_mapped(folder / _name(index, part)) for part in _PARTS)
+    measured, target = (kept_array(folder / _name(index, part)) for part in _PARTS)
     return FocalStack(measured, target, z_step_um)
-
-
-def _mapped(path: Path) -> NDArray[np.generic]:
-    """Map a file into memory: the system keeps there what there is room for.
-
-    numpy.memmap keeps every file open, and systems allow a few hundred of them.
-    """
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)
-        start = file.tell()
-    mapped = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8)
-    pixels: NDArray[np.generic] = mapped.numpy()[start:].view(kind).reshape(shape)
-    pixels.flags.writeable = False
-    return pixels

@@ -7,8 +7,8 @@ import pytest
 import scipy.fft
 
 from napari_deepz.optics import Optics
+from napari_deepz.training.any_objective.pupil import Pupil
 from napari_deepz.training.psf import Aberrations, focal_psf
-from napari_deepz.training.pupil import Pupil
 
 SIZE_PX = 128
 

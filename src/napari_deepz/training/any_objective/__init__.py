@@ -1,0 +1,1 @@
+"""Training on simulated stacks of any objective, in optical units."""
