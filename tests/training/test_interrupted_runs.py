@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from napari_deepz.models.library import load_model
-from napari_deepz.training import focal, loop, state
+from napari_deepz.training import focal, state
 from napari_deepz.training.config import TrainConfig
 from napari_deepz.training.focal import train
 from napari_deepz.watch import Cancelled, Watch
