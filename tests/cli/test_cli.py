@@ -19,7 +19,7 @@ from napari_deepz import Curved, Flat, Tilted, __version__, load_model, read_ima
 from napari_deepz.engine.compute import Compute
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.models.errors import ModelError
-from napari_deepz.samples import TILTED_BEADS
+from napari_deepz.samples import TILTED_BEADS, WORM
 from napari_deepz.surfaces import save_surface
 from tests.cli.conftest import Run
 from tests.conftest import shared_file, write_tiny_model
@@ -426,3 +426,31 @@ def test_a_real_image_from_another_objective_is_flagged(
     assert written.data.shape == (3, 712, 672)
     assert written.pixel_size_um == pytest.approx(0.0645)
     assert written.z_step_um == pytest.approx(2)
+
+
+def test_simulated_stacks_are_measured_beside_real_ones(
+    deepz: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("volumes", "specimens"):
+        monkeypatch.setattr(f"napari_deepz.training.any_objective.{module}.SHAPE", (48, 32, 32))
+    said = deepz(
+        *("simulate", "--statistics", "--count", 4, "--compare", WORM), cwd=tmp_path
+    ).stdout
+    assert "4 simulated stacks" in said
+    rows = [line.split("│")[1:-1] for line in said.splitlines() if line.startswith("│")]
+    assert [row[0].strip() for row in rows] == [
+        "lowest tenth",
+        "middle",
+        "highest tenth",
+        "worm.ome.tif",
+    ]
+    numbers = [[float(cell) for cell in row[1:]] for row in rows]
+    assert all(low <= high for low, high in zip(numbers[0], numbers[2], strict=True))
+    assert numbers[3][4] == pytest.approx(1, abs=0.05)
+    assert not list(tmp_path.iterdir())
+
+
+def test_simulate_wants_a_folder_or_statistics(deepz: Run, tmp_path: Path) -> None:
+    said = deepz("simulate", cwd=tmp_path, check=False)
+    assert said.code == 1
+    assert "Name a folder for the stacks" in said.stderr

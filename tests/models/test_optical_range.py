@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from napari_deepz.models.card import model_card
 from napari_deepz.models.optical_range import OpticalRange
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.sampling import Sampling
@@ -92,3 +93,13 @@ def test_a_card_that_does_not_fit_is_refused(changes: dict[str, object]) -> None
 def test_a_range_survives_its_card() -> None:
     spec = any_objective()
     assert ModelSpec.model_validate_json(spec.model_dump_json()).optical == OpticalRange(**RANGE)
+
+
+def test_its_card_says_the_range_both_ways() -> None:
+    card = dict(model_card(any_objective()))
+    assert card["Range"] == (
+        "6.5 waves of defocus either way: 73 µm at 10x/0.3 air, 10 µm at 20x/0.75 air, "
+        "4.6 µm at 40x/1.3 oil, 3.6 µm at 63x/1.4 oil"
+    )
+    assert card["Pixel size"].startswith("0.2 to 0.75 λ/NA")
+    assert "0.2 to 0.98 times" in card["NA"]

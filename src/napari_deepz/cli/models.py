@@ -86,14 +86,11 @@ def models_list() -> None:
     for package in list_models().values():
         spec = read_spec(package)
         low, high = spec.axial_range_um
-        cells = (
-            spec.name,
-            spec.version,
-            spec.objective,
-            "?" if spec.pixel_size_um is None else f"{spec.pixel_size_um:g}",
-            f"{low:g} to {high:g}",
-            spec.sample,
-        )
+        pixels = "?" if spec.pixel_size_um is None else f"{spec.pixel_size_um:g}"
+        reach = f"{low:g} to {high:g}"
+        if spec.optical is not None:
+            pixels, reach = "any", f"{spec.optical.reach_waves:g} waves either way"
+        cells = (spec.name, spec.version, spec.objective, pixels, reach, spec.sample)
         table.add_row(*map(Text, cells))
     console.print(table)
     for reason in unusable_models():

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import astuple
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from napari_deepz.cli.app import Device, app, check_folder
-from napari_deepz.cli.console import print_line, print_path
+from napari_deepz.cli.console import console, print_line, print_path
 from napari_deepz.cli.progress import print_entry, watched
 
 
 @app.command()
 def simulate(
-    outdir: Annotated[Path, typer.Argument(help="Folder for the stacks.")],
+    outdir: Annotated[Path | None, typer.Argument(help="Folder for the stacks.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Number of stacks.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same stacks.")] = 0,
     kind: Annotated[
@@ -28,8 +31,22 @@ def simulate(
     tilt: Annotated[
         float | None, typer.Option(help="Rise of tilted beads across the width, µm.")
     ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Say in numbers what the stacks look like.")
+    ] = False,
+    compare: Annotated[
+        list[Path] | None, typer.Option(help="With --statistics: measured stacks beside them.")
+    ] = None,
 ) -> None:
-    """Write simulated focal stacks (OME-TIFF) with the truth beside them (JSON)."""
+    """Write simulated focal stacks (OME-TIFF) with the truth beside them (JSON).
+
+    With --statistics nothing is written: as many stacks of any objective are measured.
+    """
+    if statistics:
+        _print_statistics(count, seed, compare or [])
+        return
+    if outdir is None:
+        raise ValueError("Name a folder for the stacks, or add --statistics to measure some.")
     from napari_deepz.training.files import write_simulated
 
     for path in write_simulated(
@@ -44,6 +61,37 @@ def simulate(
         command=shlex.join(["napari-deepz", *sys.argv[1:]]),
     ):
         print_path("Written:", path)
+
+
+def _print_statistics(count: int, seed: int, measured: list[Path]) -> None:
+    import numpy as np
+
+    from napari_deepz.analysis.detail import unit_px_of
+    from napari_deepz.io.reading import read_image
+    from napari_deepz.training.any_objective.volumes import simulate_volumes
+    from napari_deepz.training.stack_statistics import (
+        statistics_of,
+        statistics_of_volume,
+        summary,
+    )
+
+    rng = np.random.default_rng(seed)
+    simulated = [statistics_of_volume(volume, rng) for volume in simulate_volumes(count, seed)]
+    table = Table(title=f"{count} simulated stacks", title_justify="left")
+    for heading in ("stack", "haze", "skewness", "ends", "fine", "light"):
+        table.add_column(heading, justify="left" if heading == "stack" else "right")
+    for index, name in enumerate(("lowest tenth", "middle", "highest tenth")):
+        table.add_row(name, *(f"{values[index]:.2f}" for values in summary(simulated).values()))
+    for path in measured:
+        series = read_image(path)
+        found = statistics_of(series.stack(), unit_px_of(series.sampling()))
+        table.add_row(Text(path.name), *(f"{value:.2f}" for value in astuple(found)))
+    table.caption = (
+        "haze: median over 99.9th percentile of the sharpest plane; ends: its correlation with the "
+        "end planes; fine: its power above a quarter of the cut-off, noise included; light: sum of "
+        "the end planes over that of the sharpest"
+    )
+    console.print(table)
 
 
 @app.command()

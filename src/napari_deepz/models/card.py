@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_deepz.models.spec import ModelSpec
-from napari_deepz.sampling import parse_objective
+from napari_deepz.sampling import Sampling, parse_objective
+
+_WELL_KNOWN = ("10x/0.3 air", "20x/0.75 air", "40x/1.3 oil", "63x/1.4 oil")
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,11 @@ def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
     list of (str, str)
         In the order in which people want to know; unknown things are named as such.
     """
-    low_um, high_um = spec.axial_range_um
     rows = [
         ("Model", f"{spec.name}, version {spec.version}"),
         ("", spec.description),
         ("Objective", spec.objective),
-        ("NA", _number(spec.na)),
-        ("Pixel size", _number(spec.pixel_size_um, " µm")),
-        ("Range", f"{low_um:g} to {high_um:g} µm from the image's plane"),
-        ("Emission", _number(spec.emission_wavelength_um, " µm")),
+        *(_of_any_objective(spec) if spec.optical else _of_one_objective(spec)),
         ("From", spec.modality_in),
         ("To", spec.modality_out),
         ("Sample", spec.sample or "not said"),
@@ -75,6 +73,42 @@ def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
         ("Cite", spec.citation),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _of_one_objective(spec: ModelSpec) -> list[tuple[str, str]]:
+    low_um, high_um = spec.axial_range_um
+    return [
+        ("NA", _number(spec.na)),
+        ("Pixel size", _number(spec.pixel_size_um, " µm")),
+        ("Range", f"{low_um:g} to {high_um:g} µm from the image's plane"),
+        ("Emission", _number(spec.emission_wavelength_um, " µm")),
+    ]
+
+
+def _of_any_objective(spec: ModelSpec) -> list[tuple[str, str]]:
+    assert spec.optical is not None
+    low, high = spec.optical.aperture
+    finest, coarsest = spec.optical.sampling
+    return [
+        ("NA", f"{low:g} to {high:g} times the immersion's index"),
+        ("Pixel size", f"{finest:g} to {coarsest:g} λ/NA; others are resampled"),
+        ("Range", f"{spec.optical.reach_waves:g} waves of defocus either way: {_reaches(spec)}"),
+    ]
+
+
+def _reaches(spec: ModelSpec) -> str:
+    """The range through some objectives, which users know in µm."""
+    reaches = []
+    for objective in _WELL_KNOWN:
+        na, index = parse_objective(objective)
+        optics = Sampling(
+            pixel_size_um=1.0,
+            na=na,
+            immersion_index=index,
+            wavelength_um=spec.emission_wavelength_um,
+        )
+        reaches.append(f"{spec.for_image(optics).axial_range_um[1]:.2g} µm at {objective}")
+    return ", ".join(reaches)
 
 
 def _number(value: float | None, unit: str = "") -> str:
