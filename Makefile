@@ -10,7 +10,7 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest coverage lint docs clean bench fidelity
+.PHONY: demo test lowest coverage lint docs clean bench fidelity real
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -39,6 +39,9 @@ bench: $(EVERYTHING)
 fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$(TUNED))
 	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
 	$(BIN)/python -m benchmarks.history
+
+real: $(EVERYTHING)
+	$(BIN)/python -m benchmarks.real_stacks $(MEASURED)
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)
