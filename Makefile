@@ -10,7 +10,7 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest coverage lint docs clean bench fidelity real
+.PHONY: demo test lowest coverage lint docs clean bench fidelity any-objective
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -40,8 +40,8 @@ fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$
 	$(BIN)/python -m benchmarks.fidelity --real $(MEASURED)
 	$(BIN)/python -m benchmarks.history
 
-real: $(EVERYTHING)
-	$(BIN)/python -m benchmarks.real_stacks $(MEASURED)
+any-objective: $(EVERYTHING)
+	$(BIN)/python -m benchmarks.any_objective $(MEASURED)
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)

@@ -37,12 +37,12 @@ def draw_specimen(
     thickness_um = float(extent_um[0] * np.exp(rng.uniform(*np.log((0.04, 1.0)))))
     dense = rng.uniform() < 0.55
     first = str(rng.choice(_DENSE if dense else _POINTS))
-    volume = _one(rng, first, voxel_um, thickness_um)
+    volume = one_kind(rng, first, voxel_um, thickness_um)
     names = [first]
     if rng.uniform() < (0.5 if dense else 0.6):
         second = str(rng.choice(_DENSE if not dense or rng.uniform() < 0.5 else _POINTS))
         share = np.exp(rng.uniform(*np.log((0.1, 3.0) if dense else (0.03, 2.0))))
-        volume += np.float32(share) * _one(rng, second, voxel_um, thickness_um)
+        volume += np.float32(share) * one_kind(rng, second, voxel_um, thickness_um)
         names.append(second)
     if dense and rng.uniform() < 0.4:
         volume *= textures.body(rng, SHAPE, voxel_um) + np.float32(0.03 * rng.uniform())
@@ -50,13 +50,16 @@ def draw_specimen(
     return volume, "+".join(names)
 
 
-def _one(
+def one_kind(
     rng: np.random.Generator,
     kind: str,
     voxel_um: tuple[float, float, float],
     thickness_um: float,
 ) -> NDArray[np.float32]:
-    """One kind of object, of mean one."""
+    """Draw one kind of object, such as "cells" or "worm", of mean one; (Z, Y, X) float32.
+
+    `thickness_um` is the depth of the layer in which it lies.
+    """
     if kind == "cells":
         volume = textures.cells(rng, SHAPE, voxel_um, thickness_um)
     elif kind in _DENSE:
