@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_deepz.sampling import IMMERSION_INDICES, Sampling
 
 _HIGHEST_DRY_NA = 0.96
+_MOST_ROUNDED = 1.005
 
 
 class OpticalRange(BaseModel):
@@ -76,6 +78,7 @@ class OpticalRange(BaseModel):
             sampling=complete,
             pixel_size_um=pixels * unit_um,
             reach_um=self.reach_waves * wave_um,
+            range_um=_rounded(self.reach_waves * wave_um),
             told=(na / index if says_na else None, pixels if says_units else None, None),
             missing=tuple(
                 name
@@ -104,6 +107,8 @@ class PlacedOptics:
         Of the grid that the generator works on: the image's own, where it knows such pixels.
     reach_um : float
         Distance of the outermost planes.
+    range_um : float
+        How far the generator is trusted: as far, to three digits.
     told : tuple of float or None
         The conditions of a `ToldZBasis`; None for what the image does not say.
     missing : tuple of str
@@ -116,9 +121,17 @@ class PlacedOptics:
     sampling: Sampling
     pixel_size_um: float
     reach_um: float
+    range_um: float
     told: tuple[float | None, float | None, float | None]
     missing: tuple[str, ...]
     is_known: bool
+
+
+def _rounded(reach_um: float) -> float:
+    """10 µm instead of 9.984 µm, as people take planes at round numbers; else three digits."""
+    step_um = 10.0 ** math.floor(math.log10(reach_um) - 1)
+    up_um = math.ceil(reach_um / step_um) * step_um
+    return float(f"{up_um if up_um <= _MOST_ROUNDED * reach_um else reach_um:.3g}")
 
 
 def _usual_index(na: float) -> float:

@@ -178,7 +178,7 @@ class ModelSpec(BaseModel):
                 "emission_wavelength_um": optics.wavelength_um,
                 "objective": f"any, here NA {optics.na:g} at index {optics.immersion_index:g}",
                 "pixel_size_um": placed.pixel_size_um,
-                "axial_range_um": (-placed.reach_um, placed.reach_um),
+                "axial_range_um": (-placed.range_um, placed.range_um),
                 "optical": placed.range,
             }
         )

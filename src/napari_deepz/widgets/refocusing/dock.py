@@ -195,6 +195,9 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         if self.state.phase is not Phase.IDLE:
             return
         resolved = self.forms.resolved()
+        model, plane = resolved.model, resolved.plane
+        if model is not None and plane is not None and self.surface.follow(model.spec):
+            resolved = self.forms.resolved()
         self.facts.review(resolved, package=self.model.package)
         plane = resolved.plane
         self.image.ask_pixel_size(plane is not None and plane.pixel_size_um is None)

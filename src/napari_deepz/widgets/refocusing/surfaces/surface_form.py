@@ -16,6 +16,7 @@ from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
 from napari_deepz.widgets.refocusing.resolving import Ground, SurfaceMaker, whole_steps
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
+from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layers import names_of, surface_from_layer
 from napari_deepz.widgets.shared.placement import LayerError
@@ -30,7 +31,6 @@ _LARGEST_RADIUS_UM = 10_000_000.0
 _USUAL_RADII_UM = (20.0, 20_000.0)
 _USUAL_TILTS = (-30.0, 30.0)
 _USUAL_DEPTHS_UM = (-10.0, 10.0)
-_DEFAULT_STEP_UM = 0.5
 _DEFAULT_RADIUS_UM = 500.0
 
 
@@ -137,6 +137,7 @@ class SurfaceForm:
         for part in (self.kind.native, *self._pages.values(), self._focus_row):
             layout.addWidget(part)
         self._range_um = _USUAL_DEPTHS_UM
+        self._proposed = usual_range(_USUAL_DEPTHS_UM)
         self._quiet = False
         self.radius.changed.connect(self._follow_radius)
         self.bend.changed.connect(self._turn_radius)
@@ -151,12 +152,13 @@ class SurfaceForm:
 
     def restore(self, spec: ModelSpec | None) -> None:
         """Set everything back, the flat range and the sliders to the whole range of a model."""
-        low_um, high_um = self._range_um = spec.axial_range_um if spec else _USUAL_DEPTHS_UM
+        self._range_um = spec.axial_range_um if spec else _USUAL_DEPTHS_UM
+        self._proposed = low_um, high_um, step_um = usual_range(self._range_um)
         defaults = {
             self.kind: FLAT,
             self.start: low_um,
             self.stop: high_um,
-            self.step: _DEFAULT_STEP_UM,
+            self.step: step_um,
             self.tilt_x: 0.0,
             self.tilt_y: 0.0,
             self.tilt_offset: 0.0,
@@ -179,6 +181,28 @@ class SurfaceForm:
         self.anchors.restore()
         self._quiet = False
         self._on_change()
+
+    def follow(self, spec: ModelSpec) -> bool:
+        """Propose the range of a model for another image, unless the user has set one.
+
+        A model of any objective reaches further through one objective than through another.
+        Returns whether there was something to change.
+        """
+        proposed = usual_range(spec.axial_range_um)
+        if spec.axial_range_um == self._range_um:
+            return False
+        self._range_um = spec.axial_range_um
+        if (self.start.value, self.stop.value, self.step.value) == self._proposed:
+            self._quiet = True
+            for widget, value in zip((self.start, self.stop, self.step), proposed, strict=True):
+                widget.value = value
+            self._quiet = False
+            self._proposed = proposed
+        for depth in (self.tilt_offset, self.vertex):
+            depth.span = proposed[:2]
+        self._limit_focus()
+        self._on_change()
+        return True
 
     def reset_choices(self) -> None:
         """Look again which layers there are."""
