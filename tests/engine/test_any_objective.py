@@ -69,7 +69,7 @@ def test_a_wave_of_defocus_is_the_distance_of_the_objective(
         )
         at_end = refocus(image, Flat(fitted.spec.axial_range_um[1]), any_model, sampling=sampling)
         beyond = refocus(image, Flat(2 * end_um), any_model, sampling=sampling)
-        np.testing.assert_allclose(at_end.data, beyond.data, atol=3)
+        assert np.abs(at_end.data - beyond.data).mean() < 0.01 * beyond.data.std()
         assert not [note for note in at_end.notes if "beyond" in note]
         assert [note for note in beyond.notes if "beyond" in note]
 
