@@ -66,12 +66,12 @@ def test_samples_are_simulated_and_say_so() -> None:
         assert read_image(sample).z_step_um == 1.0
 
 
-def test_package_data_stays_below_ten_megabytes() -> None:
+def test_package_data_stays_below_twenty_megabytes() -> None:
     package = TILTED_BEADS.parents[1]
     data = [
         path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")
     ]
-    assert sum(path.stat().st_size for path in data) < 10e6
+    assert sum(path.stat().st_size for path in data) < 20e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
