@@ -334,7 +334,8 @@ def test_evaluate_writes_table_and_plot(deepz: Run, model: Path, tmp_path: Path)
         *("evaluate", TILTED_BEADS, "--input-plane", "10", "--model", model, "--output", "here"),
         cwd=tmp_path,
     )
-    assert "unref." in said.stdout
+    assert "raw" in said.stdout
+    assert "…" not in said.stdout
     lines = (tmp_path / "here/evaluation.csv").read_text().splitlines()
     assert len(lines) == 21
     with Image.open(tmp_path / "here/evaluation.png") as picture:

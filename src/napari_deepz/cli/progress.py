@@ -23,17 +23,17 @@ def score_table(depths: Sequence[DepthScores], title: str) -> Table:
     """Scores per depth, each measure beside those of both baselines."""
     table = Table(title=title, title_justify="left")
     table.add_column("dz (µm)", justify="right")
-    for measure in ("PSNR", "SSIM", "corr.", "detail"):
+    for measure in ("SSIM", "corr.", "detail"):
         table.add_column(measure, justify="right")
         table.add_column("self", justify="right", style="dim")
-        table.add_column("unref.", justify="right", style="dim")
+        table.add_column("raw", justify="right", style="dim")
     for depth in depths:
         cells = []
-        for name, digits in (("psnr", 1), ("ssim", 2), ("correlation", 2), ("detail", 2)):
+        for name in ("ssim", "correlation", "detail"):
             for scores in (depth.refocused, depth.at_zero, depth.unrefocused):
-                cells.append(f"{getattr(scores, name):.{digits}f}")
+                cells.append(f"{getattr(scores, name):.2f}")
         table.add_row(f"{depth.z_um:+.2f}{'' if depth.in_range else ' *'}", *cells)
-    table.caption = "self: the network's own picture at 0 µm; refocusing must beat both"
+    table.caption = "self: the network's picture at 0 µm; raw: the input; refocusing must beat both"
     if not all(depth.in_range for depth in depths):
         table.caption += "\n* outside the range that the model was trained on"
     return table
