@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
+    from napari_deepz.recipes.again import recipe_of
     from napari_deepz.recipes.cooking import cook
     from napari_deepz.recipes.recipe import Recipe, Source
     from napari_deepz.recipes.saving import save
@@ -48,6 +49,7 @@ __all__ = [
     "iter_refocus",
     "load_model",
     "read_image",
+    "recipe_of",
     "refocus",
     "save",
 ]
@@ -65,6 +67,7 @@ _HOMES = {
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",
     "read_image": "io.reading",
+    "recipe_of": "recipes.again",
     "refocus": "engine.refocus",
     "save": "recipes.saving",
 }

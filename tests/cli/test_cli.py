@@ -455,3 +455,21 @@ def test_simulate_wants_a_folder_or_statistics(deepz: Run, tmp_path: Path) -> No
     said = deepz("simulate", cwd=tmp_path, check=False)
     assert said.code == 1
     assert "Name a folder for the stacks" in said.stderr
+
+
+def test_a_result_that_is_made_again_is_not_replaced(
+    deepz: Run, model: Path, tmp_path: Path
+) -> None:
+    options = ("--plane", 3, "--z", 1, "--model", model)
+    deepz("refocus", TILTED_BEADS, "a.ome.tif", *options, cwd=tmp_path)
+    before = (tmp_path / "a.ome.tif").read_bytes()
+    said = deepz("refocus", "--again", "a.ome.tif", "a.ome.tif", cwd=tmp_path, check=False)
+    assert said.code == 1
+    assert "is the input" in said.stderr
+    assert (tmp_path / "a.ome.tif").read_bytes() == before
+
+
+def test_nothing_of_the_list_of_models_is_cut_off(deepz: Run, tmp_path: Path) -> None:
+    said = deepz("models", "list", cwd=tmp_path, columns=80).stdout.split()
+    spec = load_model().spec
+    assert [word for word in spec.sample.split() if word not in said] == []

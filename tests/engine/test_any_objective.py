@@ -14,6 +14,7 @@ from napari_deepz.models.package import Model, save_model
 from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat
+from tests.conftest import tiny_spec
 from tests.models.test_optical_range import any_objective
 
 DRY = Sampling(pixel_size_um=0.325, na=0.75, immersion_index=1.0, wavelength_um=0.52)
@@ -54,6 +55,15 @@ def test_the_plain_network_of_an_image_is_the_told_one(any_model: Model) -> None
     torch.testing.assert_close(nothing, network.encode(pixels[:1]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(some, both[:, [3, 0]])
     assert (both[:1] - nothing).abs().max() > 1e-3
+
+
+def test_fitting_a_model_draws_no_random_number(any_model: Model) -> None:
+    """Whoever has set a seed keeps it."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    any_model.for_image(DRY)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_wave_of_defocus_is_the_distance_of_the_objective(
@@ -103,3 +113,10 @@ def test_it_says_what_it_had_to_assume(any_model: Model) -> None:
     assert "so the image is resampled" in notes(OIL.model_copy(update={"pixel_size_um": 0.06}))
     low = Sampling(pixel_size_um=2.0, na=0.1, immersion_index=1.0, wavelength_um=0.5)
     assert "not trained on objectives of NA 0.1" in notes(low)
+
+
+@pytest.mark.parametrize(("index", "said"), [(1.515, True), (1.0, False), (None, False)])
+def test_the_immersion_of_another_objective_is_said(index: float | None, said: bool) -> None:
+    optics = Sampling(pixel_size_um=0.325, na=0.75, immersion_index=index, wavelength_um=0.52)
+    notes = notes_on((48, 64), [Flat(1)], tiny_spec(objective="20x/0.75 dry"), sampling=optics)
+    assert any("immersion of index 1.515" in note for note in notes) == said

@@ -182,7 +182,7 @@ def test_what_lies_in_the_way_is_never_replaced(recipe: Recipe, movie: Path) -> 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("measured", "was not made by napari-deepz"), ("old", "older version of napari-deepz")],
+    [("measured", "holds no record of napari-deepz"), ("old", "older version of napari-deepz")],
 )
 def test_results_without_a_recipe(
     recipe: Recipe, tmp_path: Path, movie: Path, text: str, sentence: str

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -78,7 +79,7 @@ def models_list() -> None:
     from napari_deepz.models.library import list_models, unusable_models, user_models_folder
     from napari_deepz.models.package import read_spec
 
-    table = Table()
+    table = Table(box=SIMPLE_HEAD)  # The other boxes are wider than 80 columns.
     table.add_column("name", no_wrap=True)
     for heading in ("version", "objective", "pixel (µm)", "range (µm)"):
         table.add_column(heading, overflow="fold")

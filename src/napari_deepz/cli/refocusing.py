@@ -108,13 +108,15 @@ def refocus(
     """Refocus one image onto a flat range, a tilted plane or any surface."""
     from napari_deepz.engine.compute import Compute
     from napari_deepz.io.reading import read_image
-    from napari_deepz.io.replacing import require_replaceable
+    from napari_deepz.io.replacing import require_no_input, require_replaceable
     from napari_deepz.recipes.again import recipe_of
     from napari_deepz.recipes.recipe import Recipe, Source
 
     if again is not None:
         _require_alone(context, output)
-        _cook(recipe_of(again), image or _beside(again))
+        output = image or _beside(again)
+        require_no_input([output], [again])
+        _cook(recipe_of(again), output)
         return
     if image is None or output is None:
         raise ValueError(

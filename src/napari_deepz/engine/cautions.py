@@ -9,12 +9,13 @@ import numpy as np
 from napari_deepz.engine.inputs import SMALLEST_PX
 from napari_deepz.models.optical_range import PlacedOptics
 from napari_deepz.models.spec import ModelSpec
-from napari_deepz.sampling import Sampling
+from napari_deepz.sampling import Sampling, parse_objective
 from napari_deepz.surfaces import Surface, out_of_range_mask
 
 RangeOf = Callable[[Surface, tuple[int, int], float], tuple[float, float]]
 
 _NA_TOLERANCE = 0.1
+_INDEX_TOLERANCE = 0.05
 _MOST_RESAMPLED_PIXELS = 1 << 28
 
 
@@ -135,11 +136,18 @@ def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:
     if sampling is None:
         return []
     notes, na = list(sampling.notes), spec.na
+    index, made_for = sampling.immersion_index, parse_objective(spec.objective)[1]
     if sampling.na and na and abs(sampling.na / na - 1) > _NA_TOLERANCE:
         notes.append(
             f"The image was taken at NA {sampling.na:g} and the model '{spec.name}' was made for "
             f"{na:g} ({spec.objective}), where focus is lost over other distances; do not trust "
             "the result."
+        )
+    elif index and made_for and abs(index - made_for) > _INDEX_TOLERANCE:
+        notes.append(
+            f"The image was taken through an immersion of index {index:g} and the model "
+            f"'{spec.name}' was made for {made_for:g} ({spec.objective}), where focus is lost over "
+            "other distances; do not trust the result."
         )
     return notes
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from napari_deepz.networks.base import without_weights
 from napari_deepz.networks.z_basis import ZBasis
 
 CONDITIONS = 3
@@ -115,10 +116,11 @@ class ToldZBasis(ZBasis):
             In evaluation mode, with weights of its own.
         """
         arguments: dict[str, Any] = {**self.arguments, "z_min_um": -reach_um, "z_max_um": reach_um}
-        plain = ZBasis(**arguments)
-        own = plain.state_dict()
-        own.update({name: value for name, value in self.state_dict().items() if name in own})
-        plain.load_state_dict(own)
+        with without_weights():
+            plain = ZBasis(**arguments)
+        plain.to_empty(device=self.basis.weight.device)
+        weights = self.state_dict()
+        plain.load_state_dict({name: weights[name] for name in plain.state_dict()})
         values = torch.tensor([[math.nan if one is None else one for one in told]])
         with torch.no_grad():
             scales = self._modulation(values.to(self.basis.weight))

@@ -37,7 +37,8 @@ def recipe_of(path: str | os.PathLike[str]) -> Recipe:
     record = read_provenance(path)
     if record is None:
         raise ValueError(
-            f"'{path.name}' was not made by napari-deepz, so that nobody knows how it was made."
+            f"'{path.name}' holds no record of napari-deepz that can be read; give the stack or "
+            "the PNG of that run, or its recipe (.json)."
         )
     return recipe_in(record, path)
 
@@ -63,8 +64,8 @@ def recipe_in(
     """
     if record.recipe is None:
         raise ValueError(
-            f"'{path.name}' holds no recipe: it is {record.kind}, or an older version of "
-            "napari-deepz made it."
+            f"'{path.name}' holds no recipe: it was not made from one, as simulated stacks and "
+            "planes that Python wrote, or by an older version of napari-deepz."
         )
     sampling = None if record.sampling is None else record.sampling.model_dump()
     settings = {"surfaces": record.surfaces, "sampling": sampling, "output": str(path)}
