@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.analysis.evaluation import COMPARED, DepthScores
@@ -32,8 +32,8 @@ MEASURES = {
 _HEIGHT_PX = 220
 _LEGEND = (
     f'<span style="color: {REFOCUSED}">● refocused</span> &nbsp; '
-    f'<span style="color: {AT_ZERO}">● network at 0 µm</span> &nbsp; '
-    f'<span style="color: {UNREFOCUSED}">● input plane</span>'
+    f'<span style="color: {AT_ZERO}">● self</span> &nbsp; '
+    f'<span style="color: {UNREFOCUSED}">● input</span>'
 )
 
 
@@ -69,8 +69,8 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.plot.bottom.setLabel("z from the input plane (µm)")
         self._view.addItem(self.plot, 0, 0)
         self.refocused = _curve(self.plot, REFOCUSED)
-        self.at_zero = _curve(self.plot, AT_ZERO)
         self.unrefocused = _curve(self.plot, UNREFOCUSED)
+        self.at_zero = _curve(self.plot, AT_ZERO, dashed=True)  # Often just above the former.
         self.model_range = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
         self.model_range.setBrush(pg.mkBrush(127, 127, 127, 45))
         self.model_range.setZValue(-10)
@@ -117,10 +117,11 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.shown_line.setPen(text_colour(self._viewer), width=2)
 
 
-def _curve(plot: Plot, colour: str) -> pg.PlotDataItem:
+def _curve(plot: Plot, colour: str, *, dashed: bool = False) -> pg.PlotDataItem:
+    style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
     curve = pg.PlotDataItem(
-        pen=pg.mkPen(colour, width=2),
-        symbol="o",
+        pen=pg.mkPen(colour, width=2, style=style),
+        symbol=None if dashed else "o",
         symbolSize=4,
         symbolBrush=colour,
         symbolPen=None,

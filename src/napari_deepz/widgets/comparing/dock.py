@@ -260,9 +260,9 @@ class StackComparison(Scrolled):
         )
         self.basis.setText(
             f"PSNR and SSIM refer to a range of {basis.data_range:.4g}, from the 0.1st to the "
-            f"99.9th percentile of the measured planes. Refocusing counts only where it beats both "
-            f"the input plane and the network at 0 µm, which takes away noise alone. {shaded} "
-            "Infinite or undefined scores are left out."
+            "99.9th percentile of the measured planes. Refocusing counts only where it beats both "
+            "the input plane and self, the network at 0 µm, which takes away noise alone. "
+            f"{shaded} Infinite or undefined scores are left out."
         )
 
     def _add_difference(self, done: DifferenceDone) -> None:
