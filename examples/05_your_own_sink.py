@@ -1,48 +1,41 @@
-"""Use each plane as it comes: a depth map without a stack, a streamed file, a cancelled run.
+"""Use each plane as it comes: a depth map without a stack, a cancelled run, a run made again.
 
 Run it with: python examples/05_your_own_sink.py [FOLDER]
 """
 
 import sys
 import tempfile
-from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 
 import napari_deepz as dz
-from napari_deepz.io.writing import write_stack
-from napari_deepz.provenance import Provenance
 from napari_deepz.samples import TILTED_BEADS
 from napari_deepz.watch import Cancelled
 
 path = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp()) / "streamed.ome.tif"
-measured = dz.read_image(TILTED_BEADS)
-image, pixel_um = measured.plane(z=measured.size("Z") // 2), measured.pixel_size_um
-model, depths = dz.load_model(), dz.Flat(-10, 10, 0.5)
-record = Provenance(kind="inferred", model_name=model.spec.name, axial_range_um=(-10, 10))
-layout = {"count": len(depths), "shape": image.shape, "pixel_size_um": pixel_um, "name": "beads"}
-layout |= {"z_step_um": 0.5, "z_start_um": -10.0, "provenance": record}
+middle = dz.read_image(TILTED_BEADS).size("Z") // 2
+source = dz.Source(path=str(TILTED_BEADS), z=middle)
+recipe = dz.Recipe(source=source, surfaces=dz.Flat(-10, 10, 0.5))
 
-
-def run(stop_after=None):
-    """Write the planes; return the depth at which each of the brightest pixels is brightest."""
-    brightest, depth_um, seen = image * 0.0, image * 0.0, []
-
-    def sink(plane):
-        depth_um[plane.data > brightest] = plane.z_um
-        np.maximum(brightest, plane.data, out=brightest)
-        seen.append(plane.index)
-        return plane.data
-
-    settings = {"pixel_size_um": pixel_um, "watch": dz.Watch(lambda: len(seen) == stop_after)}
-    with suppress(Cancelled), closing(dz.iter_refocus(image, depths, model, **settings)) as planes:
-        write_stack(path, map(sink, planes), **layout)
-    print(f"{len(seen)} of {len(depths)} planes came; is there a file? {path.exists()}")
-    return np.where(brightest > np.percentile(brightest, 99), depth_um, np.nan)
-
-
-run(stop_after=5)
-beads_um = run()
+# Two planes are held at a time, however many there are.
+cooking = dz.cook(recipe)
+brightest, depth_um = np.zeros(cooking.shape), np.zeros(cooking.shape)
+for plane in cooking:
+    depth_um[plane.data > brightest] = plane.z_um
+    np.maximum(brightest, plane.data, out=brightest)
+beads_um = np.where(brightest > np.percentile(brightest, 99), depth_um, np.nan)
 left_um, right_um = np.nanmedian(beads_um[:, :64]), np.nanmedian(beads_um[:, -64:])
 print(f"Beads at the left edge lie at {left_um:+.1f} µm, at the right edge at {right_um:+.1f} µm")
+
+cancelled = dz.cook(recipe, watch=dz.Watch(lambda: cancelled.given == 5))
+try:
+    dz.save(cancelled, path)
+except Cancelled:
+    print(f"{cancelled.given} of {cancelled.count} planes came; is there a file? {path.exists()}")
+
+dz.save(dz.cook(recipe), path)
+again = dz.cook(dz.recipe_of(path))
+written = iter(dz.read_image(path).stack())
+same = [np.array_equal(plane.data, next(written)) for plane in again]
+print(f"{sum(same)} of {again.count} planes are the same when the file's own recipe is cooked")

@@ -112,7 +112,8 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
     for _ in run(Flat(0.0)):
         pass  # The first run of a process also loads the libraries.
     started = time.perf_counter()
-    save(run(flat), files[0])
+    flat_run = run(flat)
+    save(flat_run, files[0])
     seconds = time.perf_counter() - started
     save(run(tilted), files[1])
     virtual, straightened = (read_image(file).stack() for file in files[:2])
@@ -127,6 +128,7 @@ def run_demo(output: Path, *, device: str | None = None) -> DemoResult:
         pixel_size_um=sample.pixel_size_um,
         title=f"Simulated bead field, tilted; model {model.spec.name}",
         path=files[-1],
+        provenance=flat_run.record(),
     )
     return DemoResult(
         evaluation=evaluate(

@@ -12,8 +12,10 @@ from PIL import Image
 from napari_deepz import Flat, evaluate, refocus
 from napari_deepz.analysis.detail import detail
 from napari_deepz.analysis.metrics import correlation, psnr, rmse, ssim
+from napari_deepz.io.reading import read_provenance
 from napari_deepz.models.package import Model
 from napari_deepz.pictures.figures import plot_evaluation, plot_overview
+from napari_deepz.provenance import Provenance
 from napari_deepz.watch import Cancelled, Watch
 
 
@@ -55,6 +57,9 @@ def test_table_and_plot_are_written(stack: np.ndarray, tiny_model: Model, tmp_pa
     plot_evaluation(result, tmp_path / "scores.png")
     with (tmp_path / "scores.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"tiny"}
+    assert {row["model_version"] for row in rows} == {tiny_model.spec.version}
+    assert {row["model_sha256"] for row in rows} == {tiny_model.sha256}
     assert [float(row["z_um"]) for row in rows] == [depth.z_um for depth in result.depths]
     assert float(rows[0]["psnr_unrefocused"]) == pytest.approx(
         result.depths[0].unrefocused.psnr, rel=1e-4
@@ -97,7 +102,11 @@ def test_overview_shows_what_it_is_given(tmp_path: Path, rng: np.random.Generato
         pixel_size_um=0.325,
         title="test",
         path=tmp_path / "overview.png",
+        provenance=Provenance(kind="inferred", model_name="tiny"),
     )
+    record = read_provenance(tmp_path / "overview.png")
+    assert record is not None
+    assert record.model_name == "tiny"
     with Image.open(tmp_path / "overview.png") as picture:
         assert picture.width > 1000
         assert np.asarray(picture.convert("L")).std() > 10

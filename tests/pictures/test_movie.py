@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.io.reading import read_provenance
 from napari_deepz.names import plain_name
 from napari_deepz.pictures.movie import _feed, write_movie
 from napari_deepz.provenance import Provenance
@@ -179,6 +180,40 @@ def test_mp4_without_its_package_names_it(tmp_path: Path, monkeypatch: pytest.Mo
         write(tmp_path / "sweep.mp4")
     write(tmp_path / "sweep.gif")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.gif"]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_record_of_a_movie_is_read_where_it_is_looked_for(tmp_path: Path, name: Any) -> None:
+    odd = RECORD.model_copy(update={"notes": ("a = b; c # d \\ 'e' \u00b5 {f}",)})
+    write(tmp_path / name, provenance=odd)
+    assert read_provenance(tmp_path / name) == odd
+
+
+def test_mp4_written_before_its_package_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("imageio_ffmpeg", reason="needs the extra napari-deepz[movie]")
+    write(tmp_path / "sweep.mp4")
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ValueError, match=r"napari-deepz\[movie\]"):
+        read_provenance(tmp_path / "sweep.mp4")
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_damaged_movie_has_no_record(tmp_path: Path, name: Any) -> None:
+    (tmp_path / name).write_bytes(b"no movie at all")
+    with pytest.raises(ValueError, match=f"{name}' is damaged or no"):
+        read_provenance(tmp_path / name)
+
+
+def test_another_programs_gif_has_no_record(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.zeros((8, 8), np.uint8))
+    for comment in (b"", b"made with love"):
+        picture.save(tmp_path / "other.gif", comment=comment)
+        assert read_provenance(tmp_path / "other.gif") is None
+    picture.save(tmp_path / "cut.gif", comment=RECORD.to_json()[:-5].encode())
+    with pytest.raises(ValueError, match="cannot be read: it is damaged"):
+        read_provenance(tmp_path / "cut.gif")
 
 
 @pytest.mark.parametrize("name", BOTH)

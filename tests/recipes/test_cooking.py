@@ -84,6 +84,19 @@ def test_a_result_can_be_made_again(
     assert one.recipe == other.recipe
 
 
+def test_a_cooking_of_which_planes_are_taken_is_not_saved(recipe: Recipe, tmp_path: Path) -> None:
+    """It would be the rest of a stack, or none of it."""
+    cooking = cook(recipe)
+    next(iter(cooking))
+    with pytest.raises(ValueError, match="1 of the 5 planes have been taken already: cook the rec"):
+        save(cooking, tmp_path / "rest.ome.tif")
+    whole = cook(recipe)
+    save(whole, tmp_path / "whole.ome.tif")
+    with pytest.raises(ValueError, match="5 of the 5 planes have been taken already"):
+        save(whole, tmp_path / "twice.ome.tif")
+    assert not {"rest.ome.tif", "twice.ome.tif"} & {path.name for path in tmp_path.iterdir()}
+
+
 def test_a_descending_range_is_written_upward(recipe: Recipe, tmp_path: Path) -> None:
     down = recipe.model_copy(update={"surfaces": (Flat(2, -2, -1),)})
     series = read_image(save(cook(down), tmp_path / "out.ome.tif"))

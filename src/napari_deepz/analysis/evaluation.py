@@ -101,7 +101,7 @@ class Evaluation:
     data_range : float
         The intensity range that PSNR and SSIM refer to: from the 0.1st to the 99.9th percentile
         of the stack.
-    model_name, device : str
+    model_name, model_version, model_sha256, device : str
         What refocused, and on what.
     notes : tuple of str
         What was noticed, a sentence each.
@@ -111,12 +111,15 @@ class Evaluation:
     input_plane: int
     data_range: float
     model_name: str
+    model_version: str
+    model_sha256: str
     device: str
     notes: tuple[str, ...]
 
     def write_csv(self, path: Path) -> None:
-        """Save the scores, a line per plane and three columns per measure."""
+        """Save the scores, a line per plane, three columns per measure, and whose they are."""
         names = [field.name for field in fields(Scores)]
+        model = (self.model_name, self.model_version, self.model_sha256)
         with (
             written_beside(path) as beside,
             beside.open("w", newline="", encoding="utf-8") as file,
@@ -129,7 +132,7 @@ class Evaluation:
                     for name in names
                     for which in COMPARED.values()
                 ]
-                writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *scores])
+                writer.writerow([depth.plane, f"{depth.z_um:g}", depth.in_range, *scores, *model])
 
 
 def is_table(path: Path) -> bool:
@@ -144,7 +147,7 @@ def is_table(path: Path) -> bool:
 def _columns() -> list[str]:
     names = [field.name for field in fields(Scores)]
     scores = [f"{name}_{which}" for name in names for which in COMPARED]
-    return ["plane", "z_um", "in_range", *scores]
+    return ["plane", "z_um", "in_range", *scores, "model", "model_version", "model_sha256"]
 
 
 def evaluate(
@@ -231,6 +234,8 @@ def evaluate(
         input_plane=input_plane,
         data_range=data_range,
         model_name=lens.model.spec.name,
+        model_version=lens.model.spec.version,
+        model_sha256=lens.model.sha256,
         device=refocused.device,
         notes=refocused.notes,
     )

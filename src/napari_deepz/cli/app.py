@@ -38,7 +38,8 @@ Immersion = Annotated[
     typer.Option(help="Immersion of the image: air, water, silicone, glycerol, oil, or its index."),
 ]
 Wavelength = Annotated[
-    float | None, typer.Option(help="Emission wavelength of the image in nm, such as 520.")
+    float | None,
+    typer.Option(help="Emission wavelength of the image in nm, such as 520; 0.52 is taken for µm."),
 ]
 Memory = Annotated[
     float | None, typer.Option(help="GB of memory that the run may use; by default what is free.")

@@ -30,8 +30,7 @@ def picture(
     from napari_deepz.provenance import Provenance
 
     record = read_provenance(stack) or Provenance(kind="measured", input_name=stack.name)
-    if output.suffix.lower() == ".png":
-        require_replaceable(output, record.kind)
+    require_replaceable(output, record.kind)
     require_no_input([output], [stack])
     series = read_image(stack)
     for note in series.notes:

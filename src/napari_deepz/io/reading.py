@@ -13,6 +13,7 @@ from PIL import Image
 from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.colour import grey_from_colour
 from napari_deepz.io.meaning import note_shades, rises_evenly, shades_of_table
+from napari_deepz.io.movie_comments import MOVIE_SUFFIXES, movie_comment
 from napari_deepz.io.noticing import noticing
 from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
@@ -85,7 +86,7 @@ def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
     Parameters
     ----------
     path : path
-        An OME-TIFF file, a PNG, or the folder of an OME-Zarr image.
+        An OME-TIFF file, a PNG, a GIF or MP4 movie, or the folder of an OME-Zarr image.
 
     Returns
     -------
@@ -97,13 +98,16 @@ def read_provenance(path: str | os.PathLike[str]) -> Provenance | None:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file or the record in it is damaged.
+        If the file or the record in it is damaged, or what reads MP4 is not installed.
     """
     path = _existing(path)
     if path.is_dir():
         return zarr_provenance(path)
     if path.suffix.lower() == ".png":
         return _png_provenance(path)
+    if path.suffix.lower() in MOVIE_SUFFIXES:
+        comment = movie_comment(path)
+        return Provenance.from_json(comment) if comment and comment.startswith("{") else None
     return tiff_provenance(path) if path.suffix.lower() in _TIFF_SUFFIXES else None
 
 

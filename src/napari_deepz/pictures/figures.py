@@ -48,6 +48,8 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
     record = Provenance(
         kind="inferred",
         model_name=evaluation.model_name,
+        model_version=evaluation.model_version,
+        model_sha256=evaluation.model_sha256,
         device=evaluation.device,
         notes=evaluation.notes,
     )
@@ -65,6 +67,7 @@ def plot_overview(
     pixel_size_um: float,
     title: str,
     path: Path,
+    provenance: Provenance,
 ) -> None:
     """Draw input, virtual slices, a section in depth and the tilted plane beside the truth.
 
@@ -82,6 +85,8 @@ def plot_overview(
         Of all of them.
     title, path
         Headline, and where the PNG goes.
+    provenance : Provenance
+        Of the virtual slices; saved with the picture.
     """
     low, high = np.percentile(measured.astype(np.float32), [1, 99.8])
     peak = np.percentile(measured.max(axis=1).astype(np.float32), 99.5)
@@ -118,7 +123,7 @@ def plot_overview(
         show(row.add_subplot(grid[0, len(shown)]), on_plane, "on the tilted plane")
         section(row.add_subplot(grid[1, :]), stack)
     figure.suptitle(title, fontsize=12, parse_math=False)
-    _save(figure, path, Provenance(kind="inferred"))
+    _save(figure, path, provenance)
 
 
 def _save(figure: Figure, path: Path, record: Provenance) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.io.movie_comments import as_metadata, ffmpeg_program
 from napari_deepz.names import plain_name
 from napari_deepz.provenance import Provenance
 
@@ -119,15 +120,13 @@ def _write_mp4(
     title: str,
     comment: str,
 ) -> None:
-    program = _ffmpeg()
+    program = ffmpeg_program()
     first = _with_even_sides(next(frames))
     height, width = first.shape
     with tempfile.TemporaryDirectory(prefix="deepz-") as scratch:
         # A record is longer than an argument may be.
         about = Path(scratch) / "about.txt"
-        about.write_text(
-            f";FFMETADATA1\ntitle={_quoted(title)}\ncomment={_quoted(comment)}\n", "utf-8"
-        )
+        about.write_text(as_metadata(title=title, comment=comment), "utf-8")
         command = [
             *(program, "-y", "-loglevel", "error"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
@@ -139,11 +138,6 @@ def _write_mp4(
         ]
         with tempfile.TemporaryFile() as said:
             _feed(command, (palette[_with_even_sides(f)] for f in _again(first, frames)), said)
-
-
-def _quoted(text: str) -> str:
-    """As https://ffmpeg.org/ffmpeg-formats.html#Metadata-2 wants it."""
-    return re.sub(r"([=;#\\\n])", r"\\\1", text)
 
 
 def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[bytes]) -> None:
@@ -175,18 +169,6 @@ def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[by
             raise OSError(errno.ENOSPC, full)
         last = re.sub(r"^(\[.*?\] )+", "", complaint.rpartition("\n")[2])
         raise OSError(last.rstrip(".") or "ffmpeg stopped; is the disk full?")
-
-
-def _ffmpeg() -> str:
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise ValueError(
-            "MP4 movies need a package that is not installed: run pip install "
-            "'napari-deepz[movie]' and start again, or let the name end with .gif."
-        ) from error
-    program: str = imageio_ffmpeg.get_ffmpeg_exe()
-    return program
 
 
 def _with_even_sides(frame: Frame) -> Frame:

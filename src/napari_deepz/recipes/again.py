@@ -17,7 +17,7 @@ def recipe_of(path: str | os.PathLike[str]) -> Recipe:
     Parameters
     ----------
     path : path
-        A stack or picture of this package, or a recipe in a .json file.
+        A stack, picture or movie of this package, or a recipe in a .json file.
 
     Returns
     -------
@@ -37,8 +37,8 @@ def recipe_of(path: str | os.PathLike[str]) -> Recipe:
     record = read_provenance(path)
     if record is None:
         raise ValueError(
-            f"'{path.name}' holds no record of napari-deepz that can be read; give the stack or "
-            "the PNG of that run, or its recipe (.json)."
+            f"'{path.name}' holds no record of napari-deepz that can be read; give the stack, "
+            "picture or movie of that run, or its recipe (.json)."
         )
     return recipe_in(record, path)
 

@@ -53,6 +53,8 @@ class Cooking:
         Number of planes.
     z_um : tuple of float or None
         Depth of every plane; None where one is not flat.
+    given : int
+        How many planes have come out so far.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class Cooking:
         self.count = sum(len(surface) for surface in recipe.surfaces)
         self.z_um = depths_um(recipe.surfaces)
         self.device = encoded.device
+        self.given = 0
         self._notes = dict.fromkeys(read_notes)
         self._planes = encoded.iter_refocus(recipe.surfaces, watch=watch)
         self.note(*encoded.plan(recipe.surfaces).notes)
@@ -115,6 +118,7 @@ class Cooking:
     def __iter__(self) -> Generator[RefocusedPlane, None, None]:
         for plane in self._planes:
             self.note(*plane.notes)
+            self.given += 1
             yield plane
 
     def close(self) -> None:

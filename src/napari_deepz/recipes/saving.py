@@ -42,12 +42,18 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
     Raises
     ------
     ValueError
-        If no file is named, or something else lies there; one sentence.
+        If no file is named, something else lies there, or planes have been taken already; one
+        sentence.
     OSError
         If it cannot be written.
     Cancelled
         When the watch of the cooking says so; nothing is left of the file then.
     """
+    if cooking.given:
+        raise ValueError(
+            f"{cooking.given} of the {cooking.count} planes have been taken already: cook the "
+            "recipe again, and save that."
+        )
     with closing(cooking):
         target = output_of(cooking, path)
         z_um, complete = cooking.z_um, False
