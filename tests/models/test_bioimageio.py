@@ -149,7 +149,7 @@ def test_the_torchscript_holds_for_all_sizes_and_flat_distances(
     stream = io.BytesIO(contents(exported)["network.pt"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Of newer PyTorch.
-        script = torch.jit.load(stream)
+        script = torch.jit.load(stream)  # type: ignore[no-untyped-call]
     image = torch.rand(2, 1, 24, 40)
     for dpm_um in (torch.full_like(image, 3.3), torch.linspace(-12, 12, 40).expand_as(image)):
         with torch.inference_mode():
@@ -298,9 +298,12 @@ def test_pickled_weights_are_never_opened(
     monkeypatch.setattr(torch, "load", opened)
     monkeypatch.setattr(pickle, "loads", opened)
     read, names = PackageFiles.read, []
-    monkeypatch.setattr(
-        PackageFiles, "read", lambda s, name, limit: names.append(name) or read(s, name, limit)
-    )
+
+    def read_and_note(files: PackageFiles, name: str, limit: int) -> bytes:
+        names.append(name)
+        return read(files, name, limit)
+
+    monkeypatch.setattr(PackageFiles, "read", read_and_note)
     if not with_attachment:
         refused(changed, "has lost its weights.safetensors; export the model again")
     else:

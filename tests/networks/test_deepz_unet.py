@@ -104,9 +104,9 @@ DRAWN = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_seed_draws_the_weights_that_it_always_drew(name: str) -> None:
     with without_weights():
-        MAKERS[name]()
+        MAKERS[name]()  # type: ignore[no-untyped-call]
     torch.manual_seed(5)
-    weights = torch.cat([p.detach().flatten().double() for p in MAKERS[name]().parameters()])
+    weights = torch.cat([p.detach().flatten().double() for p in MAKERS[name]().parameters()])  # type: ignore[no-untyped-call]
     assert (weights.norm().item(), weights.sum().item()) == pytest.approx(DRAWN[name], abs=1e-5)
 
 

@@ -13,11 +13,10 @@ from scipy.ndimage import label
 
 from napari_deepz.pictures.depth_colours import (
     COLOURS,
-    RECORD_KEY,
     depth_coded_projection,
     write_depth_coded_projection,
 )
-from napari_deepz.provenance import Provenance
+from napari_deepz.provenance import RECORD_KEY, Provenance
 
 Z_UM = (-4.0, -2.0, 0.0, 2.0, 4.0)
 

@@ -79,7 +79,7 @@ def test_the_discriminator_learns_to_tell_two_batches_apart(rng: np.random.Gener
 def test_a_generator_can_follow_the_loss_downhill() -> None:
     judge = adversary()
     generated = torch.rand(3, 32, 32, requires_grad=True)
-    judge.generator_loss(generated, torch.zeros(())).backward()
+    judge.generator_loss(generated, torch.zeros(())).backward()  # type: ignore[no-untyped-call]
     assert generated.grad is not None
     assert generated.grad.abs().max() > 0
 

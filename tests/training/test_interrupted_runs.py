@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from napari_deepz.atomic_files import written_beside
 from napari_deepz.models.library import load_model
 from napari_deepz.training import focal, state
 from napari_deepz.training.config import TrainConfig
@@ -117,7 +118,7 @@ def test_a_checkpoint_from_before_it_held_the_log_takes_the_file(
 
 def full_when(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
     """Let the disk be full when a file of the run is written for the nth time, and after."""
-    write_bytes, written_beside = Path.write_bytes, state.written_beside
+    write_bytes = Path.write_bytes
     written: list[str] = []
     current: list[str] = []
 

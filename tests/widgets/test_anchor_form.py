@@ -30,7 +30,8 @@ from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import (
 )
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.layers import View, frame_of
+from napari_deepz.widgets.shared.layers import frame_of
+from napari_deepz.widgets.shared.placement import View
 from tests.widgets.canvas import click, drag
 
 SHAPE = (200, 240)

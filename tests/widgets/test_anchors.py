@@ -15,7 +15,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
-from napari_deepz.widgets.shared.layers import View, frame_of
+from napari_deepz.widgets.shared.layers import frame_of
+from napari_deepz.widgets.shared.placement import View
 from tests.widgets.canvas import canvas_of, click, drag, pixel_of, press_key
 
 SHAPE = (200, 240)

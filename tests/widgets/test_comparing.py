@@ -30,7 +30,8 @@ from napari_deepz.widgets.comparing.pair_view import Look
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.refocusing.result_layer import ResultLayer
-from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
+from napari_deepz.widgets.shared.layers import frame_of, input_plane
+from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import record_of
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import Slowly, request_for

@@ -19,8 +19,10 @@ from typer.testing import CliRunner
 
 from napari_deepz.cli import app
 from napari_deepz.io.reading import read_image, read_provenance
+from napari_deepz.io.writing import write_stack
 from napari_deepz.pictures import saving as pictures
 from napari_deepz.pictures.depth_colours import depth_coded_projection
+from napari_deepz.pictures.focus_sweep import sweep_frames
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes import saving
 from napari_deepz.surfaces import load_surface
@@ -171,7 +173,7 @@ def test_a_cancelled_export_leaves_nothing(
     dock: VirtualRefocusing, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, save_as: Any
 ) -> None:
     run(dock, qtbot)
-    genuine = saving.write_stack
+    genuine = write_stack
 
     def cancelled_in_the_middle(path: Path, planes: Any, **settings: Any) -> None:
         def some() -> Iterator[Any]:
@@ -192,7 +194,7 @@ def test_a_cancelled_sweep_leaves_nothing(
     dock: VirtualRefocusing, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, save_as: Any
 ) -> None:
     run(dock, qtbot)
-    genuine = pictures.sweep_frames
+    genuine = sweep_frames
 
     def cancelled_in_the_middle(*given: Any, **settings: Any) -> Iterator[Any]:
         for index, frame in enumerate(genuine(*given, **settings)):
@@ -235,10 +237,13 @@ def offered(monkeypatch: pytest.MonkeyPatch, dock: VirtualRefocusing, qtbot: Any
     """Press Export, choose nothing, and tell what could have been chosen."""
 
     def look() -> list[Any]:
-        seen = []
-        monkeypatch.setattr(
-            QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
-        )
+        seen: list[Any] = []
+
+        def choose_nothing(*given: Any) -> tuple[str, str]:
+            seen.extend(given)
+            return "", ""
+
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", choose_nothing)
         dock.panel.export.click()
         return [re.search(r"\*([^)]+)\)", choice)[1] for choice in seen[3].split(";;")]  # type: ignore[index]
 
@@ -605,7 +610,7 @@ def test_a_full_disk_is_said_once_and_the_dock_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
-    genuine, limits = saving.write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
+    genuine, limits = write_stack, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def on_a_full_disk(*given: Any, **settings: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, limits[1]))
@@ -657,9 +662,12 @@ def test_a_suggested_file_name_leads_nowhere(
 ) -> None:
     layer = run(dock, qtbot)
     layer.name = "../../a\x1b[31m/<b>"
-    seen = []
-    monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda *given: seen.extend(given) or ("", "")
-    )
+    suggested = []
+
+    def choose_nothing(*given: Any) -> tuple[str, str]:
+        suggested.append(given[2])
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose_nothing)
     dock.panel.export.click()
-    assert seen[2] == "_.._a␛[31m_b_"
+    assert suggested[0] == "_.._a␛[31m_b_"

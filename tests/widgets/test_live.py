@@ -19,7 +19,8 @@ from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.surfaces.base import Surface
 from napari_deepz.widgets.refocusing.live.live_task import LiveWork
 from napari_deepz.widgets.refocusing.live.live_view import Live
-from napari_deepz.widgets.shared.layers import View, frame_of, input_plane
+from napari_deepz.widgets.shared.layers import frame_of, input_plane
+from napari_deepz.widgets.shared.placement import View
 from tests.widgets.conftest import PIXEL_UM, request_for
 
 

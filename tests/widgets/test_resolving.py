@@ -197,10 +197,10 @@ def test_the_state_tells_what_happens() -> None:
     state.start("Refocusing…")
     assert state.fraction is None
     state.advance(0.25, "1 of 4")
-    assert (state.fraction, state.message) == (0.25, "1 of 4")
+    assert (state.fraction, state.message) == (0.25, "1 of 4")  # type: ignore[comparison-overlap]
     state.cancel()
     state.advance(0.5, "2 of 4")
-    assert (state.fraction, state.message) == (0.5, "Cancelling…")
+    assert (state.fraction, state.message) == (0.5, "Cancelling…")  # type: ignore[comparison-overlap]
     state.end("done")
     assert seen == [Phase.RUNNING, Phase.CANCELLING, Phase.IDLE]
 

@@ -17,7 +17,8 @@ from qtpy.QtWidgets import QApplication
 from napari_deepz.surfaces import Curved, Flat, Tilted
 from napari_deepz.surfaces.base import Surface
 from napari_deepz.widgets.refocusing.surfaces.surface_view import NAME, SurfaceView, moved_along
-from napari_deepz.widgets.shared.layers import Frame, View, frame_of
+from napari_deepz.widgets.shared.layers import frame_of
+from napari_deepz.widgets.shared.placement import Frame, View
 from tests.widgets.canvas import canvas_of, pixel_of
 
 PIXEL_UM = 0.5

@@ -10,7 +10,16 @@ from napari_deepz.cli.console import all_through_console, print_error
 from napari_deepz.cli.failures import sentence_of, was_stopped
 from napari_deepz.cli.progress import end_on_signals
 
-__all__ = ["evaluation", "main", "model_conversion", "models", "pictures", "refocusing", "training"]
+__all__ = [
+    "app",
+    "evaluation",
+    "main",
+    "model_conversion",
+    "models",
+    "pictures",
+    "refocusing",
+    "training",
+]
 
 _STOPPED = 130
 

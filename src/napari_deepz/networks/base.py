@@ -52,7 +52,7 @@ def initialise(network: nn.Module) -> None:
 
 def is_recording() -> bool:
     """Whether gradients or a program are recorded: then nothing is overwritten or cut in strips."""
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return tracing or torch.is_grad_enabled()
 
 

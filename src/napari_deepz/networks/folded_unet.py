@@ -121,7 +121,7 @@ class FoldedUNet(Generator):
             return self._uniform(code, float(position[0, 0, 0, 0]))
         below = position.int().clamp(max=self.planes - 2)
         share = position - below
-        if torch.jit.is_tracing():  # type: ignore[no-untyped-call]
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             lower, upper = (code.gather(1, below.long() + step) for step in (0, 1))
         else:
             lower, upper = _neighbours(code, below)
