@@ -336,7 +336,22 @@ def test_live_follows_the_time_that_is_shown(
     assert list(dock.viewer.layers) == [image]
 
 
-def test_live_follows_the_measured_plane_that_is_shown(
+def test_live_follows_the_frame_of_a_movie_that_is_shown(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, model: Model
+) -> None:
+    dock = open_dock()
+    movie = rng.integers(100, 4000, (5, 64, 80), dtype=np.uint16)
+    image = add_image(dock, movie, axis_labels=("t", "y", "x"), units=("s", "um", "um"))
+    dock.viewer.dims.set_point(0, 1)
+    tick(dock.workbench.live_switch)
+    wait_for_pixels(dock, qtbot, image.data[1], model)
+    dock.viewer.dims.set_point(0, 4)
+    wait_for_pixels(dock, qtbot, image.data[4], model)
+    assert dock.surface.focus.value == 0
+    tick(dock.workbench.live_switch)
+
+
+def test_live_keeps_its_plane_of_a_stack_until_it_is_unpinned(
     open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, model: Model
 ) -> None:
     dock = open_dock()
@@ -345,8 +360,10 @@ def test_live_follows_the_measured_plane_that_is_shown(
     tick(dock.workbench.live_switch)
     wait_for_pixels(dock, qtbot, image.data[1], model)
     dock.viewer.dims.set_point(0, 4)
+    qtbot.wait(50)
+    wait_for_pixels(dock, qtbot, image.data[1], model)
+    dock.image.axes.pins[0].value = False
     wait_for_pixels(dock, qtbot, image.data[4], model)
-    assert dock.surface.focus.value == 0
     tick(dock.workbench.live_switch)
 
 

@@ -61,6 +61,7 @@ class AllForms:
             typed_pixel_um=self.image.pixel_size.value,
             optics=self.optics.values(),
             compute=self.compute.compute(),
+            pinned=self.image.pinned,
         )
 
     def suggest_sizes(self, _: Any = None) -> None:

@@ -63,7 +63,6 @@ from napari_deepz.widgets.shared.forms import (
 )
 from napari_deepz.widgets.shared.layers import frame_of
 from napari_deepz.widgets.shared.news import Advance
-from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import show_error, show_warning
 from napari_deepz.widgets.shared.remembering import Memory
 from napari_deepz.widgets.shared.results import place, results_in
@@ -104,6 +103,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.workbench = Workbench(
             self.viewer,
             forms.resolved,
+            self.image,
             self.model,
             self.surface,
             self.anchors.anchors,
@@ -200,6 +200,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             resolved = self.forms.resolved()
         self.facts.review(resolved, package=self.model.package)
         plane = resolved.plane
+        self.image.show_axes()
         self.image.ask_pixel_size(plane is not None and plane.pixel_size_um is None)
         can_run = resolved.layer is not None and resolved.model is not None
         self.panel.allow(refocus=can_run, export=bool(results_in(self.viewer)))
@@ -216,7 +217,8 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         try:
             said = {*request.notes, *cautions_for(resolved)}
             self.image.write_pixel_size()
-            frame = frame_of(layer, View.of(self.viewer))
+            self.image.pin_z()
+            frame = frame_of(layer, self.image.input_view)
             result = ResultLayer(self.viewer, layer, frame, request, beside=self._beside)
         except ValueError as error:
             show_error(str(error))
@@ -239,7 +241,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         form: Form = "smooth" if self.anchors.form.value == SMOOTH else "plane"
         everywhere = range_to_search(model.spec.axial_range_um)
         settings = replace(self.forms.settings(), make_surface=lambda _: (everywhere, ()))
-        searched = resolve(settings, resolved.layer, View.of(self.viewer))
+        searched = resolve(settings, resolved.layer, self.image.input_view)
         if searched.request is None:
             show_error(searched.problem)
             return
@@ -323,7 +325,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             self._found = f" {item.text}"
             self.anchors.anchors.replace(item.rows_um)
             show_confidence(
-                self.viewer, item.confidence, frame_of(self.image.layer, View.of(self.viewer))
+                self.viewer, item.confidence, frame_of(self.image.layer, self.image.input_view)
             )
         elif isinstance(item, ModelReady):
             self.model.add(item.package)

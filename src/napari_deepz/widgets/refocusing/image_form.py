@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
 from napari.layers import Image, Layer
 from psygnal import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
+from napari_deepz.widgets.refocusing.input_axes import InputAxes
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layers import (
     is_plausible,
@@ -17,6 +20,7 @@ from napari_deepz.widgets.shared.layers import (
     pixel_size_um,
     set_pixel_size,
 )
+from napari_deepz.widgets.shared.placement import View, shown_index
 from napari_deepz.widgets.shared.plain_text import show_error
 from napari_deepz.widgets.shared.results import is_inferred
 
@@ -33,7 +37,7 @@ class ImageForm:
     ----------
     changed : Signal
         Emitted when another image is chosen, or another pixel size entered.
-    widget : Rows
+    widget : QWidget
         What to put into a window.
     """
 
@@ -45,7 +49,7 @@ class ImageForm:
             label="Image",
             choices=lambda _: names_of(viewer.layers, _can_be_refocused),
             nullable=True,
-            tooltip="The measured image. Of a stack or movie the plane that is shown is taken.",
+            tooltip="The measured image.",
         )
         self.pixel_size = FloatSpinBox(
             label="Pixel size (µm)",
@@ -58,17 +62,45 @@ class ImageForm:
         self.write = PushButton(
             text="Write to layer", tooltip="Give the image layer this pixel size now."
         )
-        self.widget = Rows(self.choice, self.pixel_size, self.write)
+        self.axes = InputAxes()
+        self.rows = Rows(self.pixel_size, self.write)
+        self.widget = QWidget()
+        layout = QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (Rows(self.choice), self.axes.widget, self.rows):
+            layout.addWidget(part)
         self.ask_pixel_size(False)
         self._typed_for: Image | None = None
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.pixel_size.changed.connect(self._on_typed)
         self.write.changed.connect(self._on_write)
+        self.axes.changed.connect(self.changed.emit)
 
     @property
     def layer(self) -> Image | None:
         """The chosen layer."""
         return self.choice.value
+
+    @property
+    def input_view(self) -> View:
+        """What the viewer would show if the input were what it shows."""
+        view = View.of(self._viewer)
+        return view if self.layer is None else view.pinned(self.layer, self.pinned)
+
+    @property
+    def pinned(self) -> Mapping[int, int]:
+        """Index by axis of the chosen layer, where the input stays."""
+        return self.axes.pinned(self.layer)
+
+    def show_axes(self) -> None:
+        """Show where in its layer the input is now."""
+        layer = self.layer
+        self.axes.show(layer, () if layer is None else shown_index(layer, self.input_view))
+
+    def pin_z(self) -> None:
+        """Keep the plane, as the slider for z shows the depths of results from now on."""
+        if self.layer is not None:
+            self.axes.pin_z(self.layer, shown_index(self.layer, self.input_view))
 
     def reset_choices(self) -> None:
         """Look again which layers there are; a new one is chosen where there was none."""
@@ -120,7 +152,7 @@ class ImageForm:
     def ask_pixel_size(self, wanted: bool) -> None:
         """Show the row for the pixel size, or hide it."""
         for row in (self.pixel_size, self.write):
-            self.widget.show_row(row, wanted)
+            self.rows.show_row(row, wanted)
 
 
 def _can_be_refocused(layer: Layer) -> bool:

@@ -7,8 +7,8 @@ and no one else asks the forms.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari.layers import Image
@@ -94,6 +94,8 @@ class DockSettings:
         What the user says of numerical aperture, immersion and wavelength, as in `Sampling`.
     compute : Compute
         With what is computed.
+    pinned : mapping of int to int
+        Index by axis of the layer, where the input stays whatever the sliders do.
     """
 
     model: ChosenModel | None
@@ -104,6 +106,7 @@ class DockSettings:
     typed_pixel_um: float
     optics: dict[str, float | None]
     compute: Compute
+    pinned: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +151,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     layer : Image or None
         The chosen layer.
     view : View
-        Tells which of its planes is shown.
+        Tells which of its planes is the input, where it is not pinned.
 
     Returns
     -------
@@ -159,6 +162,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     if layer is None or model is None:
         missing = f"Open {'an image' if layer is None else 'a model'} first."
         return Resolved(layer, model, problem=missing, shown_problem=missing)
+    view = view.pinned(layer, settings.pinned)
     try:
         plane = input_plane(layer, view)
     except ValueError as error:

@@ -71,7 +71,7 @@ class ResultLayer:
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
         self.layer: Image = viewer.add_image(
             data,
-            name=f"{layer_name(request.plane.name)} (virtual)",
+            name=f"{layer_name(request.plane.title)} (virtual)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={RESULT: self._record},
@@ -145,7 +145,7 @@ class ResultLayer:
         self.describe(record.model_copy(update=changes))
         self.layer.data, placing = self._placed(self._volume)
         self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
-        name = layer_name(self._request.plane.name)
+        name = layer_name(self._request.plane.title)
         self.layer.name = f"{name} (virtual, {count} of {total} planes)"
 
     def _placed(

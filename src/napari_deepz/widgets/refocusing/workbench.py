@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.live.live_task import Shown
 from napari_deepz.widgets.refocusing.live.live_view import Live
 from napari_deepz.widgets.refocusing.models.model_form import ModelForm
@@ -39,7 +40,7 @@ class Workbench(QObject):  # type: ignore[misc]
         Gets the layers.
     resolved : callable
         What the settings mean now.
-    model, surface
+    image, model, surface
         The forms.
     anchors : Anchors
         Those of the surface form.
@@ -66,6 +67,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self,
         viewer: Any,
         resolved: Callable[[], Resolved],
+        image: ImageForm,
         model: ModelForm,
         surface: SurfaceForm,
         anchors: Anchors,
@@ -75,7 +77,8 @@ class Workbench(QObject):  # type: ignore[misc]
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._resolved, self._surface, self._anchors = resolved, surface, anchors
+        self._resolved, self._anchors = resolved, anchors
+        self._image, self._surface = image, surface
         self._planes = planes
         self._tool = Tool.NONE
         self.beside = self.awake = True
@@ -150,6 +153,7 @@ class Workbench(QObject):  # type: ignore[misc]
             self.rest(str(error))
             return
         if self.live_switch.value:
+            self._image.pin_z()
             self.live.show(request, layer, frame, beside=self.beside)
         else:
             self._stop_live()
@@ -244,7 +248,7 @@ class Workbench(QObject):  # type: ignore[misc]
     def _watch(self, layer: Image | None) -> None:
         """Notice when a layer, and no other, gets other pixels or another place."""
         if layer is not None:
-            self._index = shown_index(layer, View.of(self._viewer))
+            self._index = shown_index(layer, self._image.input_view)
         if layer is self._watched:
             return
         for watched in (self._watched, layer):
@@ -268,7 +272,7 @@ class Workbench(QObject):  # type: ignore[misc]
         layer = self._watched
         if layer is not None and layer not in self._viewer.layers:
             return  # It is being deleted: the menu of images will tell.
-        if layer is not None and shown_index(layer, View.of(self._viewer)) != self._index:
+        if layer is not None and shown_index(layer, self._image.input_view) != self._index:
             self._on_image()
             return
         results = [layer for layer in results_in(self._viewer) if layer.visible]

@@ -38,7 +38,7 @@ class Rows(QWidget):  # type: ignore[misc]
     Parameters
     ----------
     *widgets : magicgui widgets
-        Check boxes, buttons and containers bring their own text and get no label.
+        Check boxes and buttons bring their own text and get no label.
     """
 
     def __init__(self, *widgets: Any) -> None:
@@ -47,7 +47,7 @@ class Rows(QWidget):  # type: ignore[misc]
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for widget in widgets:
-            bare = isinstance(widget, CheckBox | Container | PushButton)
+            bare = isinstance(widget, CheckBox | PushButton)
             label = QLabel("" if bare else widget.label)
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setToolTip("" if bare else widget.native.toolTip())

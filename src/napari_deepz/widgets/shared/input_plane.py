@@ -27,6 +27,8 @@ class InputPlane:
         Loads the pixels, (Y, X); may take long.
     source : Source
         Where a recipe finds it.
+    position : str
+        Where in its layer it is, such as "t 3 z 20", counted from 0; nothing for a single image.
     origin : tuple or None
         The array that pixels are read from and where in it, if it is not in memory: reading it
         again takes long, and gives the same.
@@ -39,9 +41,15 @@ class InputPlane:
     pixel_size_um: float | None
     read: Callable[[], NDArray[Any]]
     source: Source
+    position: str = ""
     origin: tuple[Any, tuple[int, ...]] | None = None
     doubtful_pixel_um: float | None = None
     doubtful_z_step_um: float | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name, and which plane of it is meant."""
+        return " ".join(filter(None, (self.name, self.position)))
 
     def reads_the_same(self, other: InputPlane) -> bool:
         """Whether another plane comes from the same place of the same array, not in memory."""

@@ -22,6 +22,7 @@ from napari_deepz.widgets.shared.placement import (
     LayerError,
     Length,
     View,
+    axis_lengths,
     length_um,
     placing_of,
     shown_index,
@@ -143,15 +144,22 @@ def input_plane(layer: Image, view: View) -> InputPlane:
         doubtful_z_step_um=None if z_step_um is None or is_step(z_step_um) else z_step_um,
         read=partial(_read, data, index),
         source=_source(layer, index),
+        position=_position(layer, index),
         origin=None if isinstance(data, np.ndarray) else (data, index),
     )
+
+
+def _position(layer: Image, index: tuple[int, ...]) -> str:
+    """Such as "t 3 z 20"; axes along which there is nothing to choose are left out."""
+    named = zip(axis_names(layer), index, axis_lengths(layer), strict=True)
+    return " ".join(f"{name} {at}" for name, at, length in named if length > 1)
 
 
 def _source(layer: Image, index: tuple[int, ...]) -> Source:
     """Where a recipe finds this plane; in no file where that is not certain."""
     source = layer.source
     if source.path is None or (index and source.reader_plugin != READER):
-        return Source(name=layer.name)
+        return Source(name=" ".join(filter(None, (layer.name, _position(layer, index)))))
     chosen = {
         label: at
         for label, at in zip(layer.axis_labels[:-2], index, strict=True)
@@ -208,6 +216,15 @@ def z_axis_of(layer: Layer) -> int | None:
             return axis
     unnamed = bool(labels) and labels[-1] == "-3"
     return len(labels) - 1 if unnamed else None
+
+
+def axis_names(layer: Layer) -> tuple[str, ...]:
+    """How people call the axes before y and x: by their labels, or by their numbers."""
+    z_axis = z_axis_of(layer)
+    return tuple(
+        "z" if axis == z_axis else f"axis {axis}" if label.lstrip("-").isdigit() else label
+        for axis, label in enumerate(layer.axis_labels[:-2])
+    )
 
 
 def surface_from_layer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,6 +46,26 @@ class View:
     def of(cls, viewer: Any) -> View:
         """Take the present view of a napari viewer."""
         return cls(tuple(viewer.dims.point), viewer.layers.units)
+
+    def pinned(self, layer: Layer, pins: Mapping[int, int]) -> View:
+        """The view in which a layer shows what is pinned of it, whatever the sliders do.
+
+        Parameters
+        ----------
+        layer : Layer
+            One that has been put into the viewer.
+        pins : mapping of int to int
+            Index by axis before y and x; others stay as the sliders stand.
+        """
+        linear, at = _to_world(layer)
+        point = [0.0] * (layer.ndim - len(self.point)) + list(self.point)
+        units = (self.units or layer.units)[-layer.ndim :]
+        for axis, index in pins.items():
+            unit = units[axis - layer.ndim] if layer.ndim - axis <= len(units) else None
+            own = layer.units[axis]
+            factor = _factor(own, unit) if unit is not None else 1.0
+            point[axis - layer.ndim] = (at[axis] + index * linear[axis, axis]) * factor
+        return View(tuple(point), self.units)
 
     def position(self, layer: Layer) -> list[float]:
         """Where the sliders stand on the axes of a layer, in its units; 0 where there is none."""
@@ -295,8 +316,13 @@ def shown_index(layer: Layer, view: View) -> tuple[int, ...]:
     position = np.array(view.position(layer)[:axes])
     with np.errstate(all="ignore"):
         planes = np.nan_to_num((position - at[:axes]) / linear.diagonal()[:axes])
-    lengths = np.array(layer.data.shape[:axes])
+    lengths = np.array(axis_lengths(layer))
     return tuple(int(index) for index in np.clip(np.rint(planes), 0, np.maximum(lengths, 1) - 1))
+
+
+def axis_lengths(layer: Layer) -> tuple[int, ...]:
+    """Lengths of a layer's axes before y and x."""
+    return tuple(int(length) for length in layer.data.shape[: layer.ndim - 2])
 
 
 def lay(layer: Layer, placing: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class LiveLayer:
         before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
-            name=f"{layer_name(request.plane.name)} (live)",
+            name=f"{layer_name(request.plane.title)} (live)",
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
