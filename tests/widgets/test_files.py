@@ -82,7 +82,7 @@ def test_a_sample_is_a_plane_and_its_focal_stack_in_micrometres(
     make_viewer: Callable[[], Any], small_stacks: Any, key: Any
 ) -> None:
     viewer = make_viewer()
-    plane, stack = viewer.open_sample("napari-deepz", key)
+    stack, plane = viewer.open_sample("napari-deepz", key)
 
     assert (stack.name, plane.name) == (
         f"{SAMPLES[key]}, focal stack",
@@ -126,7 +126,7 @@ def test_a_sample_is_ready_to_be_refocused(
 @pytest.mark.parametrize("key", SAMPLES)
 def test_the_bundled_samples(key: Any) -> None:
     path = {"worm": samples.WORM, "tilted_beads": samples.TILTED_BEADS}[key]
-    (plane, placing, _), (stack, _, _) = getattr(sample_data, f"open_{key}")()
+    (stack, _, _), (plane, placing, _) = getattr(sample_data, f"open_{key}")()
     np.testing.assert_array_equal(stack, tifffile.imread(path))
     np.testing.assert_array_equal(plane, stack[len(stack) // 2])
     assert placing["units"] == ("um", "um")

@@ -58,11 +58,10 @@ def test_the_menu_of_images_follows_the_layers(dock: VirtualRefocusing) -> None:
     first = dock.viewer.layers["cells"]
     assert dock.image.layer == first
     add_image(dock, np.zeros((40, 40)), "other")
-    assert dock.image.layer == first
     first.name = "nuclei"
     assert "nuclei" in [dock.image.choice.native.itemText(i) for i in range(3)]
     dock.viewer.layers.remove("nuclei")
-    assert dock.image.layer != first
+    assert dock.image.layer == dock.viewer.layers["other"]
     dock.viewer.layers.clear()
     assert dock.image.layer is None
     add_image(dock, np.zeros((40, 40)), "late")
@@ -95,7 +94,7 @@ def test_units_other_than_micrometres(dock: VirtualRefocusing) -> None:
     layer.units = ("mm", "nm")
     layer.scale = (PIXEL_UM / 1000, PIXEL_UM * 1000)
     dock.review()
-    assert dock.facts.image.text() == "80 × 64 pixels of 0.325 µm"
+    assert dock.facts.image.text() == "cells: 80 × 64 pixels of 0.325 µm"
     assert dock.facts.cautions.text() == ""
 
 
@@ -111,10 +110,10 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(
     dock = open_dock()
     image = dock.viewer.add_image(pixels, name="bare", translate=(10, 20))
     dock.review()
-    assert dock.image.pixel_size.native.isVisibleTo(dock)
-    assert dock.image.pixel_size.value == PIXEL_UM
+    assert dock.image.sizes.pixel_size.native.isVisibleTo(dock)
+    assert dock.image.sizes.pixel_size.value == PIXEL_UM
     assert "does not say its pixel size" in dock.facts.cautions.text()
-    dock.image.pixel_size.value = 0.3201
+    dock.image.sizes.pixel_size.value = 0.3201
     dock.surface.stop.value = dock.surface.start.value
 
     layer = run(dock, qtbot)
@@ -122,7 +121,8 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(
     np.testing.assert_allclose(image.scale, (0.3201, 0.3201))
     np.testing.assert_allclose(image.translate, (3.201, 6.402))
     np.testing.assert_allclose(layer.scale[1:], (0.3201, 0.3201))
-    assert not dock.image.pixel_size.native.isVisibleTo(dock)
+    assert not dock.image.sizes.use.native.isVisibleTo(dock)
+    assert "As entered" in dock.image.sizes.source.text()
     notes = layer.metadata["napari-deepz"].provenance.notes
     assert "The image does not say its pixel size; 0.3201 µm is taken, as entered." in notes
 
@@ -132,10 +132,10 @@ def test_a_scale_without_units_suggests_the_pixel_size(
 ) -> None:
     dock = open_dock()
     dock.viewer.add_image(pixels, scale=(0.11, 0.11))
-    assert dock.image.pixel_size.value == 0.11
-    dock.image.write.native.click()
+    assert dock.image.sizes.pixel_size.value == 0.11
+    dock.image.sizes.use.native.click()
     dock.review()
-    assert dock.facts.image.text() == "80 × 64 pixels of 0.11 µm"
+    assert dock.facts.image.text() == "pixels: 80 × 64 pixels of 0.11 µm"
 
 
 def test_open_model(

@@ -235,9 +235,9 @@ def test_another_model_suggests_its_own_pixel_size(
     dock: VirtualRefocusing, pixels: np.ndarray, tmp_path: Path
 ) -> None:
     dock.image.choice.value = dock.viewer.add_image(pixels)
-    assert dock.image.pixel_size.value == 0.325
+    assert dock.image.sizes.pixel_size.value == 0.325
     dock.model.add(write_tiny_model(tmp_path / "other", name="other", pixel_size_um=0.0645))
-    assert dock.image.pixel_size.value == 0.0645
-    dock.image.pixel_size.value = 0.11
+    assert dock.image.sizes.pixel_size.value == 0.0645
+    dock.image.sizes.pixel_size.value = 0.11
     dock.model.restore()
-    assert dock.image.pixel_size.value == 0.11
+    assert dock.image.sizes.pixel_size.value == 0.11

@@ -215,8 +215,8 @@ def test_a_pixel_size_that_no_microscope_has_is_asked_for(
     dock = open_dock()
     layer = dock.viewer.add_image(pixels, name="cells", scale=scale, units=units)
     dock.review()
-    assert dock.image.pixel_size.native.isVisibleTo(dock)
-    assert dock.image.pixel_size.value == PIXEL_UM  # the model's
+    assert dock.image.sizes.pixel_size.native.isVisibleTo(dock)
+    assert dock.image.sizes.pixel_size.value == PIXEL_UM  # the model's
     assert "µm wide, which no microscope's are; 0.325 µm is taken" in dock.facts.cautions.text()
     dock.surface.stop.value = dock.surface.start.value
     result = run(dock, qtbot)
@@ -235,7 +235,7 @@ def test_a_pixel_size_cannot_be_written_to_what_cannot_be_refocused(
     layer = dock.viewer.add_image(pixels, name="cells")
     dock.review()
     layer.shear = [0.3]
-    dock.image.write.native.click()
+    dock.image.sizes.use.native.click()
     assert [text for _, text in notified() if "is sheared" in text]
     np.testing.assert_array_equal(layer.scale, (1, 1))
 
@@ -255,7 +255,7 @@ def test_no_pixel_size_can_be_typed_that_no_microscope_has(
 ) -> None:
     dock = open_dock()
     dock.viewer.add_image(pixels)
-    box = dock.image.pixel_size.native
+    box = dock.image.sizes.pixel_size.native
     box.lineEdit().setText(typed)
     box.interpretText()
-    assert 0.005 <= dock.image.pixel_size.value <= 20
+    assert 0.005 <= dock.image.sizes.pixel_size.value <= 20

@@ -65,7 +65,7 @@ def test_the_pixel_size_of_oblong_pixels_is_typed(
     set_range(dock, -2, 2, 1)
     dock.review()
     assert "does not say its pixel size" in dock.facts.cautions.text()
-    dock.image.pixel_size.value = 0.4
+    dock.image.sizes.pixel_size.value = 0.4
     layer = run(dock, qtbot)
     expected = refocus(pixels, Flat(-2, 2, 1), model, pixel_size_um=0.4)
     np.testing.assert_array_equal(layer.data, expected.data)

@@ -13,14 +13,12 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points
 from napari.utils.transforms import Affine
 
-from napari_deepz.widgets.shared.layers import (
-    frame_of,
-    input_plane,
+from napari_deepz.widgets.shared.layer_sizes import (
     likely_pixel_size_um,
     pixel_size_um,
     set_pixel_size,
-    surface_from_layer,
 )
+from napari_deepz.widgets.shared.layers import frame_of, input_plane, surface_from_layer
 from napari_deepz.widgets.shared.placement import (
     Frame,
     LayerError,

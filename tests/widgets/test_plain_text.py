@@ -139,7 +139,7 @@ def test_a_hostile_card_is_shown_as_it_is(
     assert names == [f"A&B {IMAGE} abc�gpj.exe ␛]0;owned␇␛[31mred�2J␊second line"]
     assert dock.image.choice.native.itemText(1) == names[0]
     assert dock.image.layer == layer
-    assert 0.005 <= dock.image.pixel_size.value <= 20
+    assert 0.005 <= dock.image.sizes.pixel_size.value <= 20
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=20_000)
     check_texts(dock)
     dock.workbench.live_switch.value = False

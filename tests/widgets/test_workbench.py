@@ -251,8 +251,8 @@ def test_an_unknown_pixel_size_is_asked_for_and_live_waits(
     )
     dock.image.choice.value = bare
     assert dock.workbench.live.target is None
-    dock.image.pixel_size.value = PIXEL_UM
-    press(dock.image.write.native)
+    dock.image.sizes.pixel_size.value = PIXEL_UM
+    press(dock.image.sizes.use.native)
     qtbot.waitUntil(lambda: dock.workbench.live.target is not None, timeout=5000)
     np.testing.assert_array_equal(dock.workbench.live.target.layer.scale, PIXEL_UM)  # type: ignore[attr-defined]
 
@@ -302,7 +302,7 @@ def test_live_follows_an_image_whose_data_are_replaced(
     wait_for_pixels(dock, qtbot, other, model)
     assert dock.workbench.live_switch.value
     assert len(dock.viewer.layers) == 2
-    qtbot.waitUntil(lambda: dock.facts.image.text().startswith(f"{shape[1]} × {shape[0]}"))
+    qtbot.waitUntil(lambda: f": {shape[1]} × {shape[0]} pixels" in dock.facts.image.text())
 
 
 def test_live_follows_an_image_that_is_renamed_and_moved(
@@ -431,10 +431,10 @@ def test_live_says_what_it_waits_for(
     assert dock.workbench.message.text() == "Live: Open an image first."
     bare = dock.viewer.add_image(rng.integers(0, 99, (64, 80)), name="bare")
     assert dock.workbench.message.text() == (
-        "Live: The pixel size of 'bare' is not known; enter it."
+        "Live: The pixel size of 'bare' is not known: enter it in the dock, below the image."
     )
-    dock.image.pixel_size.value = PIXEL_UM
-    press(dock.image.write.native)
+    dock.image.sizes.pixel_size.value = PIXEL_UM
+    press(dock.image.sizes.use.native)
     wait_for_pixels(dock, qtbot, bare.data, model)
     tick(dock.workbench.live_switch)
 

@@ -10,6 +10,7 @@ from typing import Any
 from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.shared.layer_files import PROVENANCE
 from napari_deepz.widgets.shared.layers import CHANNEL, OPTICS, layer_arguments
 from napari_deepz.widgets.shared.plain_text import harmless, layer_name, show_warning
 
@@ -58,7 +59,7 @@ def _read(path: Path) -> tuple[list[LayerData], tuple[str, ...]]:
     arguments = layer_arguments(series, z_start_um=z_start_um)
     metadata: dict[str, Any] = {}
     if provenance is not None:
-        metadata["provenance"] = provenance.to_json()
+        metadata[PROVENANCE] = provenance.to_json()
     arguments["metadata"] = metadata | _optics(series, 0)
     if "C" not in series.axes:
         return [(series.data, arguments, "image")], notes

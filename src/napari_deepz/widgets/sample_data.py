@@ -18,12 +18,12 @@ _CONTRAST_PERCENTILES = (1, 99.8)
 
 
 def open_worm() -> list[LayerData]:
-    """A simulated worm: the middle plane, and its focal stack, hidden, both in µm."""
+    """A simulated worm: its focal stack, hidden, and the middle plane, both in µm."""
     return _sample(samples.WORM, "Simulated worm")
 
 
 def open_tilted_beads() -> list[LayerData]:
-    """Simulated beads on a tilted plane: the middle plane, and their focal stack, hidden, in µm."""
+    """Simulated beads on a tilted plane: their focal stack, hidden, and the middle plane, in µm."""
     return _sample(samples.TILTED_BEADS, "Simulated tilted beads")
 
 
@@ -37,4 +37,4 @@ def _sample(path: Path, name: str) -> list[LayerData]:
     contrast = {"contrast_limits": tuple(np.percentile(pixels, _CONTRAST_PERCENTILES))}
     hidden = layer_arguments(measured, z_start_um=depth_um) | contrast | {"visible": False}
     shown = layer_arguments(plane) | contrast
-    return [(pixels, shown, "image"), (measured.data, hidden, "image")]
+    return [(measured.data, hidden, "image"), (pixels, shown, "image")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
-from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.shared.layers import is_step, z_axis_of
+from napari_deepz.widgets.shared.layer_sizes import is_step, z_axis_of
 from napari_deepz.widgets.shared.placement import (
     Grid,
     LayerError,
@@ -24,9 +22,6 @@ from napari_deepz.widgets.shared.results import is_inferred
 
 DIFFERENCE = "napari-deepz difference"
 """Where a layer of differences says what it is, in its metadata."""
-
-PROVENANCE = "provenance"
-"""Where the layers of files and differences keep their record, in their metadata."""
 
 
 class UnknownStep(LayerError):
@@ -96,7 +91,6 @@ def can_be_measured(layer: Layer) -> bool:
         and not is_inferred(layer)
         and DIFFERENCE not in layer.metadata
         and z_axis_of(layer) is not None
-        and not _was_inferred(layer)
     )
 
 
@@ -139,37 +133,3 @@ def measured_stack(layer: Image, view: View) -> LayerStack:
         grid=placing.grid,
         known=(unit_um[z_axis] is not None, None not in unit_um[-2:]),
     )
-
-
-def set_z_step(layer: Image, z_step_um: float, *, fixed_um: float) -> None:
-    """Write the distance of its planes into a layer that has none; the plane at `fixed_um` stays.
-
-    Parameters
-    ----------
-    layer : Image
-        Its scale along z is 1, without a unit, or none that a microscope has.
-    z_step_um : float
-        Distance of its planes.
-    fixed_um : float
-        Where the input plane lies in the world, which is now counted as before.
-    """
-    axis = z_axis_of(layer)
-    assert axis is not None
-    placing, unit_um = placing_of(layer), length_um(layer.units[axis]) or 1.0
-    start, step = placing.starts[axis], placing.steps[axis]
-    plane = (fixed_um / unit_um - start) / step
-    scale, translate, units = list(layer.scale), list(layer.translate), list(layer.units)
-    scale[axis] *= math.copysign(z_step_um, step) / step
-    layer.scale = scale
-    moved = placing_of(layer)
-    away = fixed_um - plane * moved.steps[axis] - moved.starts[axis]
-    translate[axis] += away / layer.affine.linear_matrix[axis, axis]
-    units[axis] = "um"
-    layer.translate, layer.units = translate, units
-
-
-def _was_inferred(layer: Layer) -> bool:
-    try:
-        return Provenance.from_json(layer.metadata[PROVENANCE]).kind == "inferred"
-    except (KeyError, TypeError, ValueError):
-        return False

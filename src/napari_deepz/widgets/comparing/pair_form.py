@@ -10,9 +10,10 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox
 
 from napari_deepz.optics import PLAUSIBLE_Z_STEPS_UM
-from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured, set_z_step
+from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured
 from napari_deepz.widgets.comparing.pairing import Pairing, best_match, is_virtual_stack, pairing
 from napari_deepz.widgets.shared.forms import Rows
+from napari_deepz.widgets.shared.layer_sizes import set_z_step
 from napari_deepz.widgets.shared.layers import names_of
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import input_z_um, record_of

@@ -15,11 +15,11 @@ from napari_deepz.analysis.comparison import PlanePair, describe_match, match_pl
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.comparing.measured import (
     DIFFERENCE,
-    PROVENANCE,
     LayerStack,
     measured_stack,
 )
-from napari_deepz.widgets.shared.layers import z_axis_of
+from napari_deepz.widgets.shared.layer_files import PROVENANCE
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.placement import Grid, LayerError, View, placing_of
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.results import input_z_um, planes_of, record_of

@@ -58,7 +58,7 @@ class AllForms:
             focus_um=self.surface.focus.value,
             shows_focus=kind == FLAT or picks,
             lacks_surface=kind == ANCHORS,
-            typed_pixel_um=self.image.pixel_size.value,
+            typed_pixel_um=self.image.sizes.pixel_size.value,
             optics=self.optics.values(),
             compute=self.compute.compute(),
             pinned=self.image.pinned,
@@ -68,7 +68,7 @@ class AllForms:
         """Fill in what the image says of its optics, and a likely pixel size."""
         layer, spec = self.image.layer, self.model.spec
         self.optics.suggest(layer, {} if layer is None else stated_optics(layer))
-        self.image.suggest_pixel_size(spec.pixel_size_um if spec else None)
+        self.image.sizes.suggest(layer, spec.pixel_size_um if spec else None)
 
     def reset_choices(self) -> None:
         """Look again which layers and models there are."""

@@ -199,9 +199,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         if model is not None and plane is not None and self.surface.follow(model.spec):
             resolved = self.forms.resolved()
         self.facts.review(resolved, package=self.model.package)
-        plane = resolved.plane
-        self.image.show_axes()
-        self.image.ask_pixel_size(plane is not None and plane.pixel_size_um is None)
+        self.image.show_input()
         can_run = resolved.layer is not None and resolved.model is not None
         self.panel.allow(refocus=can_run, export=bool(results_in(self.viewer)))
 
@@ -215,8 +213,10 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             show_error(resolved.problem)
             return
         try:
+            self.image.sizes.write()
+            resolved = self.forms.resolved()
+            request = resolved.request or request
             said = {*request.notes, *cautions_for(resolved)}
-            self.image.write_pixel_size()
             self.image.pin_z()
             frame = frame_of(layer, self.image.input_view)
             result = ResultLayer(self.viewer, layer, frame, request, beside=self._beside)
@@ -245,7 +245,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         if searched.request is None:
             show_error(searched.problem)
             return
-        self.image.write_pixel_size()
+        self.image.sizes.write()
         work = partial(find_focus, searched.request, form, self._encoding)
         self._start(work, "Finding the surface")
 

@@ -18,10 +18,11 @@ from napari_deepz.widgets.shared.forms import Rows, Section, side_by_side
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 from napari_deepz.widgets.shared.remembering import PLUGIN
-from napari_deepz.widgets.shared.results import results_in, shown_depth_um
+from napari_deepz.widgets.shared.results import is_inferred, results_in, shown_depth_um
 
 _SAMPLES = {"Simulated worm": "worm", "Tilted beads": "tilted_beads"}
 _NO_IMAGE = "Open an image (File > Open Files…), or try a sample:"
+_ALL_INFERRED = "What is open was made by a network. Open a measured image, or try a sample:"
 _NO_MODEL = "No model is at hand: use Open model… to choose a model package."
 
 
@@ -50,6 +51,11 @@ class Facts:
         button.changed.connect(lambda _: self._viewer.open_sample(PLUGIN, _SAMPLES[text]))
         return button
 
+    def _about_image(self, resolved: Resolved) -> str:
+        if resolved.layer is None:
+            return _ALL_INFERRED if any(map(is_inferred, self._viewer.layers)) else _NO_IMAGE
+        return image_facts(resolved.plane) if resolved.plane else ""
+
     def review(self, resolved: Resolved, *, package: Path | None) -> None:
         """Write all texts anew.
 
@@ -60,13 +66,13 @@ class Facts:
         package : Path or None
             Where the chosen model should lie.
         """
-        model, plane, request = resolved.model, resolved.plane, resolved.request
+        model, request = resolved.model, resolved.request
         has_image = resolved.layer is not None
         try:
             cautions = cautions_for(resolved)
         except ValueError as error:
             cautions, request = [str(error)], None
-        self.image.setText(_NO_IMAGE if not has_image else image_facts(plane) if plane else "")
+        self.image.setText(self._about_image(resolved))
         self.samples.setVisible(not has_image)
         self.model.setText(model_facts(model.spec) if model is not None else _no_model(package))
         self.model.setToolTip(model.spec.description if model is not None else "")

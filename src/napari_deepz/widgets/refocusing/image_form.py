@@ -1,32 +1,31 @@
-"""The form in which the user chooses the measured image, and says its pixel size if it does not."""
+"""The form in which the user chooses the input: which image, and which plane of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image, Layer
 from psygnal import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.widgets.refocusing.input_axes import InputAxes
-from napari_deepz.widgets.shared.forms import Rows
-from napari_deepz.widgets.shared.layers import (
-    is_plausible,
-    likely_pixel_size_um,
-    names_of,
-    pixel_size_um,
-    set_pixel_size,
-)
-from napari_deepz.widgets.shared.placement import View, shown_index
-from napari_deepz.widgets.shared.plain_text import show_error
+from napari_deepz.widgets.refocusing.size_form import SizeForm
+from napari_deepz.widgets.shared.forms import Rows, side_by_side
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.placement import View, placing_of, shown_index
+from napari_deepz.widgets.shared.plain_text import tooltip
 from napari_deepz.widgets.shared.results import is_inferred
+
+_NARROWEST_CHARACTERS = 14
 
 
 class ImageForm:
-    """A menu of the image layers, and a pixel size for those that have none.
+    """A menu of the image layers, the plane of the chosen one, and its sizes where it lacks them.
+
+    The image is that of the layer list's selection, until the user chooses one here or pins it.
 
     Parameters
     ----------
@@ -36,7 +35,9 @@ class ImageForm:
     Attributes
     ----------
     changed : Signal
-        Emitted when another image is chosen, or another pixel size entered.
+        Emitted when another image or plane is chosen, or another size entered.
+    follows_selection : bool
+        Not while a layer is wanted for something else than as the image.
     widget : QWidget
         What to put into a window.
     """
@@ -47,34 +48,30 @@ class ImageForm:
         self._viewer = viewer
         self.choice = ComboBox(
             label="Image",
-            choices=lambda _: names_of(viewer.layers, _can_be_refocused),
+            choices=lambda _: names_of(viewer.layers, can_be_refocused),
             nullable=True,
             tooltip="The measured image.",
         )
-        self.pixel_size = FloatSpinBox(
-            label="Pixel size (µm)",
-            min=PLAUSIBLE_PIXELS_UM[0],
-            max=PLAUSIBLE_PIXELS_UM[1],
-            step=0.005,
-            tooltip="Width of a pixel in the sample, in µm: camera pixel divided by magnification.",
+        policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.choice.native.setSizeAdjustPolicy(policy)
+        self.choice.native.setMinimumContentsLength(_NARROWEST_CHARACTERS)
+        self.pin = CheckBox(
+            text="Pin",
+            tooltip="Stay with this image when other layers are selected in the layer list.",
         )
-        self.pixel_size.native.setDecimals(4)
-        self.write = PushButton(
-            text="Write to layer", tooltip="Give the image layer this pixel size now."
-        )
-        self.axes = InputAxes()
-        self.rows = Rows(self.pixel_size, self.write)
+        chosen = side_by_side(self.choice, self.pin)
+        chosen.label, chosen.tooltip = "Image", "The measured image."
+        self.axes, self.sizes = InputAxes(), SizeForm(viewer, self._input_z)
+        self.follows_selection = True
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (Rows(self.choice), self.axes.widget, self.rows):
+        for part in (Rows(chosen), self.axes.widget, self.sizes.widget):
             layout.addWidget(part)
-        self.ask_pixel_size(False)
-        self._typed_for: Image | None = None
-        self.choice.changed.connect(lambda _: self.changed.emit())
-        self.pixel_size.changed.connect(self._on_typed)
-        self.write.changed.connect(self._on_write)
+        self.choice.changed.connect(self._on_choice)
         self.axes.changed.connect(self.changed.emit)
+        self.sizes.changed.connect(self.changed.emit)
+        viewer.layers.selection.events.active.connect(self._on_selected)
 
     @property
     def layer(self) -> Image | None:
@@ -92,10 +89,11 @@ class ImageForm:
         """Index by axis of the chosen layer, where the input stays."""
         return self.axes.pinned(self.layer)
 
-    def show_axes(self) -> None:
-        """Show where in its layer the input is now."""
+    def show_input(self) -> None:
+        """Show where in its layer the input is now, and ask for what is not known of its sizes."""
         layer = self.layer
         self.axes.show(layer, () if layer is None else shown_index(layer, self.input_view))
+        self.sizes.review(layer)
 
     def pin_z(self) -> None:
         """Keep the plane, as the slider for z shows the depths of results from now on."""
@@ -114,46 +112,31 @@ class ImageForm:
         if self.layer is not before:
             self.choice.changed.emit(self.layer)
 
-    def suggest_pixel_size(self, model_um: float | None) -> None:
-        """Fill in what the layer's scale suggests, or else the model's pixel size.
+    def _input_z(self) -> float:
+        """Where the input plane lies along z, in the units of its layer."""
+        layer = self.layer
+        axis = None if layer is None else z_axis_of(layer)
+        if layer is None or axis is None:
+            return 0.0
+        placing = placing_of(layer)
+        return (
+            placing.starts[axis] + shown_index(layer, self.input_view)[axis] * placing.steps[axis]
+        )
 
-        What the user has typed for this layer stays.
-        """
-        if self.layer is not None and self.layer is not self._typed_for:
-            guess_um = likely_pixel_size_um(self.layer) or model_um
-            if guess_um is not None and is_plausible(guess_um):
-                with self.pixel_size.changed.blocked():
-                    self.pixel_size.value = guess_um
-
-    def _on_typed(self, _: float) -> None:
-        self._typed_for = self.layer
+    def _on_choice(self, layer: Image | None) -> None:
+        self.choice.native.setToolTip(tooltip("" if layer is None else layer.name))
         self.changed.emit()
 
-    def _on_write(self, _: Any) -> None:
-        try:
-            self.write_pixel_size()
-        except ValueError as error:
-            show_error(str(error))
-
-    def write_pixel_size(self) -> None:
-        """Write the entered pixel size into a layer that has none.
-
-        Raises
-        ------
-        ValueError
-            If the layer cannot be refocused; one sentence.
-        """
-        layer = self.layer
-        if layer is not None and pixel_size_um(layer) is None:
-            set_pixel_size(layer, self.pixel_size.value)
-            self._viewer.reset_view()
-            self.changed.emit()
-
-    def ask_pixel_size(self, wanted: bool) -> None:
-        """Show the row for the pixel size, or hide it."""
-        for row in (self.pixel_size, self.write):
-            self.rows.show_row(row, wanted)
+    def _on_selected(self, _: Any) -> None:
+        """Follow the layer list, but not to what is no measured image."""
+        layer = self._viewer.layers.selection.active
+        if self.pin.value or not self.follows_selection or layer is self.layer:
+            return
+        if layer in self._viewer.layers and can_be_refocused(layer):
+            self.reset_choices()
+            self.choice.value = layer
 
 
-def _can_be_refocused(layer: Layer) -> bool:
+def can_be_refocused(layer: Layer | None) -> bool:
+    """Whether a layer is an image that no network has made."""
     return isinstance(layer, Image) and not is_inferred(layer)

@@ -11,7 +11,8 @@ from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
-from napari_deepz.widgets.shared.layers import axis_names, z_axis_of
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.layers import axis_names
 from napari_deepz.widgets.shared.placement import axis_lengths
 
 
@@ -52,6 +53,7 @@ class InputAxes:
             axes = tuple(zip(axis_names(layer), axis_lengths(layer), strict=True))
         if axes != self._shown_axes:
             self._make_rows(axes)
+        self.widget.setVisible(bool(axes))
         self._layer = layer
         pinned = self.pinned(layer)
         for axis, (box, pin, at) in enumerate(zip(self.boxes, self.pins, index, strict=True)):
@@ -85,7 +87,7 @@ class InputAxes:
             box.changed.connect(lambda at, axis=axis: self._on_typed(axis, at))
             pin.changed.connect(lambda pinned, axis=axis: self._on_pin(axis, pinned))
             row = side_by_side(box, pin)
-            row.label = f"Input {name} (0 to {length - 1})"
+            row.label, row.tooltip = f"Input {name} (0 to {length - 1})", box.tooltip
             self.boxes.append(box)
             self.pins.append(pin)
             rows.append(row)

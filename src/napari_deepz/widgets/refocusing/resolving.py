@@ -217,6 +217,7 @@ def _sampling(plane: InputPlane, settings: DockSettings) -> tuple[Sampling, tupl
                 f"A pixel size of {pixel_size_um:g} µm is entered, which no microscope has: enter "
                 f"one from {smallest_um:g} to {largest_um:g} µm."
             )
+    if plane.pixel_size_um is None or plane.is_size_typed:
         notes = (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm is taken, as entered.",)
     return Sampling(pixel_size_um=pixel_size_um, **settings.optics), notes
 

@@ -33,9 +33,9 @@ def model_facts(spec: ModelSpec) -> str:
 
 
 def image_facts(plane: InputPlane) -> str:
-    """Tell the size of the input plane."""
+    """Tell which plane is the input, and its size."""
     height, width = plane.shape
-    size = f"{width} × {height} pixels"
+    size = f"{plane.title}: {width} × {height} pixels"
     return f"{size} of {plane.pixel_size_um:g} µm" if plane.pixel_size_um else size
 
 
@@ -63,6 +63,11 @@ def cautions_for(resolved: Resolved) -> list[str]:
     if plane is None or request is None:
         return [resolved.problem]
     found = [*request.notes]
+    if plane.lacks_z_step:
+        found.append(
+            "The stack does not say how far apart its planes are, so it lies in z by their numbers "
+            "and its results by µm: enter the z step to see both where they are."
+        )
     if plane.doubtful_z_step_um is not None:
         found.append(
             f"The image says that its planes are {plane.doubtful_z_step_um:g} µm apart, which no "

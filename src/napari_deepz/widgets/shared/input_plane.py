@@ -23,6 +23,10 @@ class InputPlane:
         (Y, X) in pixels.
     pixel_size_um : float or None
         None where the image does not say.
+    is_size_typed : bool
+        Whether the user has said it, and nothing else.
+    lacks_z_step : bool
+        Whether it belongs to a stack that does not say how far apart its planes are.
     read : callable
         Loads the pixels, (Y, X); may take long.
     source : Source
@@ -42,6 +46,8 @@ class InputPlane:
     read: Callable[[], NDArray[Any]]
     source: Source
     position: str = ""
+    is_size_typed: bool = False
+    lacks_z_step: bool = False
     origin: tuple[Any, tuple[int, ...]] | None = None
     doubtful_pixel_um: float | None = None
     doubtful_z_step_um: float | None = None

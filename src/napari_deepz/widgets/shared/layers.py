@@ -12,10 +12,19 @@ from napari.layers import Image, Layer, Points
 from numpy.typing import NDArray
 
 from napari_deepz.images import ImageSeries
-from napari_deepz.optics import PLAUSIBLE_PIXELS_UM, PLAUSIBLE_Z_STEPS_UM
 from napari_deepz.recipes.recipe import Source
 from napari_deepz.surfaces import FromImage, FromPoints, Surface
 from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.layer_sizes import (
+    TYPED,
+    is_plausible,
+    is_step,
+    lacks_z_step,
+    pixel_size_um,
+    said_pixel_size_um,
+    said_z_step_um,
+    z_axis_of,
+)
 from napari_deepz.widgets.shared.placement import (
     MICROMETRE,
     Frame,
@@ -26,12 +35,10 @@ from napari_deepz.widgets.shared.placement import (
     length_um,
     placing_of,
     shown_index,
-    square_grid_of,
 )
 from napari_deepz.widgets.shared.plain_text import distinct
 
 _TURN_TOLERANCE = 0.01
-_NAMES_OF_Z = ("z", "depth", "plane")
 _INDICES = ("t", "c", "z")
 
 READER = "napari-deepz"
@@ -48,74 +55,6 @@ def stated_optics(layer: Layer) -> Mapping[str, float | None]:
     """What the file of a layer says of its optics, as in `Sampling`."""
     stated = layer.metadata.get(OPTICS)
     return stated if isinstance(stated, Mapping) else {}
-
-
-def pixel_size_um(layer: Layer) -> float | None:
-    """Read a layer's pixel size in µm; None where it has none that a microscope can have.
-
-    Raises
-    ------
-    LayerError
-        If its pixels are not square, or its planes are mixed with other axes.
-    """
-    size_um = _said_pixel_size_um(layer)
-    return size_um if size_um is not None and is_plausible(size_um) else None
-
-
-def _said_pixel_size_um(layer: Layer) -> float | None:
-    """The pixel size of a layer whose units are lengths, whatever it is."""
-    size_um = square_grid_of(layer).pixel_size_um[0]
-    return size_um if None not in map(length_um, layer.units[-2:]) else None
-
-
-def _said_z_step_um(layer: Layer) -> float | None:
-    """The distance of a layer's planes where it has a unit, whatever it is."""
-    axis = z_axis_of(layer)
-    unit_um = length_um(layer.units[axis]) if axis is not None else None
-    if axis is None or unit_um is None:
-        return None
-    return abs(placing_of(layer).steps[axis]) * unit_um
-
-
-def is_plausible(pixel_size_um: float) -> bool:
-    """Whether a microscope can have such pixels in the sample."""
-    smallest_um, largest_um = PLAUSIBLE_PIXELS_UM
-    return smallest_um <= pixel_size_um <= largest_um
-
-
-def is_step(z_step_um: float) -> bool:
-    """Whether a microscope can take planes at such a distance."""
-    smallest_um, largest_um = PLAUSIBLE_Z_STEPS_UM
-    return smallest_um <= abs(z_step_um) <= largest_um
-
-
-def likely_pixel_size_um(layer: Layer) -> float | None:
-    """Guess the pixel size of a layer: a scale other than 1 without a unit was surely in µm."""
-    try:
-        sizes_um = square_grid_of(layer).pixel_size_um
-    except LayerError:
-        return None
-    known_um = [
-        size_um
-        for size_um, unit in zip(sizes_um, layer.units[-2:], strict=True)
-        if length_um(unit) is not None
-    ]
-    size_um = (known_um or sizes_um)[-1]
-    return size_um if (known_um or size_um != 1) and is_plausible(size_um) else None
-
-
-def set_pixel_size(layer: Layer, pixel_size_um: float) -> None:
-    """Write a pixel size into a layer that has none; it stays where it is in pixels."""
-    said = np.array(placing_of(layer).grid.pixel_size_um)
-    said /= [length_um(unit) or 1.0 for unit in layer.units[-2:]]
-    ratio = pixel_size_um / said
-    if np.any(moved := layer.affine.translate[-2:]):
-        affine = np.array(layer.affine)
-        affine[-3:-1, -1] = moved * ratio
-        layer.affine = affine
-    layer.translate = (*layer.translate[:-2], *(np.asarray(layer.translate[-2:]) * ratio))
-    layer.scale = (*layer.scale[:-2], *(np.asarray(layer.scale[-2:]) * ratio))
-    layer.units = (*layer.units[:-2], "um", "um")
 
 
 def input_plane(layer: Image, view: View) -> InputPlane:
@@ -135,11 +74,15 @@ def input_plane(layer: Image, view: View) -> InputPlane:
     if 0 in data.shape:
         raise LayerError(f"'{layer.name}' is empty: there is nothing to refocus in it.")
     index = shown_index(layer, view)
-    said_um, z_step_um = _said_pixel_size_um(layer), _said_z_step_um(layer)
+    typed = TYPED in layer.metadata
+    said_um = layer.metadata[TYPED] if typed else said_pixel_size_um(layer)
+    z_step_um = said_z_step_um(layer)
     return InputPlane(
         name=layer.name,
         shape=(int(data.shape[-2]), int(data.shape[-1])),
         pixel_size_um=pixel_size_um(layer),
+        is_size_typed=typed,
+        lacks_z_step=lacks_z_step(layer),
         doubtful_pixel_um=None if said_um is None or is_plausible(said_um) else said_um,
         doubtful_z_step_um=None if z_step_um is None or is_step(z_step_um) else z_step_um,
         read=partial(_read, data, index),
@@ -184,7 +127,9 @@ def frame_of(layer: Layer, view: View) -> Frame:
     """
     size_um = pixel_size_um(layer)
     if size_um is None:
-        raise LayerError(f"The pixel size of '{layer.name}' is not known; enter it.")
+        raise LayerError(
+            f"The pixel size of '{layer.name}' is not known: enter it in the dock, below the image."
+        )
     placing, z_axis = placing_of(layer), z_axis_of(layer)
     leading, z_um, z_length = [], 0.0, MICROMETRE
     for axis, step in enumerate(shown_index(layer, view)):
@@ -206,16 +151,6 @@ def frame_of(layer: Layer, view: View) -> Frame:
         placing.grid.turn,
         (z_length, y_length, x_length),
     )
-
-
-def z_axis_of(layer: Layer) -> int | None:
-    """Axis of depth: the one called z, or the third from the end where axes have no names."""
-    labels = [label.lower() for label in layer.axis_labels[:-2]]
-    for axis, label in enumerate(labels):
-        if label in _NAMES_OF_Z:
-            return axis
-    unnamed = bool(labels) and labels[-1] == "-3"
-    return len(labels) - 1 if unnamed else None
 
 
 def axis_names(layer: Layer) -> tuple[str, ...]:
@@ -253,8 +188,8 @@ def surface_from_layer(
         raise LayerError(f"'{layer.name}' is neither an image of depths nor points.")
     if frame is None:
         raise LayerError(
-            f"The points of '{layer.name}' can only be placed on an image with a pixel size; enter "
-            "it and press Write to layer."
+            f"The points of '{layer.name}' can only be placed on an image with a pixel size: enter "
+            "it in the dock, below the image."
         )
     if layer.ndim < 3:
         raise LayerError(

@@ -10,7 +10,8 @@ from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.shared.layers import z_axis_of
+from napari_deepz.widgets.shared.layer_files import is_of_inferred_file
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.placement import View, length_um, placing_of, shown_index
 from napari_deepz.widgets.shared.requests import RefocusRequest
 
@@ -59,8 +60,9 @@ def record_of(layer: Layer) -> ResultRecord | None:
 
 
 def is_inferred(layer: Layer) -> bool:
-    """Whether this package made a layer's pixels."""
-    return record_of(layer) is not None or bool({LIVE, CONFIDENCE} & layer.metadata.keys())
+    """Whether a network made a layer's pixels, in this window or in the file that was opened."""
+    made_here = record_of(layer) is not None or bool({LIVE, CONFIDENCE} & layer.metadata.keys())
+    return made_here or is_of_inferred_file(layer)
 
 
 def planes_of(layer: Image) -> NDArray[np.float32]:
