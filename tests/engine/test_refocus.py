@@ -13,7 +13,7 @@ from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
-from napari_deepz.watch import Watch
+from napari_deepz.watch import Progress, Watch
 from tests.engine.fake_generators import (
     PIXEL_SIZE_UM,
     AddDistance,
@@ -140,18 +140,27 @@ def test_where_tiles_wait_does_not_change_a_pixel(place: Any) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_progress_counts_every_tile_of_every_plane(place: Any) -> None:
-    seen = []
+    seen: list[tuple[int, int]] = []
+    encoded: list[tuple[int, int]] = []
+
+    def on_progress(progress: Progress) -> None:
+        seen.append((progress.done, progress.total))
+        encoded.append((progress.prepared, progress.preparing))
+
     run(
         grey((230, 170)),
         MIXED,
         BoxBlur(),
         tile_px=64,
         budget=PLACES[place],
-        watch=Watch(on_progress=lambda progress: seen.append((progress.done, progress.total))),
+        watch=Watch(on_progress=on_progress),
     )
     tiles = seen[0][1] // 7
     assert tiles > 4
-    assert seen == [(step, 7 * tiles) for step in range(1, 7 * tiles + 1)]
+    steps = [*dict.fromkeys(one for one in seen if one[0])]
+    assert steps == [(step, 7 * tiles) for step in range(1, 7 * tiles + 1)]
+    assert encoded[-1][0] == encoded[-1][1]
+    assert encoded[-1][1] % tiles == 0
 
 
 def test_each_tile_is_encoded_once_unless_passes_are_needed() -> None:

@@ -100,7 +100,7 @@ class RefocusRun:
             yield from self._constant_planes(self.source.image.constant)
             return
         done = 0
-        self._progress = Progress(len(self.plan.tiles) * len(self.plan.planes))
+        self._progress = self._new_progress(0)
         while done < len(self.plan.planes):
             compute = self.source.compute(self.plan.working_shape)
             spool = self.plan.strategy.startswith("spool")
@@ -122,8 +122,17 @@ class RefocusRun:
             self.source.is_complete = False
             free_device_memory(self.source.lens.device)
             self._shrink_tiles()
-            tiles = len(self.plan.tiles)
-            self._progress = Progress(tiles * len(self.plan.planes), done=tiles * done)
+            self._progress = self._new_progress(done)
+
+    def _new_progress(self, done: int) -> Progress:
+        """Progress in tiles of planes, of which some are done, and in tiles to be encoded."""
+        tiles, plan = len(self.plan.tiles), self.plan
+        preparing = 0
+        if plan.strategy == "hold codes" and not self.source.is_complete:
+            preparing = tiles
+        elif plan.strategy.startswith("spool"):
+            preparing = tiles * sum(group[-1].index >= done for group in plan.passes)
+        return Progress(tiles * len(plan.planes), done=tiles * done, preparing=preparing)
 
     def _shrink_tiles(self) -> None:
         tile_px = self.plan.smaller_tile_px
@@ -155,6 +164,8 @@ class RefocusRun:
             for tile in tiles:
                 self.watch.check()
                 compute.code(tile, self.watch, alone=alone)
+                self._progress.prepare()
+                self.watch.on_progress(self._progress)
             self.source.is_complete = True
         for target in self.plan.planes[first:]:
             field = self._field(target)
@@ -194,6 +205,8 @@ class RefocusRun:
         tile = self.plan.tiles[number]
         self.watch.check()
         code = compute.encode(tile, self.watch)
+        self._progress.prepare()
+        self.watch.on_progress(self._progress)
         for row, field in enumerate(fields):
             self.watch.check()
             store.write(row, number, compute.decode(code, tile, field.dpm_um, self.watch))

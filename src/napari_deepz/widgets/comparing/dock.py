@@ -26,6 +26,7 @@ from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
+from napari_deepz.widgets.shared.activity import Activity
 from napari_deepz.widgets.shared.background import Job, Work, tell
 from napari_deepz.widgets.shared.forms import Rows, Scrolled, group, single_shot
 from napari_deepz.widgets.shared.news import Advance
@@ -55,6 +56,7 @@ class StackComparison(Scrolled):
         super().__init__()
         self.viewer = napari_viewer
         self.state = RunState()
+        self._activity = Activity(self.state, self)
         self.depths: list[DepthScores] = []
         self._pairing: Pairing | None = None
         self._compared: Pairing | None = None

@@ -53,6 +53,7 @@ from napari_deepz.widgets.refocusing.surfaces.find_task import (
 )
 from napari_deepz.widgets.refocusing.texts import cautions_for, result_facts
 from napari_deepz.widgets.refocusing.workbench import Workbench
+from napari_deepz.widgets.shared.activity import Activity
 from napari_deepz.widgets.shared.background import Job, Work, tell
 from napari_deepz.widgets.shared.forms import (
     FOCUS_STYLE,
@@ -94,6 +95,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.surface, self.anchors = forms.surface, forms.anchors
         self._device = self.compute.describe()
         self.state = RunState(message=f"Computes on {self._device}.")
+        self._activity = Activity(self.state, self)
         self._encoding, self._planes = LastEncoding(), PlaneCache()
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0

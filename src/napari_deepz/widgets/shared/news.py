@@ -21,13 +21,13 @@ class Advance:
 
     Attributes
     ----------
-    fraction : float
-        0 to 1.
+    fraction : float or None
+        0 to 1; None while that cannot be said.
     text : str
         Such as "12 of 41, 3 s left".
     """
 
-    fraction: float
+    fraction: float | None
     text: str
 
 
@@ -43,4 +43,4 @@ class Teller:
         now_s = time.monotonic()
         if progress.done == progress.total or now_s - self._told_s > _TELL_EVERY_S:
             self._told_s = now_s
-            self._send(Advance(progress.done / progress.total, progress.describe()))
+            self._send(Advance(progress.fraction, progress.describe()))

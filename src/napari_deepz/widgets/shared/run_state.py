@@ -43,7 +43,7 @@ class RunState:
         self.fraction = None
         self.message = message
 
-    def advance(self, fraction: float, message: str) -> None:
+    def advance(self, fraction: float | None, message: str) -> None:
         """Tell how far the job is; one that is being cancelled keeps saying so."""
         self.fraction = fraction
         if self.phase is Phase.RUNNING:
