@@ -10,7 +10,7 @@ import pytest
 
 from napari_deepz.models.package import save_model
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
-from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range
+from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range, usual_tilt
 from tests.models.test_optical_range import any_objective
 from tests.widgets.conftest import add_image, set_range
 
@@ -71,3 +71,13 @@ def test_it_says_which_optics_it_assumes(any_dock: VirtualRefocusing) -> None:
     assert "does not say its numerical aperture" in any_dock.facts.cautions.text()
     objective(any_dock, na=0.5, immersion_index=1.0, wavelength_nm=520)
     assert any_dock.facts.cautions.text() == ""
+
+
+def test_tilts_reach_as_far_as_field_and_model_allow() -> None:
+    """20x/0.75, 1024 pixels: 3.4 degrees bring the edges to 10 µm, and a step moves them 0.1 µm."""
+    (low, high), step = usual_tilt((-10, 10), 1024 * 0.325)
+    assert high == pytest.approx(3.44, abs=0.01)
+    assert low == -high
+    half_um = 1024 * 0.325 / 2
+    assert np.tan(np.radians(high)) * half_um == pytest.approx(10)
+    assert np.tan(np.radians(step)) * half_um == pytest.approx(0.1)

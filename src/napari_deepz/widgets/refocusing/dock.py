@@ -198,8 +198,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             return
         resolved = self.forms.resolved()
         model, plane = resolved.model, resolved.plane
-        if model is not None and plane is not None and self.surface.follow(model.spec):
-            resolved = self.forms.resolved()
+        if model is not None and plane is not None:
+            pixel_um = plane.pixel_size_um or self.image.sizes.pixel_size.value
+            field_um = plane.shape[0] * pixel_um, plane.shape[1] * pixel_um
+            if self.surface.follow(model.spec, field_um):
+                resolved = self.forms.resolved()
         self.facts.review(resolved, package=self.model.package)
         self.image.show_input()
         can_run = resolved.layer is not None and resolved.model is not None

@@ -11,6 +11,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
+from napari_deepz.widgets.refocusing.contrast import link_contrast, suit_contrast
 from napari_deepz.widgets.refocusing.exporting.repeating import flat_through
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.shared.placement import Frame, length_um
@@ -69,6 +70,8 @@ class ResultLayer:
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
+        self._return_to_um = self._depth_now_um()
+        suit_contrast(source, request.plane)
         self.layer: Image = viewer.add_image(
             data,
             name=f"{layer_name(request.plane.title)} (virtual)",
@@ -77,6 +80,18 @@ class ResultLayer:
             metadata={RESULT: self._record},
             **placing,
         )
+        link_contrast(viewer, source, self.layer)
+
+    def _depth_now_um(self) -> float:
+        """Depth relative to the input at which the slider for z stands; 0 where there is none."""
+        dims = self._viewer.dims
+        axis = next((i for i, label in enumerate(dims.axis_labels) if label == "z"), None)
+        if axis is None or axis not in dims.not_displayed:
+            return 0.0
+        unit_um = length_um(dims.units[axis]) if dims.units else None
+        depth_um = float(dims.point[axis]) * (unit_um or 1.0) - self._frame.z_um
+        inside = bool(self._depths_um) and self._depths_um[0] <= depth_um <= self._depths_um[-1]
+        return depth_um if inside else 0.0
 
     @property
     def is_lost(self) -> bool:
@@ -101,8 +116,11 @@ class ResultLayer:
         if not self.is_lost and not self._follow():
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
 
-    def _follow(self) -> bool:
-        """Move the z slider to the newest plane, which draws it too, and say whether it moved."""
+    def _follow(self, depth_um: float | None = None) -> bool:
+        """Move the z slider to a depth, or to the newest plane, unless the user has moved it.
+
+        That draws the plane too; says whether the slider moved.
+        """
         dims = self._viewer.dims
         axis = dims.ndim - self.layer.ndim + self._frame.z_axis
         if len(self._volume) < 2 or not self._rows_done or axis not in dims.not_displayed:
@@ -110,7 +128,9 @@ class ResultLayer:
         before = dims.point[axis]
         if self._followed is not None and not math.isclose(before, self._followed):
             return False
-        newest_um = self._frame.z_um + self._depths_um[self._rows_done[-1]]
+        if depth_um is None:
+            depth_um = self._depths_um[self._rows_done[-1]]
+        newest_um = self._frame.z_um + depth_um
         unit_um = length_um(dims.units[axis]) if dims.units else None
         dims.set_point(axis, newest_um / (unit_um or 1.0))
         self._followed = dims.point[axis]
@@ -124,7 +144,7 @@ class ResultLayer:
         if count == 0:
             self._viewer.layers.remove(self.layer)
             return 0
-        self._follow()
+        self._follow(self._return_to_um)
         if count < total:
             self._crop(count)
         self.layer.metadata[RESULT] = self._record

@@ -9,8 +9,7 @@ from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
 
 _RESOLUTION = 0.1
-_KEY_STEP = 0.5
-_PAGE_STEP = 5.0
+_KEY_STEPS, _PAGE_STEPS = 5, 50
 _LOG_POSITIONS = 300
 _LOG_DIGITS = 3
 _NUMBER_WIDTH = "-10000.00"
@@ -28,13 +27,16 @@ class SliderBox:
     limits : tuple of float
         Smallest and largest number.
     span : tuple of float
-        Between which numbers the slider moves, in steps of 0.1 by hand and of 0.5 by arrow key.
+        Between which numbers the slider moves: by its resolution by hand, by five times that with
+        an arrow key.
     logarithmic : bool, optional
         The slider moves the size of the number, in equal ratios, and leaves its sign as it is;
         `span` is positive then.
 
     Attributes
     ----------
+    resolution : float
+        Finest step of the slider, 0.1 at first; the box takes finer ones.
     changed : Signal
         Emitted with the number whenever it changes, also while the slider is being dragged.
     native : QWidget
@@ -57,7 +59,6 @@ class SliderBox:
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.box = QDoubleSpinBox()
         self.box.setDecimals(2)
-        self.box.setSingleStep(_KEY_STEP)
         self.box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         text_px = self.box.fontMetrics().horizontalAdvance(_NUMBER_WIDTH)
         self.box.setFixedWidth(text_px + _NUMBER_MARGIN_PX)
@@ -73,6 +74,7 @@ class SliderBox:
             part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             part.installEventFilter(self._wheel)
         self.limits = limits
+        self._resolution = _RESOLUTION
         self.span = span
         self.slider.valueChanged.connect(self._on_slider)
         self.box.valueChanged.connect(self._on_box)
@@ -106,15 +108,27 @@ class SliderBox:
     @span.setter
     def span(self, span: tuple[float, float]) -> None:
         self._span = span
+        self.box.setSingleStep(_KEY_STEPS * self._resolution)
         with QSignalBlocker(self.slider):
             if self._logarithmic:
                 self.slider.setRange(0, _LOG_POSITIONS)
                 self.slider.setPageStep(_LOG_POSITIONS // 10)
             else:
-                self.slider.setRange(*(round(end / _RESOLUTION) for end in span))
-                self.slider.setSingleStep(round(_KEY_STEP / _RESOLUTION))
-                self.slider.setPageStep(round(_PAGE_STEP / _RESOLUTION))
+                self.slider.setRange(*(round(end / self._resolution) for end in span))
+                self.slider.setSingleStep(_KEY_STEPS)
+                self.slider.setPageStep(_PAGE_STEPS)
         self._place_slider()
+
+    @property
+    def resolution(self) -> float:
+        """Finest step of the slider; the number stays when it is set."""
+        return self._resolution
+
+    @resolution.setter
+    def resolution(self, resolution: float) -> None:
+        self._resolution = resolution
+        self.box.setDecimals(max(2, 1 - math.floor(math.log10(resolution))))
+        self.span = self._span
 
     def _on_slider(self, position: int) -> None:
         if self._logarithmic:
@@ -123,14 +137,14 @@ class SliderBox:
             digits = _LOG_DIGITS - 1 - math.floor(math.log10(size))
             self.box.setValue(math.copysign(round(size, digits), self.value))
         else:
-            self.box.setValue(position * _RESOLUTION)
+            self.box.setValue(position * self._resolution)
 
     def _on_box(self, value: float) -> None:
         self._place_slider()
         self.changed.emit(value)
 
     def _place_slider(self) -> None:
-        position = self.value / _RESOLUTION
+        position = self.value / self._resolution
         if self._logarithmic:
             low, high = self._span
             size = max(abs(self.value), low)

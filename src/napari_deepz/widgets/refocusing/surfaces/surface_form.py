@@ -16,7 +16,7 @@ from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
 from napari_deepz.widgets.refocusing.resolving import Ground, SurfaceMaker, whole_steps
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
-from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range
+from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range, usual_tilt
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layers import names_of, surface_from_layer
 from napari_deepz.widgets.shared.placement import LayerError
@@ -182,12 +182,26 @@ class SurfaceForm:
         self._quiet = False
         self._on_change()
 
-    def follow(self, spec: ModelSpec) -> bool:
+    def follow(self, spec: ModelSpec, field_um: tuple[float, float]) -> bool:
         """Propose the range of a model for another image, unless the user has set one.
 
-        A model of any objective reaches further through one objective than through another.
-        Returns whether there was something to change.
+        A model of any objective reaches further through one objective than through another, and a
+        plane may be tilted further in a small image than in a large one.
+
+        Parameters
+        ----------
+        spec : ModelSpec
+            Of the model, for the image.
+        field_um : tuple of float
+            Height and width of the image.
+
+        Returns
+        -------
+        bool
+            Whether the range has changed.
         """
+        for tilt, length_um in zip((self.tilt_y, self.tilt_x), field_um, strict=True):
+            tilt.span, tilt.resolution = usual_tilt(spec.axial_range_um, length_um)
         proposed = usual_range(spec.axial_range_um)
         if spec.axial_range_um == self._range_um:
             return False

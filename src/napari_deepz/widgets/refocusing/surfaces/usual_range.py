@@ -1,4 +1,4 @@
-"""The flat range that the dock proposes for a model."""
+"""The flat range and the tilts that the dock proposes for a model and an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ _STEPS_UM = tuple(digit * 10.0**power for power in range(-2, 3) for digit in (1,
 _USUAL_STEP_UM = 0.5
 _PLANES = 40
 _ROUNDING = 1e-6
+_EDGE_STEP_UM = 0.1
 
 
 def usual_range(axial_range_um: tuple[float, float]) -> tuple[float, float, float]:
@@ -25,3 +26,26 @@ def usual_range(axial_range_um: tuple[float, float]) -> tuple[float, float, floa
     if first >= last:
         return low_um, high_um, step_um
     return round(first * step_um, 6), round(last * step_um, 6), step_um
+
+
+def usual_tilt(
+    axial_range_um: tuple[float, float], length_um: float
+) -> tuple[tuple[float, float], float]:
+    """Tilts in degrees with which an image stays within the range of a model, and a fine step.
+
+    Parameters
+    ----------
+    axial_range_um : tuple of float
+        Of the model.
+    length_um : float
+        Of the image along the tilt; it is tilted about its centre.
+
+    Returns
+    -------
+    tuple
+        Smallest and largest tilt, and the tilt of a tenth of a micrometre at the edge.
+    """
+    half_um = max(length_um / 2, _ROUNDING)
+    steepest = math.degrees(math.atan(max(map(abs, axial_range_um)) / half_um))
+    step = math.degrees(math.atan(_EDGE_STEP_UM / half_um))
+    return (-steepest, steepest), step
