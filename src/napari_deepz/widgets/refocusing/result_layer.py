@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.layers import Image
@@ -17,7 +18,14 @@ from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.shared.placement import Frame, length_um
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.requests import RefocusRequest
-from napari_deepz.widgets.shared.results import CONFIDENCE, RESULT, ResultRecord
+from napari_deepz.widgets.shared.results import (
+    CONFIDENCE,
+    RESULT,
+    ResultRecord,
+    made_of,
+    record_of,
+)
+from napari_deepz.widgets.shared.room_beside import room_beside_um
 
 _ONE_PLANE_STEP_UM = 1.0
 
@@ -26,6 +34,7 @@ class ResultLayer:
     """A layer of virtual planes that grows while a run goes on.
 
     Flat ranges become a stack with z, in ascending order; other surfaces one plane without z.
+    Former results of the same image are hidden, as they would lie under it.
     The layer is added at once, black: napari takes some tenths of a second for that, which the
     user feels less right after a click than in the middle of a run.
 
@@ -62,10 +71,14 @@ class ResultLayer:
         self._followed: float | None = None
         self._lowest, self._highest = math.inf, -math.inf
         provenance = Provenance(kind="inferred", input_name=request.plane.name)
-        beside_um = frame.beside_um(request.plane.shape)
+        own = made_of(viewer, source)
+        beside_um = room_beside_um(viewer, own, frame, request.plane.shape)
         self._record = ResultRecord(
-            request, self._depths_um, frame.origin_um[1], provenance, beside_um
+            request, self._depths_um, frame.origin_um[1], provenance, beside_um, ref(source)
         )
+        for former in own - {source}:
+            if record_of(former) is not None:
+                former.visible = False
         # Memory that was never written costs nothing, and reads as zeros: black.
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume

@@ -25,7 +25,7 @@ from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, View, shown_index
 from napari_deepz.widgets.shared.plain_text import PlainLabel
-from napari_deepz.widgets.shared.results import results_in, shown_depth_um
+from napari_deepz.widgets.shared.results import made_of, record_of, results_in, shown_depth_um
 
 _MB = 1e6
 _MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -162,7 +162,7 @@ class Workbench(QObject):  # type: ignore[misc]
                 frame,
                 plane.shape,
                 range_um=range_um,
-                shift_um=frame.beside_um(plane.shape) if self._is_beside else 0.0,
+                shift_um=self._shift_um(layer),
             )
 
     def rest(self, why: str = "") -> None:
@@ -185,10 +185,14 @@ class Workbench(QObject):  # type: ignore[misc]
         self.live.place(beside=beside)
         self.follow()
 
-    @property
-    def _is_beside(self) -> bool:
-        """Whether a virtual image lies to the right of the measured one."""
-        return self.beside and (self.live.target is not None or bool(results_in(self._viewer)))
+    def _shift_um(self, image: Image) -> float:
+        """How far to the right of an image its virtual one lies; 0 where there is none there."""
+        if not self.beside:
+            return 0.0
+        if self.live.target is not None:
+            return self.live.target.beside_um
+        records = map(record_of, made_of(self._viewer, image))
+        return max((record.beside_um for record in records if record is not None), default=0.0)
 
     def _show_mesh(
         self, surface: Surface, plane: InputPlane, frame: Frame, range_um: tuple[float, float]

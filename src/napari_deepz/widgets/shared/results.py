@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import ReferenceType
 
 import numpy as np
 from napari.layers import Image, Layer
@@ -40,6 +41,8 @@ class ResultRecord:
         Saved with the pixels on export.
     beside_um : float
         How far to the right of the input image it lies where it is shown beside it.
+    source : weakref to Image or None
+        The layer that it was made from.
     """
 
     request: RefocusRequest
@@ -47,6 +50,7 @@ class ResultRecord:
     origin_x_um: float
     provenance: Provenance
     beside_um: float = 0.0
+    source: ReferenceType[Image] | None = None
 
     def x_um(self, *, beside: bool) -> float:
         """Where the result begins: beside the input image or over it."""
@@ -97,6 +101,17 @@ def place(layer: Image, *, beside: bool) -> None:
     if record is not None:
         x = record.x_um(beside=beside) / (length_um(layer.units[-1]) or 1.0)
         layer.translate = (*layer.translate[:-1], x)
+
+
+def made_of(viewer: Any, image: Layer) -> set[Layer]:
+    """An image and all layers of a viewer that were made of it."""
+    made = {layer for layer in viewer.layers if {LIVE, CONFIDENCE} & layer.metadata.keys()}
+    return {image} | made | {one for one in results_in(viewer) if _source_of(one) is image}
+
+
+def _source_of(result: Image) -> Image | None:
+    record = record_of(result)
+    return None if record is None or record.source is None else record.source()
 
 
 def results_in(viewer: Any) -> list[Image]:

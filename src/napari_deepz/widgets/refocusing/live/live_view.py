@@ -19,7 +19,8 @@ from napari_deepz.widgets.shared.background import Job
 from napari_deepz.widgets.shared.placement import Frame, lay
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.requests import RefocusRequest
-from napari_deepz.widgets.shared.results import LIVE
+from napari_deepz.widgets.shared.results import LIVE, made_of
+from napari_deepz.widgets.shared.room_beside import room_beside_um
 
 
 class LiveLayer:
@@ -47,7 +48,9 @@ class LiveLayer:
     ) -> None:
         self._viewer = viewer
         self.source = source
-        self._frame, self._beside_um = frame, frame.beside_um(request.plane.shape)
+        self._frame = frame
+        own = made_of(viewer, source)
+        self.beside_um = room_beside_um(viewer, own, frame, request.plane.shape)
         self._pixels = np.full(request.plane.shape, np.nan, np.float32)
         self._shown: int | None = None
         selection = viewer.layers.selection
@@ -59,7 +62,7 @@ class LiveLayer:
             colormap=source.colormap.name,
             contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
-            **frame.flat(right_um=self._beside_um if beside else 0.0),
+            **frame.flat(right_um=self.beside_um if beside else 0.0),
         )
         link_contrast(viewer, source, self.layer)
         selection.active = before
@@ -77,7 +80,7 @@ class LiveLayer:
 
     def place(self, *, beside: bool) -> None:
         """Put it to the right of the image that it is made from, or over it."""
-        lay(self.layer, self._frame.flat(right_um=self._beside_um if beside else 0.0))
+        lay(self.layer, self._frame.flat(right_um=self.beside_um if beside else 0.0))
 
     def show(self, preview: Preview, generation: int) -> None:
         """Show a preview; a part stands alone unless it belongs to what is seen around it."""
