@@ -26,6 +26,7 @@ from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.requests import RefocusRequest
+from napari_deepz.widgets.shared.results import results_in
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.conftest import write_tiny_model
 
@@ -141,10 +142,10 @@ def set_range(dock: VirtualRefocusing, start: float, stop: float, step: float) -
 
 
 def run(dock: Any, qtbot: Any) -> Any:
-    """Press Refocus, wait for the end, return the newest layer."""
+    """Press Refocus, wait for the end, return the newest result, or else the newest layer."""
     dock.panel.refocus.click()
     wait_idle(dock, qtbot)
-    return dock.viewer.layers[-1]
+    return [*dock.viewer.layers, *results_in(dock.viewer)][-1]
 
 
 def wait_idle(dock: Any, qtbot: Any) -> None:

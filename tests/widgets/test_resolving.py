@@ -175,6 +175,7 @@ def test_whole_steps(given: Flat, stop_um: int) -> None:
 def test_what_a_run_will_make() -> None:
     text = result_facts(Flat(-10, 10, 0.5), (1024, 1024))
     assert text == "flat, -10 to 10 µm in steps of 0.5 µm: 41 planes, 172 MB"
+    assert result_facts(Flat(-10, 10, 0.5), (2880, 2880)).endswith("41 planes, 1.36 GB")
 
 
 def test_what_a_model_was_made_for() -> None:

@@ -362,10 +362,13 @@ def test_live_keeps_its_plane_of_a_stack_until_it_is_unpinned(
     tick(dock.workbench.live_switch)
     wait_for_pixels(dock, qtbot, image.data[1], model)
     dock.viewer.dims.set_point(0, 4)
-    qtbot.wait(50)
-    wait_for_pixels(dock, qtbot, image.data[1], model)
+    assert dock.surface.focus.value == 3
+    dock.review()
+    assert dock.image.axes.boxes[0].value == 1
     dock.image.axes.pins[0].value = False
     wait_for_pixels(dock, qtbot, image.data[4], model)
+    assert dock.surface.focus.value == 0
+    assert dock.image.axes.boxes[0].value == 4
     tick(dock.workbench.live_switch)
 
 

@@ -206,6 +206,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.facts.review(resolved, package=self.model.package)
         self.image.show_input()
         can_run = resolved.layer is not None and resolved.model is not None
+        self.workbench.say_what_is_seen()
         self.panel.allow(refocus=can_run, export=bool(results_in(self.viewer)))
 
     def refocus(self) -> None:
@@ -361,6 +362,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             self._found = ""
             self.state.end(message)
             self.review()
+            self.workbench.follow()
 
     def _refresh_soon(self) -> None:
         if not self._refresh_timer.isActive():

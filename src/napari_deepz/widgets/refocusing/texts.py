@@ -42,7 +42,13 @@ def image_facts(plane: InputPlane) -> str:
 def result_facts(surface: Surface, shape: tuple[int, int]) -> str:
     """Tell what a run will make."""
     planes = "1 plane" if len(surface) == 1 else f"{len(surface)} planes"
-    return f"{surface.describe()}: {planes}, {_bytes(surface, shape) / 1e6:.3g} MB"
+    return f"{surface.describe()}: {planes}, {_in_words(_bytes(surface, shape))}"
+
+
+def _in_words(size_bytes: int) -> str:
+    """In MB, or in GB where that is easier to read."""
+    megabytes = size_bytes / 1e6
+    return f"{megabytes / 1e3:.2f} GB" if megabytes >= 1e3 else f"{megabytes:.3g} MB"
 
 
 def _bytes(surface: Surface, shape: tuple[int, int]) -> int:

@@ -13,19 +13,27 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.surfaces import Surface
+from napari_deepz.widgets.refocusing.canvas_text import CanvasText
 from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.live.live_task import Shown
 from napari_deepz.widgets.refocusing.live.live_view import Live
 from napari_deepz.widgets.refocusing.models.model_form import ModelForm
+from napari_deepz.widgets.refocusing.one_focus import OneFocus
 from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.placement import Frame, View, shown_index
+from napari_deepz.widgets.shared.placement import Frame, shown_index
 from napari_deepz.widgets.shared.plain_text import PlainLabel
-from napari_deepz.widgets.shared.results import made_of, record_of, results_in, shown_depth_um
+from napari_deepz.widgets.shared.requests import RefocusRequest
+from napari_deepz.widgets.shared.results import (
+    made_of,
+    record_of,
+    results_in,
+    shows,
+)
 
 _MB = 1e6
 _MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -81,6 +89,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._image, self._surface = image, surface
         self._planes = planes
         self._tool = Tool.NONE
+        self._live_text = "live"
         self.beside = self.awake = True
         self._watched: Image | None = None
         self._index: tuple[int, ...] = ()
@@ -109,6 +118,9 @@ class Workbench(QObject):  # type: ignore[misc]
         layout.addWidget(self.message)
         for switch in (self.live_switch, self.mesh_switch):
             switch.changed.connect(self.follow)
+        self._canvas_text = CanvasText(viewer, self)
+        self._one_focus = OneFocus(viewer, image, surface.focus)
+        self._one_focus.changed.connect(self.say_what_is_seen)
         self.live.shown.connect(self._on_shown)
         self.live.failed.connect(self._on_failed)
         self.mesh.dragged.connect(self._on_dragged)
@@ -134,7 +146,7 @@ class Workbench(QObject):  # type: ignore[misc]
 
     def _follow(self) -> None:
         resolved = self._resolved()
-        self._watch(resolved.layer)
+        is_other_plane = self._watch(resolved.layer)
         uses_anchors = self._surface.kind.value == ANCHORS
         if self._anchors.visible != uses_anchors:
             self._anchors.visible = uses_anchors
@@ -154,7 +166,10 @@ class Workbench(QObject):  # type: ignore[misc]
             return
         if self.live_switch.value:
             self._image.pin_z()
+            if is_other_plane:
+                self._one_focus.follow_slider(is_live=True)
             self.live.show(request, layer, frame, beside=self.beside)
+            self._show_on_top(request, layer)
         else:
             self._stop_live()
         if uses_anchors:
@@ -164,6 +179,31 @@ class Workbench(QObject):  # type: ignore[misc]
                 range_um=range_um,
                 shift_um=self._shift_um(layer),
             )
+
+    def say_what_is_seen(self) -> None:
+        """Write on the canvas what of the image is seen there."""
+        target = self.live.target
+        is_live = target is not None and target.layer.visible
+        self._canvas_text.show(
+            self._image.layer, self._live_text if is_live else "", beside=self.beside
+        )
+
+    def _show_on_top(self, request: RefocusRequest, layer: Image) -> None:
+        """Show the live picture over results, but not where a result shows the same."""
+        target = self.live.target
+        if target is None or not target.is_there:
+            return
+        seen = [
+            result
+            for result in results_in(self._viewer)
+            if result.visible and result in made_of(self._viewer, layer)
+        ]
+        target.layer.visible = not any(shows(result, request) for result in seen)
+        layers = self._viewer.layers
+        highest = max((layers.index(result) for result in seen), default=-1)
+        if target.layer.visible and layers.index(target.layer) < highest:
+            layers.move(layers.index(target.layer), highest + 1)
+        self.say_what_is_seen()
 
     def rest(self, why: str = "") -> None:
         """Show nothing, and say why to a user who has switched Live on."""
@@ -178,6 +218,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._anchors.tool = Tool.NONE
         self._watch(None)
         self.rest()
+        self._canvas_text.clear()
 
     def place(self, *, beside: bool) -> None:
         """Put the live picture and the anchors to the right of the image, or over it."""
@@ -206,11 +247,15 @@ class Workbench(QObject):  # type: ignore[misc]
     def _stop_live(self) -> None:
         self.live.stop()
         self.message.setVisible(False)
+        self.say_what_is_seen()
 
     def _on_shown(self, shown: Shown) -> None:
         depths_um = shown.surface.uniform_z_um
         where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
         text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
+        seen = f"{depths_um[0]:+g} µm" if depths_um else shown.surface.describe()
+        self._live_text = f"{seen}, live"
+        self.say_what_is_seen()
         if count := len(self._planes):
             used_mb, limit_mb = self._planes.used_bytes / _MB, self._planes.limit_bytes / _MB
             kept = "1 plane" if count == 1 else f"{count} planes"
@@ -249,12 +294,16 @@ class Workbench(QObject):  # type: ignore[misc]
         if self.awake and target is not None and not target.is_there:
             self.live_switch.value = False
 
-    def _watch(self, layer: Image | None) -> None:
-        """Notice when a layer, and no other, gets other pixels or another place."""
+    def _watch(self, layer: Image | None) -> bool:
+        """Notice when a layer, and no other, gets other pixels or another place.
+
+        Says whether another plane of the same layer is the input now.
+        """
+        before = self._index
         if layer is not None:
             self._index = shown_index(layer, self._image.input_view)
         if layer is self._watched:
-            return
+            return before != self._index
         for watched in (self._watched, layer):
             if watched is None:
                 continue
@@ -265,12 +314,13 @@ class Workbench(QObject):  # type: ignore[misc]
                 else:
                     event.disconnect(self._on_image)
         self._watched = layer
+        return False
 
     def _on_image(self, _: Any = None) -> None:
         self._image_timer.start()
 
     def _on_dims(self, _: Any) -> None:
-        """Show another plane of the image, or take the depth of the virtual plane as the focus."""
+        """Show another plane of the image, or take the depth that the slider shows as the focus."""
         if not self.awake:
             return
         layer = self._watched
@@ -279,8 +329,5 @@ class Workbench(QObject):  # type: ignore[misc]
         if layer is not None and shown_index(layer, self._image.input_view) != self._index:
             self._on_image()
             return
-        results = [layer for layer in results_in(self._viewer) if layer.visible]
-        shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
-        low_um, high_um = self._surface.focus.limits
-        if shown_um is not None and low_um <= shown_um <= high_um:
-            self._surface.focus.value = shown_um
+        self._one_focus.follow_slider(is_live=self.live.target is not None)
+        self.say_what_is_seen()

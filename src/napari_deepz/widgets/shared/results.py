@@ -23,6 +23,8 @@ LIVE = "napari-deepz live"
 CONFIDENCE = "napari-deepz confidence"
 """In the metadata of the layer that shows how surely a surface was found."""
 
+_SAME_DEPTH_UM = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class ResultRecord:
@@ -112,6 +114,22 @@ def made_of(viewer: Any, image: Layer) -> set[Layer]:
 def _source_of(result: Image) -> Image | None:
     record = record_of(result)
     return None if record is None or record.source is None else record.source()
+
+
+def shows(result: Image, request: RefocusRequest) -> bool:
+    """Whether a finished result holds what a request of one plane asks for, in full precision."""
+    record = record_of(result)
+    if record is None or record.provenance.model_name is None:
+        return False
+    made = record.request
+    if (made.plane.name, made.plane.position) != (request.plane.name, request.plane.position):
+        return False
+    if (made.package, made.sampling) != (request.package, request.sampling):
+        return False
+    if request.surface.uniform_z_um is None:
+        return made.surface == request.surface
+    (z_um,) = request.surface.uniform_z_um
+    return any(abs(z_um - known_um) < _SAME_DEPTH_UM for known_um in record.z_um)
 
 
 def results_in(viewer: Any) -> list[Image]:

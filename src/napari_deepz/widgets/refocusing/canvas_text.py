@@ -1,0 +1,89 @@
+"""What is seen on the canvas, said on the canvas: measured, or inferred and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer
+
+from napari_deepz.widgets.shared.placement import View
+from napari_deepz.widgets.shared.results import made_of, record_of, shown_depth_um
+
+_COLOUR = "yellow"
+
+
+class CanvasText:
+    """A line in the corner of the canvas, as long as something inferred is seen.
+
+    It is written from the event loop: napari draws in the middle of adding a layer, and does not
+    survive a text that changes there.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose canvas it is; a text of somebody else's stays.
+    parent : QObject
+        With whose destruction nothing is written any more.
+    """
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        self._viewer = viewer
+        self._said = self._wanted = ""
+        self._timer = QTimer(parent, singleShot=True, interval=0)
+        self._timer.timeout.connect(self._write)
+
+    def show(self, image: Image | None, live: str, *, beside: bool) -> None:
+        """Say what of an image is seen.
+
+        Parameters
+        ----------
+        image : Image or None
+            The measured one.
+        live : str
+            What the live picture shows, such as "+3 µm"; nothing where it is not seen.
+        beside : bool
+            Whether what is inferred lies to the right of the image, or over it.
+        """
+        inferred = live or self._of_result(image)
+        text = ""
+        if inferred:
+            where = "to the right: INFERRED" if beside else "over it: INFERRED"
+            text = f"left: measured; {where}, {inferred}" if beside else f"{where}, {inferred}"
+        self._wanted = text[:1].upper() + text[1:]
+        if self._wanted != self._said:
+            self._timer.start()
+
+    def clear(self) -> None:
+        """Write nothing any more: nobody is there to keep it true."""
+        self._wanted = ""
+        self._timer.stop()
+        self._write()
+
+    def _write(self) -> None:
+        overlay, text = self._viewer.canvas.overlays.text, self._wanted
+        if text == self._said or (overlay.visible and overlay.text != self._said):
+            return
+        self._said = text
+        if not text:
+            overlay.visible = False
+            return
+        overlay.color, overlay.text = _COLOUR, text
+        overlay.visible = True
+
+    def _of_result(self, image: Image | None) -> str:
+        """What the newest result of an image shows, if it can be seen."""
+        if image is None:
+            return ""
+        own = made_of(self._viewer, image)
+        seen = [
+            layer
+            for layer in self._viewer.layers
+            if layer in own and layer.visible and record_of(layer) is not None
+        ]
+        if not seen:
+            return ""
+        depth_um = shown_depth_um(seen[-1], View.of(self._viewer))
+        record = record_of(seen[-1])
+        assert record is not None
+        return f"{depth_um:+g} µm" if depth_um is not None else record.request.surface.describe()
