@@ -56,7 +56,8 @@ def scores_of(
 def test_equal_depths_match_one_to_one() -> None:
     assert pairs_of(DEPTHS_UM, DEPTHS_UM) == [(i, i) for i in range(7)]
     assert describe_match(DEPTHS_UM, DEPTHS_UM) == (
-        "7 of 7 virtual planes matched, -3 to 3 µm; the input plane is measured plane 4."
+        "7 of 7 virtual planes matched, -3 to 3 µm; the input plane is measured plane 3, counted "
+        "from 0."
     )
 
 

@@ -180,7 +180,8 @@ def test_it_says_what_matches(dock: VirtualRefocusing) -> None:
     assert dock.form.virtual.name == "cells (virtual)"
     assert dock.form.measured.name == "measured"
     assert dock.match.text() == (
-        "9 of 9 virtual planes matched, -4 to 4 µm; the input plane is measured plane 5."
+        "9 of 9 virtual planes matched, -4 to 4 µm; the input plane is measured plane 4, "
+        "counted from 0."
     )
 
 
@@ -273,7 +274,7 @@ def test_an_offset_input_plane_is_where_the_viewer_says(
     result = add_virtual(viewer, stack[2], stack[:5].astype(np.float32), z_um=(-2, 2, 1))
     result.translate = (10, *result.translate[1:])
     dock = open_dock(viewer)
-    assert "input plane is measured plane 3" in dock.match.text()
+    assert "input plane is measured plane 2, counted from 0" in dock.match.text()
     viewer.dims.set_point(0, 13)
     assert dock.curves.shown_line.value() == pytest.approx(1)
 
@@ -548,7 +549,7 @@ def test_a_plain_array_gets_its_z_step(
     click(dock.form.write.native)
     dock.review()
     assert dock.form.write.native.isHidden()
-    assert "5 of 5 virtual planes matched, -4 to 4 µm; the input plane is measured plane 5" in (
+    assert "5 of 5 virtual planes matched, -4 to 4 µm; the input plane is measured plane 4" in (
         dock.match.text()
     )
     assert "does not say its pixel size" in dock.match.text()

@@ -73,8 +73,12 @@ def test_sizes_of_the_file_are_read_whoever_opened_it(
     assert dock.image.sizes.pixel_size.value == 0.0645
     assert dock.image.sizes.source.text() == "The file says 0.0645 µm."
     set_range(dock, -1, 1, 1)
+    dock.viewer.dims.set_point(0, 3)
     result = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (0.3, 0.0645, 0.0645))
+    # The plane that was shown is refocused, though the stack is thinner now.
+    assert record_of(result).request.plane.position == "z 3"
+    assert dock.viewer.dims.point[0] == pytest.approx(0.9)
     assert layer.axis_labels == ("z", "y", "x")
     record = record_of(result)
     assert record is not None
@@ -180,3 +184,21 @@ def test_a_file_that_went_away_is_no_reason_to_fail(
     dock.review()
     assert dock.image.layer is layer
     assert not told(notified, ".")
+
+
+def test_a_stack_that_lies_elsewhere_is_shown_when_it_is_chosen(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator
+) -> None:
+    """Otherwise the canvas is black, and the input a plane that nobody sees."""
+    dock = open_dock()
+    deep = add_image(dock, rng.integers(0, 99, (52, 64, 80)))
+    dock.viewer.dims.set_point(0, 40)
+    shallow = add_image(dock, rng.integers(0, 99, (9, 64, 80)), "shallow")
+    dock.review()
+    assert dock.image.layer is shallow
+    assert dock.viewer.dims.point[0] == 4
+    assert dock.image.axes.boxes[0].value == 4
+    dock.viewer.layers.selection.active = deep
+    dock.review()
+    assert dock.viewer.dims.point[0] == 4
+    assert dock.image.axes.boxes[0].value == 4

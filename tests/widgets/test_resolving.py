@@ -102,7 +102,7 @@ def test_an_unknown_pixel_size() -> None:
     assert found.request.sampling == Sampling(pixel_size_um=0.9)
     assert found.request.notes[0] in cautions_for(found)
     assert found.shown is None
-    assert "is not known: enter it in the dock" in found.shown_problem
+    assert "is not known: enter it below its name" in found.shown_problem
     assert "which no microscope has" in settled(Flat(0), layer(None), typed_pixel_um=1e4).problem
 
 

@@ -436,7 +436,7 @@ def test_live_says_what_it_waits_for(
     assert dock.workbench.message.text() == "Live: Open an image first."
     bare = dock.viewer.add_image(rng.integers(0, 99, (64, 80)), name="bare")
     assert dock.workbench.message.text() == (
-        "Live: The pixel size of 'bare' is not known: enter it in the dock, below the image."
+        "Live: The pixel size of the image is not known: enter it below its name."
     )
     dock.image.sizes.pixel_size.value = PIXEL_UM
     press(dock.image.sizes.use.native)

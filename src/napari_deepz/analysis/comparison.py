@@ -93,7 +93,7 @@ def measured_input_plane(virtual_um: ArrayLike, measured_um: ArrayLike) -> int |
 
 
 def describe_match(virtual_um: ArrayLike, measured_um: ArrayLike) -> str:
-    """Say in a sentence or two which planes can be compared; measured planes count from 1."""
+    """Say in a sentence or two which planes can be compared; measured planes count from 0."""
     virtual, measured = _depths(virtual_um, "virtual"), _depths(measured_um, "measured")
     pairs = match_planes(virtual, measured)
     if not pairs:
@@ -105,7 +105,7 @@ def describe_match(virtual_um: ArrayLike, measured_um: ArrayLike) -> str:
     at = measured_input_plane(virtual, measured)
     where = "no measured plane lies at the input plane"
     if at is not None:
-        where = f"the input plane is measured plane {at + 1}"
+        where = f"the input plane is measured plane {at}, counted from 0"
     reach = _span(np.array([pair.z_um for pair in pairs]))
     text = f"{len(pairs)} of {len(virtual)} virtual planes matched, {reach}; {where}."
     apart_um = max(abs(pair.apart_um) for pair in pairs)

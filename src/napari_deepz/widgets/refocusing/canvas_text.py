@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import made_of, record_of, shown_depth_um
 
-_COLOUR = "yellow"
+_COLOUR, _CORNER = "yellow", "top_left"
 
 
 class CanvasText:
@@ -48,9 +48,9 @@ class CanvasText:
         inferred = live or self._of_result(image)
         text = ""
         if inferred:
-            where = "to the right: INFERRED" if beside else "over it: INFERRED"
-            text = f"left: measured; {where}, {inferred}" if beside else f"{where}, {inferred}"
-        self._wanted = text[:1].upper() + text[1:]
+            where = "right" if beside else "over the measured image"
+            text = f"INFERRED ({where}): {inferred}\nfrom {image.name if image else ''}"
+        self._wanted = text
         if self._wanted != self._said:
             self._timer.start()
 
@@ -68,7 +68,7 @@ class CanvasText:
         if not text:
             overlay.visible = False
             return
-        overlay.color, overlay.text = _COLOUR, text
+        overlay.color, overlay.position, overlay.text = _COLOUR, _CORNER, text
         overlay.visible = True
 
     def _of_result(self, image: Image | None) -> str:
@@ -84,6 +84,8 @@ class CanvasText:
         if not seen:
             return ""
         depth_um = shown_depth_um(seen[-1], View.of(self._viewer))
-        record = record_of(seen[-1])
-        assert record is not None
-        return f"{depth_um:+g} µm" if depth_um is not None else record.request.surface.describe()
+        return _at(depth_um)
+
+
+def _at(depth_um: float | None) -> str:
+    return "on the surface" if depth_um is None else f"{depth_um:+g} µm"

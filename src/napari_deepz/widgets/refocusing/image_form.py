@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
 from magicgui.widgets import CheckBox, ComboBox
 from napari.layers import Image, Layer
 from psygnal import Signal
@@ -15,7 +17,13 @@ from napari_deepz.widgets.refocusing.size_form import SizeForm
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.layers import names_of
-from napari_deepz.widgets.shared.placement import View, placing_of, shown_index
+from napari_deepz.widgets.shared.placement import (
+    LayerError,
+    View,
+    axis_lengths,
+    placing_of,
+    shown_index,
+)
 from napari_deepz.widgets.shared.plain_text import tooltip
 from napari_deepz.widgets.shared.results import is_inferred
 
@@ -61,7 +69,7 @@ class ImageForm:
         )
         chosen = side_by_side(self.choice, self.pin)
         chosen.label, chosen.tooltip = "Image", "The measured image."
-        self.axes, self.sizes = InputAxes(), SizeForm(viewer, self._input_z)
+        self.axes, self.sizes = InputAxes(), SizeForm(viewer, self._input_z, self._keeping_plane)
         self.follows_selection = True
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
@@ -92,13 +100,13 @@ class ImageForm:
     def show_input(self) -> None:
         """Show where in its layer the input is now, and ask for what is not known of its sizes."""
         layer = self.layer
-        self.axes.show(layer, () if layer is None else shown_index(layer, self.input_view))
+        self.axes.show(layer, self._index())
         self.sizes.review(layer)
 
     def pin_z(self) -> None:
         """Keep the plane, as the slider for z shows the depths of results from now on."""
         if self.layer is not None:
-            self.axes.pin_z(self.layer, shown_index(self.layer, self.input_view))
+            self.axes.pin_z(self.layer, self._index())
 
     def reset_choices(self) -> None:
         """Look again which layers there are; a new one is chosen where there was none."""
@@ -123,8 +131,41 @@ class ImageForm:
             placing.starts[axis] + shown_index(layer, self.input_view)[axis] * placing.steps[axis]
         )
 
+    @contextmanager
+    def _keeping_plane(self) -> Iterator[None]:
+        """Show the same plane of the image again, wherever it lies now."""
+        before = self._index()
+        yield
+        self._show_plane(before)
+
+    def _index(self) -> tuple[int, ...]:
+        return () if self.layer is None else shown_index(self.layer, self.input_view)
+
+    def _show_plane(self, index: tuple[int, ...]) -> None:
+        """Move napari's sliders to a plane of the image."""
+        if self.layer is None or not index:
+            return
+        view = View.of(self._viewer).pinned(self.layer, dict(enumerate(index)))
+        dims = self._viewer.dims
+        axes = [axis for axis in range(dims.ndim) if axis in dims.not_displayed]
+        dims.set_point(axes, [view.point[axis] for axis in axes])
+
+    def _show_if_hidden(self) -> None:
+        """Show the middle of a chosen stack of which napari shows nothing, as it lies elsewhere."""
+        layer = self.layer
+        if layer is None or layer.ndim < 3 or self._viewer.dims.ndisplay == 3:
+            return
+        view = self.input_view
+        nearest = view.pinned(layer, dict(enumerate(shown_index(layer, view))))
+        steps = [abs(step) for step in placing_of(layer).steps]
+        away = np.abs(np.subtract(nearest.position(layer), view.position(layer)))[: len(steps)]
+        if (away > np.array(steps) / 2 + 1e-9).any():
+            self._show_plane(tuple(length // 2 for length in axis_lengths(layer)))
+
     def _on_choice(self, layer: Image | None) -> None:
         self.choice.native.setToolTip(tooltip("" if layer is None else layer.name))
+        with suppress(LayerError):
+            self._show_if_hidden()
         self.changed.emit()
 
     def _on_selected(self, _: Any) -> None:

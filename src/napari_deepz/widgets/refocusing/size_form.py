@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import ref
 
@@ -39,6 +40,8 @@ class SizeForm:
         Whose view is set anew when a layer becomes larger or smaller.
     input_z : callable
         Where the input plane of the chosen image lies along z in the world: it stays there.
+    keeping_plane : callable
+        Context in which the sizes of an image change and the plane that is shown does not.
 
     Attributes
     ----------
@@ -50,8 +53,13 @@ class SizeForm:
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, input_z: Callable[[], float]) -> None:
-        self._viewer, self._input_z = viewer, input_z
+    def __init__(
+        self,
+        viewer: Any,
+        input_z: Callable[[], float],
+        keeping_plane: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._viewer, self._input_z, self._keeping_plane = viewer, input_z, keeping_plane
         self.pixel_size = FloatSpinBox(
             label="Pixel size (µm)",
             min=PLAUSIBLE_PIXELS_UM[0],
@@ -135,7 +143,8 @@ class SizeForm:
             return
         series = file_of(layer).series
         if series is not None and series.pixel_size_um == self.pixel_size.value:
-            adopt_sizes(layer, series)
+            with self._keeping_plane():
+                adopt_sizes(layer, series)
         else:
             said_um = said_pixel_size_um(layer)
             set_pixel_size(layer, self.pixel_size.value)

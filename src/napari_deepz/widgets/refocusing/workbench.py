@@ -253,7 +253,7 @@ class Workbench(QObject):  # type: ignore[misc]
         depths_um = shown.surface.uniform_z_um
         where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
         text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
-        seen = f"{depths_um[0]:+g} µm" if depths_um else shown.surface.describe()
+        seen = f"{depths_um[0]:+g} µm" if depths_um else "on the surface"
         self._live_text = f"{seen}, live"
         self.say_what_is_seen()
         if count := len(self._planes):

@@ -127,9 +127,7 @@ def frame_of(layer: Layer, view: View) -> Frame:
     """
     size_um = pixel_size_um(layer)
     if size_um is None:
-        raise LayerError(
-            f"The pixel size of '{layer.name}' is not known: enter it in the dock, below the image."
-        )
+        raise LayerError("The pixel size of the image is not known: enter it below its name.")
     placing, z_axis = placing_of(layer), z_axis_of(layer)
     leading, z_um, z_length = [], 0.0, MICROMETRE
     for axis, step in enumerate(shown_index(layer, view)):
@@ -189,7 +187,7 @@ def surface_from_layer(
     if frame is None:
         raise LayerError(
             f"The points of '{layer.name}' can only be placed on an image with a pixel size: enter "
-            "it in the dock, below the image."
+            "it below the image's name."
         )
     if layer.ndim < 3:
         raise LayerError(
