@@ -8,6 +8,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from napari_deepz.widgets.shared.placement import View
+from napari_deepz.widgets.shared.plain_text import visible
 from napari_deepz.widgets.shared.results import made_of, record_of, shown_depth_um
 
 _COLOUR, _CORNER = "yellow", "top_left"
@@ -49,7 +50,7 @@ class CanvasText:
         text = ""
         if inferred:
             where = "right" if beside else "over the measured image"
-            text = f"INFERRED ({where}): {inferred}\nfrom {image.name if image else ''}"
+            text = f"INFERRED ({where}): {inferred}\nfrom {visible(image.name) if image else ''}"
         self._wanted = text
         if self._wanted != self._said:
             self._timer.start()
