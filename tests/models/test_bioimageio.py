@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save as serialise_weights
 
+from napari_deepz import Flat, Sampling, load_model, refocus
 from napari_deepz.models.archives import PackageFiles
 from napari_deepz.models.bioimageio import (
     export_bioimageio,
@@ -363,11 +364,27 @@ def test_broken_own_exports(model: Model, exported: Any) -> None:
 def test_the_bundled_model_is_exported(tmp_path: Path) -> None:
     from bioimageio.core import test_description as run_tests
 
-    from napari_deepz import load_model
-
     export_bioimageio(load_model(), tmp_path / "exported.zip")
     assert run_tests(str(tmp_path / "exported.zip"), devices=["cpu"]).status == "passed"
     assert import_bioimageio(tmp_path / "exported.zip", tmp_path / "back") == load_model().spec
+
+
+def test_the_model_of_any_objective_comes_back_for_every_objective(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    model = load_model("any-objective")
+    export_bioimageio(model, tmp_path / "exported.zip")
+    assert import_bioimageio(tmp_path / "exported.zip", tmp_path / "back") == model.spec
+    back = load_package(tmp_path / "back")
+    oil = Sampling(pixel_size_um=0.1, na=1.4, immersion_index=1.515, wavelength_um=0.52)
+    image, surface = rng.poisson(200, (64, 80)), Flat(-2, 2, 1)
+    told, unknown = (
+        [refocus(image, surface, one, sampling=optics).data for one in (model, back)]
+        for optics in (oil, Sampling(pixel_size_um=0.1))
+    )
+    for ours, theirs in (told, unknown):
+        np.testing.assert_array_equal(ours, theirs)
+    assert np.abs(told[0] - unknown[0]).max() > 0.1
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # bioimageio.spec's own.

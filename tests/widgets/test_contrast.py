@@ -29,6 +29,14 @@ def hot_dock(open_dock: Callable[..., VirtualRefocusing], hot: np.ndarray) -> Vi
     return dock
 
 
+def test_an_image_is_seen_before_anything_is_made_of_it(
+    hot_dock: VirtualRefocusing, hot: np.ndarray
+) -> None:
+    image = hot_dock.image.layer
+    assert image is not None
+    np.testing.assert_allclose(image.contrast_limits, np.percentile(hot, [1, 99.8]))
+
+
 def test_one_hot_pixel_does_not_leave_the_rest_black(
     hot_dock: VirtualRefocusing, hot: np.ndarray, qtbot: Any
 ) -> None:

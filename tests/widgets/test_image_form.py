@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import Qt
 
 from napari_deepz import Flat
 from napari_deepz.io.writing import write_stack
@@ -72,6 +73,7 @@ def test_sizes_of_the_file_are_read_whoever_opened_it(
     dock.review()
     assert dock.image.sizes.pixel_size.value == 0.0645
     assert dock.image.sizes.source.text() == "The file says 0.0645 µm."
+    assert not dock.image.sizes.z_step.native.isVisibleTo(dock)
     set_range(dock, -1, 1, 1)
     dock.viewer.dims.set_point(0, 3)
     result = run(dock, qtbot)
@@ -104,6 +106,17 @@ def test_a_typed_size_is_used_at_once(
     notes = record_of(result).provenance.notes
     assert "The image does not say its pixel size; 0.25 µm is taken, as entered." in notes
     dock.workbench.live_switch.value = False
+
+
+def test_enter_takes_the_size_that_is_suggested(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any
+) -> None:
+    """It need not be another one than is there."""
+    dock = open_dock()
+    image = dock.viewer.add_image(pixels, name="bare")
+    dock.review()
+    qtbot.keyClick(dock.image.sizes.pixel_size.native, Qt.Key_Return)
+    np.testing.assert_allclose(image.scale, (0.325, 0.325))
 
 
 def test_a_size_that_is_typed_key_by_key_is_taken_when_it_is_complete(

@@ -12,11 +12,12 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from napari_deepz.widgets.refocusing.contrast import suit_contrast
 from napari_deepz.widgets.refocusing.input_axes import InputAxes
 from napari_deepz.widgets.refocusing.size_form import SizeForm
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
-from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.layers import input_plane, names_of
 from napari_deepz.widgets.shared.placement import (
     LayerError,
     View,
@@ -166,6 +167,8 @@ class ImageForm:
         self.choice.native.setToolTip(tooltip("" if layer is None else layer.name))
         with suppress(LayerError):
             self._show_if_hidden()
+            if layer is not None:
+                suit_contrast(layer, input_plane(layer, self.input_view))
         self.changed.emit()
 
     def _on_selected(self, _: Any) -> None:

@@ -91,6 +91,7 @@ class SizeForm:
         self._layer: ref[Image] | None = None
         self.review(None)
         self.pixel_size.changed.connect(self._on_typed)
+        self.pixel_size.native.lineEdit().returnPressed.connect(lambda: self._on_typed(None))
         self.use.changed.connect(self._on_typed)
         self.z_step.changed.connect(self._on_step)
 
@@ -124,7 +125,7 @@ class SizeForm:
                 self.pixel_size.value = size_um
         self._rows.show_row(self.pixel_size, asks)
         self._rows.show_row(self.use, asks and size_um is None)
-        lacks_step = layer is not None and lacks_z_step(layer)
+        lacks_step = layer is not None and lacks_z_step(layer) and not _file_says_step(layer)
         self._rows.show_row(self.z_step, lacks_step)
         self.source.setText(self._about(layer, size_um, typed))
         self.source.setVisible(bool(self.source.text()))
@@ -186,6 +187,11 @@ class SizeForm:
             set_z_step(layer, z_step_um, fixed_um=self._input_z())
             self._viewer.reset_view()
             self.changed.emit()
+
+
+def _file_says_step(layer: Image) -> bool:
+    series = file_of(layer).series
+    return series is not None and series.z_step_um is not None
 
 
 def _size_of(layer: Image) -> float | None:
