@@ -11,7 +11,7 @@ import pytest
 from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import TILTED
 from napari_deepz.widgets.shared.results import results_in
-from tests.widgets.conftest import add_image, run, set_range
+from tests.widgets.conftest import Slowly, add_image, run, set_range, wait_idle
 
 
 def live(dock: VirtualRefocusing, qtbot: Any) -> Any:
@@ -91,6 +91,19 @@ def test_live_gives_way_to_a_result_that_shows_the_same(
     dock.surface.focus.value = 3
     exact(dock, qtbot)
     assert not picture.visible
+
+
+def test_live_is_seen_until_the_result_is_there(
+    dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
+) -> None:
+    picture = live(dock, qtbot)
+    dock.panel.refocus.click()
+    layers, result = dock.viewer.layers, results_in(dock.viewer)[-1]
+    assert picture.visible
+    assert layers.index(picture) > layers.index(result)
+    wait_idle(dock, qtbot)
+    exact(dock, qtbot)
+    assert (picture.visible, result.visible) == (False, True)
 
 
 def test_another_surface_is_seen_over_a_result(dock: VirtualRefocusing, qtbot: Any) -> None:

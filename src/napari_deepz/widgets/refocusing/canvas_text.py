@@ -11,7 +11,7 @@ from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import visible
 from napari_deepz.widgets.shared.results import made_of, record_of, shown_depth_um
 
-_COLOUR, _CORNER = "yellow", "top_left"
+_CORNER = "top_left"
 
 
 class CanvasText:
@@ -69,7 +69,7 @@ class CanvasText:
         if not text:
             overlay.visible = False
             return
-        overlay.color, overlay.position, overlay.text = _COLOUR, _CORNER, text
+        overlay.position, overlay.text = _CORNER, text
         overlay.visible = True
 
     def _of_result(self, image: Image | None) -> str:

@@ -237,6 +237,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self._result, self._said = result, said
         work = partial(refocus_planes, request, result.canvas, self._encoding, self._planes)
         self._start(work, "Refocusing", total=len(request.surface))
+        self.workbench.follow()  # The result is black until its first plane is there.
 
     def find_surface(self) -> None:
         """Look for the surface on which the image is sharpest, and set anchors on it."""
