@@ -15,6 +15,7 @@ from napari_deepz import Flat
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.surfaces.surface_form import FLAT, LAYER
 from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import add_image, run, set_range, told
 
@@ -47,6 +48,37 @@ def test_the_image_is_the_selected_layer_until_it_is_pinned(
     dock.image.pin.value = True
     dock.viewer.layers.selection.active = other
     assert dock.image.layer is cells
+
+
+def test_depths_that_are_selected_for_the_surface_are_not_the_image(
+    dock: VirtualRefocusing, pixels: np.ndarray
+) -> None:
+    cells = dock.image.layer
+    dock.surface.kind.value = LAYER
+    add_image(dock, np.ones(pixels.shape), "depths")
+    assert dock.image.layer is cells
+    dock.surface.kind.value = FLAT
+    dock.viewer.layers.selection.active = cells
+    dock.viewer.layers.selection.active = dock.viewer.layers["depths"]
+    assert dock.image.layer is dock.viewer.layers["depths"]
+
+
+def test_a_size_with_which_nothing_can_be_refocused_is_said_and_nothing_runs(
+    open_dock: Callable[..., VirtualRefocusing],
+    tmp_path: Path,
+    rng: np.random.Generator,
+    notified: Callable[[], list[tuple[str, str]]],
+) -> None:
+    path = tmp_path / "small.ome.tif"
+    pixels = rng.integers(100, 4000, (5, 64, 80), dtype=np.uint16)
+    sizes = {"PhysicalSizeX": 0.0645, "PhysicalSizeY": 0.0645}
+    tifffile.imwrite(path, pixels, metadata={"axes": "ZYX", **sizes})
+    dock = open_dock()
+    opened_by_napari(dock.viewer, path)
+    dock.review()
+    dock.refocus()
+    assert [text for kind, text in notified() if kind == "error" and "too small" in text]
+    assert len(dock.viewer.layers) == 1
 
 
 def test_a_selected_result_is_not_the_image(dock: VirtualRefocusing, qtbot: Any) -> None:

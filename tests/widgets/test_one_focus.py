@@ -106,6 +106,21 @@ def test_live_is_seen_until_the_result_is_there(
     assert (picture.visible, result.visible) == (False, True)
 
 
+def test_live_does_not_give_way_to_a_result_of_other_pixels(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    picture = live(dock, qtbot)
+    run(dock, qtbot)
+    exact(dock, qtbot)
+    assert not picture.visible
+    image = dock.image.layer
+    assert image is not None
+    image.data = image.data[::-1].copy()
+    qtbot.waitUntil(lambda: picture.visible, timeout=20_000)
+    run(dock, qtbot)
+    qtbot.waitUntil(lambda: not picture.visible, timeout=20_000)
+
+
 def test_another_surface_is_seen_over_a_result(dock: VirtualRefocusing, qtbot: Any) -> None:
     """With Live on, Refocus and then Tilt the canvas did not change."""
     picture = live(dock, qtbot)

@@ -13,7 +13,7 @@ from napari_deepz.widgets.refocusing.optics_form import OpticsForm
 from napari_deepz.widgets.refocusing.resolving import DockSettings, Resolved, resolve
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
-from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, LAYER, SurfaceForm
 from napari_deepz.widgets.shared.layers import stated_optics
 from napari_deepz.widgets.shared.placement import View
 
@@ -41,6 +41,7 @@ class AllForms:
         self.anchors = AnchorForm(Anchors(viewer))
         self.surface = SurfaceForm(lambda: viewer.layers, self.anchors)
         self.image.choice.changed.connect(self.suggest_sizes)
+        self.surface.kind.changed.connect(self._on_kind)
         for form in (self.image, self.optics, self.model, self.surface, self.compute):
             form.changed.connect(self.changed.emit)
 
@@ -69,6 +70,10 @@ class AllForms:
         layer, spec = self.image.layer, self.model.spec
         self.optics.suggest(layer, {} if layer is None else stated_optics(layer))
         self.image.sizes.suggest(layer, spec.pixel_size_um if spec else None)
+
+    def _on_kind(self, kind: str) -> None:
+        """Let layers be selected for the surface, and not as the image."""
+        self.image.follows_selection = kind != LAYER
 
     def reset_choices(self) -> None:
         """Look again which layers and models there are."""

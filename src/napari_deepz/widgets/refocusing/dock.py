@@ -212,16 +212,21 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
     def refocus(self) -> None:
         """Start a run with the present settings."""
         resolved = self.forms.resolved()
-        layer, request = resolved.layer, resolved.request
+        layer = resolved.layer
         if self.state.phase is not Phase.IDLE or layer is None or resolved.model is None:
             return
+        try:
+            if resolved.request is not None:
+                self.image.sizes.write()
+                resolved = self.forms.resolved()
+        except ValueError as error:
+            show_error(str(error))
+            return
+        request = resolved.request
         if request is None:
             show_error(resolved.problem)
             return
         try:
-            self.image.sizes.write()
-            resolved = self.forms.resolved()
-            request = resolved.request or request
             said = {*request.notes, *cautions_for(resolved)}
             self.image.pin_z()
             frame = frame_of(layer, self.image.input_view)

@@ -19,7 +19,6 @@ from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.layers import input_plane, names_of
 from napari_deepz.widgets.shared.placement import (
-    LayerError,
     View,
     axis_lengths,
     placing_of,
@@ -34,7 +33,7 @@ _NARROWEST_CHARACTERS = 14
 class ImageForm:
     """A menu of the image layers, the plane of the chosen one, and its sizes where it lacks them.
 
-    The image is that of the layer list's selection, until the user chooses one here or pins it.
+    The image is that of the layer list's selection until the user pins it.
 
     Parameters
     ----------
@@ -165,7 +164,7 @@ class ImageForm:
 
     def _on_choice(self, layer: Image | None) -> None:
         self.choice.native.setToolTip(tooltip("" if layer is None else layer.name))
-        with suppress(LayerError):
+        with suppress(ValueError, OSError):  # What is wrong with it is said elsewhere.
             self._show_if_hidden()
             if layer is not None:
                 suit_contrast(layer, input_plane(layer, self.input_view))

@@ -12,7 +12,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.refocusing.contrast import link_contrast, suit_contrast
+from napari_deepz.widgets.refocusing.contrast import link_contrast
 from napari_deepz.widgets.refocusing.exporting.repeating import flat_through
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.shared.placement import Frame, length_um
@@ -84,7 +84,6 @@ class ResultLayer:
         self.canvas = self._volume[::-1] if self._descending else self._volume
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
         self._return_to_um = self._depth_now_um()
-        suit_contrast(source, request.plane)
         self.layer: Image = viewer.add_image(
             data,
             name=f"{layer_name(request.plane.title)} (virtual)",

@@ -90,6 +90,8 @@ class Workbench(QObject):  # type: ignore[misc]
         self._planes = planes
         self._tool = Tool.NONE
         self._live_text = "live"
+        self._live_request: RefocusRequest | None = None
+        self._live_digest = ""
         self.beside = self.awake = True
         self._watched: Image | None = None
         self._index: tuple[int, ...] = ()
@@ -169,7 +171,8 @@ class Workbench(QObject):  # type: ignore[misc]
             if is_other_plane:
                 self._one_focus.follow_slider(is_live=True)
             self.live.show(request, layer, frame, beside=self.beside)
-            self._show_on_top(request, layer)
+            self._live_request = request
+            self._show_on_top(layer)
         else:
             self._stop_live()
         if uses_anchors:
@@ -188,17 +191,17 @@ class Workbench(QObject):  # type: ignore[misc]
             self._image.layer, self._live_text if is_live else "", beside=self.beside
         )
 
-    def _show_on_top(self, request: RefocusRequest, layer: Image) -> None:
+    def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
-        target = self.live.target
-        if target is None or not target.is_there:
+        target, request = self.live.target, self._live_request
+        if target is None or request is None or not target.is_there:
             return
         seen = [
             result
             for result in results_in(self._viewer)
             if result.visible and result in made_of(self._viewer, layer)
         ]
-        target.layer.visible = not any(shows(result, request) for result in seen)
+        target.layer.visible = not any(shows(result, request, self._live_digest) for result in seen)
         layers = self._viewer.layers
         highest = max((layers.index(result) for result in seen), default=-1)
         if target.layer.visible and layers.index(target.layer) < highest:
@@ -254,8 +257,9 @@ class Workbench(QObject):  # type: ignore[misc]
         where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
         text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
         seen = f"{depths_um[0]:+g} µm" if depths_um else "on the surface"
-        self._live_text = f"{seen}, live"
-        self.say_what_is_seen()
+        self._live_text, self._live_digest = f"{seen}, live", shown.digest
+        if self._watched is not None:
+            self._show_on_top(self._watched)
         if count := len(self._planes):
             used_mb, limit_mb = self._planes.used_bytes / _MB, self._planes.limit_bytes / _MB
             kept = "1 plane" if count == 1 else f"{count} planes"

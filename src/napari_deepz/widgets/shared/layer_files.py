@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from napari.layers import Layer
 
-from napari_deepz.images import ImageFileError, ImageSeries
+from napari_deepz.images import ImageSeries
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.shared.layers import READER
@@ -65,7 +65,7 @@ def _header(layer: Layer, path: str | None) -> LayerFile:
         record = None
     try:
         series = read_image(path)
-    except (ImageFileError, OSError):
+    except (ValueError, OSError):
         return LayerFile(record)
     same = not getattr(layer, "rgb", False) and series.data.shape == layer.data.shape
     return LayerFile(record, series if same else None)

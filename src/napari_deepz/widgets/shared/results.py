@@ -116,13 +116,23 @@ def _source_of(result: Image) -> Image | None:
     return None if record is None or record.source is None else record.source()
 
 
-def shows(result: Image, request: RefocusRequest) -> bool:
-    """Whether a finished result holds what a request of one plane asks for, in full precision."""
+def shows(result: Image, request: RefocusRequest, digest: str) -> bool:
+    """Whether a finished result holds what a request of one plane asks for.
+
+    Parameters
+    ----------
+    result : Image
+        Of the same image.
+    request : RefocusRequest
+        The plane.
+    digest : str
+        `images.digest_of` the image as it is now: its pixels may have changed since.
+    """
     record = record_of(result)
-    if record is None or record.provenance.model_name is None:
+    if record is None or record.provenance.recipe is None:
         return False
     made = record.request
-    if (made.plane.name, made.plane.position) != (request.plane.name, request.plane.position):
+    if record.provenance.recipe["source"]["sha256"] != digest:
         return False
     if (made.package, made.sampling) != (request.package, request.sampling):
         return False

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rectangle
+from napari_deepz.images import digest_of
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Surface
@@ -36,12 +37,15 @@ class Shown:
         The pixels.
     seconds : float
         From the beginning of the work to the preview.
+    digest : str
+        `images.digest_of` the image that it is made from.
     """
 
     generation: int
     surface: Surface
     preview: Preview
     seconds: float
+    digest: str
 
 
 class LiveWork:
@@ -100,7 +104,9 @@ class LiveWork:
         """
         started_s = time.monotonic()
         model = self._loaded(request.package)
-        key, encoded = self._encoding.encode(self._pixels(request.plane), model, request.sampling)
+        pixels = self._pixels(request.plane)
+        digest = digest_of(pixels)
+        key, encoded = self._encoding.encode(pixels, model, request.sampling, digest=digest)
         wanted = PreviewRequest(
             encoded,
             key,
@@ -111,7 +117,8 @@ class LiveWork:
             view,
         )
         for preview in self._previewer.iter_preview(wanted, is_stale=is_stale, watch=watch):
-            send(Shown(generation, request.surface, preview, time.monotonic() - started_s))
+            seconds = time.monotonic() - started_s
+            send(Shown(generation, request.surface, preview, seconds, digest))
 
     def _loaded(self, package: Path) -> Model:
         if self._model is None or self._model[0] != package:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
-from napari_deepz.widgets.refocusing.contrast import link_contrast, suit_contrast
+from napari_deepz.widgets.refocusing.contrast import link_contrast
 from napari_deepz.widgets.refocusing.live.live_task import LiveWork, Shown
 from napari_deepz.widgets.shared.background import Job
 from napari_deepz.widgets.shared.placement import Frame, lay
@@ -55,7 +55,6 @@ class LiveLayer:
         self._shown: int | None = None
         selection = viewer.layers.selection
         before = selection.active
-        suit_contrast(source, request.plane)
         self.layer: Image = viewer.add_image(
             self._pixels,
             name=f"{layer_name(request.plane.title)} (live)",
