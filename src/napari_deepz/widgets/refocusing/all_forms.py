@@ -49,6 +49,17 @@ class AllForms:
         """What all settings mean for the image, now."""
         return resolve(self.settings(), self.image.layer, View.of(self._viewer))
 
+    def settle(self) -> Resolved:
+        """Give the image the sizes that are filled in for it, and say what all settings mean then.
+
+        Nothing is written where they do not make sense.
+        """
+        resolved = self.resolved()
+        if resolved.request is None:
+            return resolved
+        self.image.sizes.write()
+        return self.resolved()
+
     def settings(self) -> DockSettings:
         """All that the user has set."""
         kind, tool = self.surface.kind.value, self.anchors.anchors.tool

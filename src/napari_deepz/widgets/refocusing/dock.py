@@ -211,18 +211,12 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
 
     def refocus(self) -> None:
         """Start a run with the present settings."""
-        resolved = self.forms.resolved()
-        layer = resolved.layer
-        if self.state.phase is not Phase.IDLE or layer is None or resolved.model is None:
+        if self.state.phase is not Phase.IDLE:
             return
-        try:
-            if resolved.request is not None:
-                self.image.sizes.write()
-                resolved = self.forms.resolved()
-        except ValueError as error:
-            show_error(str(error))
+        resolved = self.forms.settle()
+        layer, request = resolved.layer, resolved.request
+        if layer is None or resolved.model is None:
             return
-        request = resolved.request
         if request is None:
             show_error(resolved.problem)
             return
