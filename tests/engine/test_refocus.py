@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.planning import ResourceError
-from napari_deepz.engine.refocus import Budget, iter_refocus, refocus
+from napari_deepz.engine.refocus import Budget, EncodedImage, iter_refocus, refocus
 from napari_deepz.intensity import fit_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
@@ -198,6 +198,23 @@ def test_too_little_disk_space_is_told_before_any_work(monkeypatch: pytest.Monke
     assert network.log == []
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("start_um", [0.25, 8.0])
+def test_the_planes_next_to_what_is_looked_at_come_first(place: str, start_um: float) -> None:
+    image = grey((230, 170))
+    encoded = EncodedImage(
+        image, model_of(BoxBlur()), pixel_size_um=PIXEL_SIZE_UM, tile_px=64, budget=PLACES[place]
+    )
+    expected = run(image, MIXED, BoxBlur(), tile_px=64).data
+    planes = [*encoded.iter_refocus(MIXED, outward_from_um=start_um)]
+    distances = [abs(plane.z_um - start_um) for plane in planes if plane.z_um is not None]
+    assert distances == sorted(distances)
+    assert [plane.z_um for plane in planes[-2:]] == [None, None]
+    assert sorted(plane.index for plane in planes) == [*range(7)]
+    for plane in planes:
+        np.testing.assert_array_equal(plane.data, expected[plane.index])
+
+
 # --- out of memory ------------------------------------------------------------------------------
 
 
@@ -228,6 +245,20 @@ def test_after_a_shortage_the_run_goes_on_from_the_plane_where_it_stood(code_cha
     for plane in seen:
         np.testing.assert_allclose(plane.data, added(image, plane.z_um), atol=2e-3)
     assert network.log.count("decode") == 2 + 3 * 4
+
+
+@pytest.mark.parametrize("code_channels", [1, 2])
+def test_a_shortage_neither_repeats_nor_forgets_a_plane_that_comes_out_of_order(
+    code_channels: int,
+) -> None:
+    image = grey((256, 256))
+    network = Hungry(150 * 150, decodes=2, code_channels=code_channels)
+    encoded = EncodedImage(image, model_of(network), pixel_size_um=PIXEL_SIZE_UM)
+    planes = [*encoded.iter_refocus(Flat(-2, 2, 1), outward_from_um=0)]
+    assert [plane.z_um for plane in planes] == [0, -1, 1, -2, 2]
+    assert [plane.index for plane in planes] == [2, 1, 3, 0, 4]
+    for plane in planes:
+        np.testing.assert_allclose(plane.data, added(image, plane.z_um), atol=2e-3)
 
 
 def test_a_device_too_small_for_the_smallest_tiles_is_told_in_a_sentence() -> None:

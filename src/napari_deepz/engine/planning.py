@@ -73,7 +73,7 @@ class PlannedPlane:
     Attributes
     ----------
     index : int
-        Position in the run, from 0.
+        Position among the planes of all surfaces, from 0.
     surface : Surface
         The surface that it lies on.
     dpm_index : int
@@ -148,6 +148,7 @@ def plan_refocus(
     sampling: Sampling | None = None,
     tile_px: int | None = None,
     budget: Budget | None = None,
+    outward_from_um: float | None = None,
 ) -> RefocusPlan:
     """Decide grid, tiles and memory strategy of a run, and what to tell the user about it.
 
@@ -165,6 +166,9 @@ def plan_refocus(
         Largest side of a tile without its halo; chosen from the generator's halo where None.
     budget : Budget, optional
         Limits of memory and scratch space; `Budget()` where None.
+    outward_from_um : float, optional
+        Depth whose neighbours come out first, for somebody who looks at it; in the order of
+        `surfaces` where None. Planes that are not flat come last.
 
     Returns
     -------
@@ -184,6 +188,8 @@ def plan_refocus(
     working_shape = working_shape_of(shape, pixel_um, model.spec)
     tiles = _tiles(working_shape, model, tile_px)
     planes = tuple(_planes(surfaces))
+    if outward_from_um is not None:
+        planes = tuple(sorted(planes, key=lambda plane: _distance_um(plane, outward_from_um)))
     strategy, passes = _strategy(planes, tiles, working_shape, model, budget)
     return RefocusPlan(
         image_shape=shape,
@@ -232,6 +238,10 @@ def _planes(surfaces: Sequence[Surface]) -> Iterator[PlannedPlane]:
             z_um = surface.uniform_z_um
             yield PlannedPlane(index, surface, dpm_index, z_um[dpm_index] if z_um else None)
             index += 1
+
+
+def _distance_um(plane: PlannedPlane, depth_um: float) -> float:
+    return math.inf if plane.z_um is None else abs(plane.z_um - depth_um)
 
 
 def _strategy(

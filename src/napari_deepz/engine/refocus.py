@@ -166,7 +166,12 @@ class EncodedImage:
         """Decide how a run will be carried out, and what to tell the user about it."""
         return self._plan(check_surfaces(surfaces), self._encoding.tile_px)
 
-    def _plan(self, targets: tuple[Surface, ...], tile_px: int | None) -> RefocusPlan:
+    def _plan(
+        self,
+        targets: tuple[Surface, ...],
+        tile_px: int | None,
+        outward_from_um: float | None = None,
+    ) -> RefocusPlan:
         return plan_refocus(
             self._encoding.image.pixels.shape,
             targets,
@@ -174,15 +179,26 @@ class EncodedImage:
             sampling=self._sampling,
             tile_px=tile_px,
             budget=self._budget.with_free_scratch(free_scratch_bytes()),
+            outward_from_um=outward_from_um,
         )
 
     def iter_refocus(
-        self, surfaces: Surfaces, *, watch: Watch = UNWATCHED
+        self,
+        surfaces: Surfaces,
+        *,
+        watch: Watch = UNWATCHED,
+        outward_from_um: float | None = None,
     ) -> Generator[RefocusedPlane, None, None]:
-        """Yield refocused planes one by one; see the function `iter_refocus`."""
+        """Yield refocused planes one by one; see the function `iter_refocus`.
+
+        `outward_from_um` is a depth whose neighbours come out first; the `index` of a plane is
+        its place in the order of `surfaces` all the same.
+        """
         compute_here()
         targets = check_surfaces(surfaces)
-        run = RefocusRun(self._encoding, watch, lambda tile_px: self._plan(targets, tile_px))
+        run = RefocusRun(
+            self._encoding, watch, lambda tile_px: self._plan(targets, tile_px, outward_from_um)
+        )
         return run.planes()
 
     def refocus(self, surfaces: Surfaces, *, watch: Watch = UNWATCHED) -> RefocusedStack:

@@ -35,7 +35,7 @@ class RefocusedPlane:
     data : ndarray
         (Y, X) float32 of the input's shape, in the input's intensity units.
     index : int
-        Position in the run, from 0.
+        Position among the planes of all surfaces, from 0.
     z_um : float or None
         Axial distance from the input image where it is the same for all pixels.
     surface : Surface
@@ -131,7 +131,8 @@ class RefocusRun:
         if plan.strategy == "hold codes" and not self.source.is_complete:
             preparing = tiles
         elif plan.strategy.startswith("spool"):
-            preparing = tiles * sum(group[-1].index >= done for group in plan.passes)
+            left = plan.planes[done:]
+            preparing = tiles * sum(group[-1] in left for group in plan.passes)
         return Progress(tiles * len(plan.planes), done=tiles * done, preparing=preparing)
 
     def _shrink_tiles(self) -> None:
@@ -184,9 +185,9 @@ class RefocusRun:
             self._advance()
 
     def _spooled(self, compute: TileCompute, first: int) -> Generator[RefocusedPlane, None, None]:
-        tiles = self.plan.tiles
+        tiles, left = self.plan.tiles, self.plan.planes[first:]
         for together in self.plan.passes:
-            targets = [target for target in together if target.index >= first]
+            targets = [target for target in together if target in left]
             if not targets:
                 continue
             fields = [self._field(target) for target in targets]

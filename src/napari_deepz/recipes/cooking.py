@@ -40,6 +40,8 @@ class Cooking:
         Of the recipe, for who has it already.
     encoding : LastEncoding, optional
         Keeps the encoded image for the next recipe.
+    outward_from_um : float, optional
+        As for `EncodedImage.iter_refocus`.
 
     Attributes
     ----------
@@ -72,6 +74,7 @@ class Cooking:
         pixels: NDArray[Any] | None = None,
         model: Model | None = None,
         encoding: LastEncoding | None = None,
+        outward_from_um: float | None = None,
     ) -> None:
         sampling = recipe.sampling
         read_notes: tuple[str, ...] = ()
@@ -103,7 +106,9 @@ class Cooking:
         self.device = encoded.device
         self.given = 0
         self._notes = dict.fromkeys(read_notes)
-        self._planes = encoded.iter_refocus(recipe.surfaces, watch=watch)
+        self._planes = encoded.iter_refocus(
+            recipe.surfaces, watch=watch, outward_from_um=outward_from_um
+        )
         self.note(*encoded.plan(recipe.surfaces).notes)
 
     @property
