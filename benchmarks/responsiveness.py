@@ -20,7 +20,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
-from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.runs import Runs
 from napari_deepz.widgets.shared.run_state import Phase
 
 BEAT_MS = 5
@@ -72,7 +72,7 @@ def main() -> None:
     settings = parser.parse_args()
 
     watch = Stopwatch()
-    watch.watch(VirtualRefocusing)
+    watch.watch(Runs)
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
     viewer.add_image(

@@ -67,7 +67,7 @@ def anchors_being_picked(viewer: Any, dock: Any) -> None:
     camera = viewer.scene.camera
     camera.zoom *= 0.9
     camera.center = (*camera.center[:-1], camera.center[-1] + LABEL_UM)
-    reveal(dock.workbench.widget)
+    reveal(dock.workbench.live_widget)
 
 
 def found_surface(viewer: Any, dock: Any) -> None:
@@ -81,7 +81,7 @@ def found_surface(viewer: Any, dock: Any) -> None:
     viewer.layers.selection.active = dock.workbench.mesh.layer
     viewer.scene.camera.set_view_direction((-0.35, -1, 0.1), up_direction=(1, 0, 0))
     viewer.scene.camera.zoom *= 0.75
-    reveal(dock.workbench.widget)
+    reveal(dock.workbench.live_widget)
 
 
 def line_along_the_cord(viewer: Any, dock: Any) -> None:
@@ -93,7 +93,7 @@ def line_along_the_cord(viewer: Any, dock: Any) -> None:
     for layer in viewer.layers:
         if isinstance(layer, Image):
             layer.gamma = DIM_GAMMA
-    reveal(dock.workbench.widget)
+    reveal(dock.workbench.live_widget)
 
 
 def comparison(viewer: Any, dock: Any) -> None:

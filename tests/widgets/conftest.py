@@ -24,6 +24,7 @@ from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.view_form import BESIDE
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.results import results_in
@@ -91,11 +92,21 @@ def add_dock(qapp: QApplication) -> Iterator[Callable[[Any, str], Any]]:
 def open_dock(
     make_viewer: Callable[[], Any], add_dock: Callable[[Any, str], Any], model: Model, qtbot: Any
 ) -> Iterator[Callable[..., VirtualRefocusing]]:
-    """Open the dock as a user does, with a tiny model; no work may be left at the end."""
+    """Open the dock with a tiny model; no work may be left at the end.
+
+    Without the live picture and with results to the right of their images in one canvas, as most
+    tests are about something else.
+    """
+
+    opened = []
 
     def open_it(viewer: Any = None) -> VirtualRefocusing:
         dock = add_dock(viewer or make_viewer(), "Virtual refocusing")
         dock.model.add(model.source)
+        if not opened:  # What another one remembers is its own affair.
+            dock.workbench.live_switch.value = False
+            dock.view.choice.value = BESIDE
+        opened.append(dock.model)
         return dock
 
     yield open_it

@@ -85,9 +85,10 @@ def window(make_viewer: Callable[[], Any], qtbot: Any) -> Window:
     anchors = Anchors(viewer)
     form = AnchorForm(anchors)
     if hasattr(viewer, "window"):
-        viewer.window.add_dock_widget(form.widget, name="Anchors")
+        viewer.window.add_dock_widget([form.find.native, form.widget], name="Anchors")
     else:
         qtbot.addWidget(form.widget)
+        qtbot.addWidget(form.find.native)
     anchors.show_at(frame_of(image, View.of(viewer)), SHAPE, range_um=(-10, 10))
     return Window(viewer, anchors, form)
 

@@ -25,11 +25,11 @@ from napari_deepz.provenance import Provenance
 from napari_deepz.surfaces import Flat
 from napari_deepz.widgets.comparing.depth_curves import MEASURES
 from napari_deepz.widgets.comparing.dock import StackComparison
-from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.comparing.pair_view import Look
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
 from napari_deepz.widgets.refocusing.result_layer import ResultLayer
+from napari_deepz.widgets.shared.flipping import Flip
 from napari_deepz.widgets.shared.layers import frame_of, input_plane
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import record_of

@@ -179,7 +179,7 @@ def test_a_cancelled_export_leaves_nothing(
         def some() -> Iterator[Any]:
             for index, plane in enumerate(planes):
                 if index == 3:
-                    dock._job.cancel()
+                    dock.runs.cancel()
                 yield plane
 
         genuine(path, some(), **settings)
@@ -199,7 +199,7 @@ def test_a_cancelled_sweep_leaves_nothing(
     def cancelled_in_the_middle(*given: Any, **settings: Any) -> Iterator[Any]:
         for index, frame in enumerate(genuine(*given, **settings)):
             if index == 3:
-                dock._job.cancel()
+                dock.runs.cancel()
             yield frame
 
     monkeypatch.setattr(pictures, "sweep_frames", cancelled_in_the_middle)

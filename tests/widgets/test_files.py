@@ -116,7 +116,7 @@ def test_a_sample_is_ready_to_be_refocused(
         dock = open_dock(viewer)
     dock.review()
     assert dock.image.layer.name == "Simulated worm, input plane"
-    assert dock.facts.cautions.text() == ""
+    assert dock.trust.cautions.text() == ""
     layer = run(dock, qtbot)
     wait_idle(dock, qtbot)
     assert layer.data.shape == (41, 48, 64)

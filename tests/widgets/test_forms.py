@@ -70,7 +70,7 @@ def test_the_menu_of_images_follows_the_layers(dock: VirtualRefocusing) -> None:
 
 def test_what_a_model_was_made_for(dock: VirtualRefocusing, model: Model) -> None:
     assert dock.facts.model.text() == model_facts(model.spec)
-    for fact in ("20x/0.75 dry", "NA 0.75", "0.325 µm", "-10 to 10 µm", "a test"):
+    for fact in ("20x/0.75 dry (NA 0.75)", "0.325 µm", "-10 to 10 µm", "a test"):
         assert fact in dock.facts.model.text()
 
 
@@ -82,7 +82,7 @@ def test_another_pixel_size_than_the_models(
 ) -> None:
     dock.viewer.layers["cells"].scale = (0.5, 0.5)
     dock.review()
-    assert "has 0.5 µm pixels" in dock.facts.cautions.text()
+    assert "has 0.5 µm pixels" in dock.trust.cautions.text()
     layer = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (1, 0.5, 0.5))
     assert any("resampled" in note for note in record_of(layer).provenance.notes)
@@ -95,13 +95,13 @@ def test_units_other_than_micrometres(dock: VirtualRefocusing) -> None:
     layer.scale = (PIXEL_UM / 1000, PIXEL_UM * 1000)
     dock.review()
     assert dock.facts.image.text() == "cells: 80 × 64 pixels of 0.325 µm"
-    assert dock.facts.cautions.text() == ""
+    assert dock.trust.cautions.text() == ""
 
 
 def test_pixels_that_are_not_square(dock: VirtualRefocusing) -> None:
     dock.viewer.layers["cells"].scale = (0.3, 0.4)
     dock.review()
-    assert "square" in dock.facts.cautions.text()
+    assert "square" in dock.trust.cautions.text()
 
 
 def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(
@@ -112,7 +112,7 @@ def test_an_unknown_pixel_size_is_asked_for_and_written_to_the_layer(
     dock.review()
     assert dock.image.sizes.pixel_size.native.isVisibleTo(dock)
     assert dock.image.sizes.pixel_size.value == PIXEL_UM
-    assert "does not say its pixel size" in dock.facts.cautions.text()
+    assert "does not say its pixel size" in dock.trust.cautions.text()
     dock.image.sizes.pixel_size.value = 0.3201
     dock.surface.stop.value = dock.surface.start.value
 
@@ -167,15 +167,15 @@ def test_open_model(
 def test_points_need_depth_and_company(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = "From a layer"
     dock.review()
-    assert "Choose a layer" in dock.facts.cautions.text()
+    assert "Choose a layer" in dock.trust.cautions.text()
     flat = dock.viewer.add_points(np.zeros((3, 2)), units=("um",) * 2)
     dock.surface.layer.value = flat
     dock.review()
-    assert "have no depth" in dock.facts.cautions.text()
+    assert "have no depth" in dock.trust.cautions.text()
     few = dock.viewer.add_points(np.zeros((2, 3)), units=("um",) * 3)
     dock.surface.layer.value = few
     dock.review()
-    assert "at least three" in dock.facts.cautions.text()
+    assert "at least three" in dock.trust.cautions.text()
 
 
 def test_depths_must_be_as_large_as_the_image(dock: VirtualRefocusing) -> None:
@@ -184,7 +184,7 @@ def test_depths_must_be_as_large_as_the_image(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = "From a layer"
     dock.surface.layer.value = depths
     dock.review()
-    assert "same size" in dock.facts.cautions.text()
+    assert "same size" in dock.trust.cautions.text()
 
 
 def test_the_dock_fits_a_small_screen(dock: VirtualRefocusing) -> None:
@@ -335,7 +335,7 @@ def test_a_surface_through_anchors(dock: VirtualRefocusing) -> None:
     form.start.value, form.stop.value = -1, 1
     form.kind.value = ANCHORS
     assert form.focus.limits == (-10, 10)
-    assert form.focus.native.isVisibleTo(form.widget)
+    assert not form.focus.native.isHidden()
     assert form.anchors.widget.isVisibleTo(form.widget)
     assert "anchor" in dock.forms.resolved().problem
 
@@ -351,7 +351,7 @@ def test_a_surface_through_anchors(dock: VirtualRefocusing) -> None:
     np.testing.assert_allclose(moved - expected, 2.5, atol=1e-4)
 
     form.kind.value = TILTED
-    assert not form.focus.native.isVisibleTo(form.widget)
+    assert form.focus.native.isHidden()
     assert not form.anchors.widget.isVisibleTo(form.widget)
     form.kind.value = FLAT
     assert form.focus.limits == (-1, 1)

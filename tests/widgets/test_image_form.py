@@ -176,13 +176,13 @@ def test_a_stack_without_units_is_asked_for_its_step(
     dock.image.sizes.pixel_size.value = 0.2
     dock.review()
     assert dock.image.sizes.z_step.native.isVisibleTo(dock)
-    assert "how far apart its planes are" in dock.facts.cautions.text()
+    assert "how far apart its planes are" in dock.trust.cautions.text()
     dock.image.sizes.z_step.value = 0.5
     dock.review()
     np.testing.assert_allclose(stack.scale, (0.5, 0.2, 0.2))
     assert [str(unit) for unit in stack.units] == ["micrometer"] * 3
     assert not dock.image.sizes.z_step.native.isVisibleTo(dock)
-    assert "how far apart" not in dock.facts.cautions.text()
+    assert "how far apart" not in dock.trust.cautions.text()
     # The input plane, which is shown, has stayed where it was.
     assert dock.image.axes.boxes[0].value == 2
 

@@ -61,18 +61,19 @@ def test_cancel_keeps_the_finished_planes(
     count = len(layer.data)
     assert 3 <= count < 9
     expected = refocus(pixels, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
-    np.testing.assert_array_equal(layer.data, expected.data[:count])
-    np.testing.assert_allclose(layer.translate[0], -4)
+    lowest = -(count // 2)  # Outwards from 0, the plane that is seen: 0, -1, 1, -2 ...
+    np.testing.assert_array_equal(layer.data, expected.data[4 + lowest : 4 + lowest + count])
+    np.testing.assert_allclose(layer.translate[0], lowest)
     assert layer.name == f"cells (virtual, {count} of 9 planes)"
     record = record_of(layer)
-    assert record.z_um == tuple(range(-4, -4 + count))
-    assert record.provenance.axial_range_um == (-4, -5 + count)
+    assert record.z_um == tuple(range(lowest, lowest + count))
+    assert record.provenance.axial_range_um == (lowest, lowest + count - 1)
     assert f"Ended early, after {count} of 9 planes." in record.provenance.notes
     assert f"{count} of 9 planes are there" in dock.panel.message.text()
     assert dock.panel.cancel.text() == "Cancel"
 
 
-def test_cancelling_a_falling_range_keeps_the_upper_planes(
+def test_cancelling_a_falling_range_keeps_the_planes_in_the_middle(
     dock: VirtualRefocusing, model: Model, pixels: np.ndarray, qtbot: Any, slowly: Slowly
 ) -> None:
     set_range(dock, 4, -4, 1)
@@ -82,8 +83,9 @@ def test_cancelling_a_falling_range_keeps_the_upper_planes(
 
     count = len(layer.data)
     expected = refocus(pixels, Flat(-4, 4, 1), model, pixel_size_um=PIXEL_UM)
-    np.testing.assert_array_equal(layer.data, expected.data[-count:])
-    np.testing.assert_allclose(layer.translate[0], 5 - count)
+    lowest = -((count - 1) // 2)  # Outwards from 0: 0, 1, -1, 2 ...
+    np.testing.assert_array_equal(layer.data, expected.data[4 + lowest : 4 + lowest + count])
+    np.testing.assert_allclose(layer.translate[0], lowest)
 
 
 def test_cancel_before_the_first_plane_leaves_no_layer(
@@ -207,7 +209,7 @@ def test_a_run_that_breaks_keeps_what_it_has_and_tells(
 
     def breaking(*arguments: Any, **settings: Any) -> Iterator[Any]:
         for plane in genuine(*arguments, **settings):
-            if plane.index == 4:
+            if plane.index == 6:
                 raise RuntimeError("the graphics card is on fire")
             yield plane
 
@@ -233,8 +235,9 @@ def test_settings_that_make_no_sense_are_an_error(
     dock.surface.kind.value = "Curved surface"
     dock.surface.radius.value = 0
     dock.review()
-    assert "radius" in dock.facts.cautions.text()
-    dock.panel.refocus.click()
+    assert "radius" in dock.trust.cautions.text()
+    assert not dock.panel.refocus.isEnabled()
+    dock.refocus()
     assert dock.state.phase is Phase.IDLE
     assert any(severity == "error" and "radius" in text for severity, text in notified())
 
@@ -247,7 +250,7 @@ def test_too_little_memory_is_an_error(
     def no_memory(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("napari_deepz.widgets.refocusing.dock.ResultLayer", no_memory)
+    monkeypatch.setattr("napari_deepz.widgets.refocusing.runs.ResultLayer", no_memory)
     dock.panel.refocus.click()
     assert dock.state.phase is Phase.IDLE
     message = "There is no memory for flat, -4 to 4 µm in steps of 1 µm: 9 planes, 0.184 MB."
@@ -270,7 +273,7 @@ def test_leaving_the_models_range_is_shown_and_recorded(
     set_range(dock, 0, stop, 4)
     dock.review()
     outside = stop > 10
-    assert ("do not trust" in dock.facts.cautions.text()) == outside
+    assert ("do not trust" in dock.trust.cautions.text()) == outside
     layer = run(dock, qtbot)
     assert not any("trust" in text for _, text in notified())  # It stood in the dock before.
     assert any("trust" in note for note in record_of(layer).provenance.notes) == outside

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_deepz.models.package import Model
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG, EXACT_UM, PLANE, SMOOTH
 from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import (
@@ -33,6 +33,7 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import (
     LAYER,
     TILTED,
 )
+from napari_deepz.widgets.refocusing.view_form import LINKED, OVER
 from napari_deepz.widgets.shared.forms import Section
 from napari_deepz.widgets.shared.run_state import Phase
 from tests.widgets.conftest import add_image, wait_idle
@@ -113,21 +114,21 @@ def test_a_window_that_is_too_low_scrolls_but_keeps_the_run_in_sight(
     shown.window().resize(1000, 500)
     qtbot.wait(50)
     assert in_window(shown.panel.refocus)
-    assert not in_window(shown.placement.native)
+    assert not in_window(shown.view.choice.native)
 
 
 def test_sections_fold_by_mouse_and_by_keyboard(shown: VirtualRefocusing) -> None:
     titles = {section.header.text()[2:]: section for section in shown.findChildren(Section)}
     assert list(titles) == [
-        "Measured image",
-        "Optics",
-        "Model",
-        "What it was made for",
+        "Input",
+        "NA, immersion, emission",
+        "Model: tiny",
         "Computation",
-        "Refocus onto",
-        "Result",
+        "Focus (µm)",
+        "Surface",
+        "View",
     ]
-    section = titles["Refocus onto"]
+    section = titles["Surface"]
     QTest.mouseClick(section.header, Qt.LeftButton)
     assert section.folded
     assert not shown.surface.kind.native.isVisible()
@@ -136,7 +137,7 @@ def test_sections_fold_by_mouse_and_by_keyboard(shown: VirtualRefocusing) -> Non
     QTest.keyClick(section.header, Qt.Key_Space)
     assert shown.surface.kind.native.isVisible()
     assert not shown.facts.model.isVisible()
-    QTest.keyClick(titles["What it was made for"].header, Qt.Key_Space)
+    QTest.keyClick(titles["Model: tiny"].header, Qt.Key_Space)
     assert "20x/0.75 dry" in shown.facts.model.text()
     assert shown.facts.model.isVisible()
 
@@ -176,7 +177,7 @@ def test_tab_leads_through_everything_from_top_to_bottom(
             walked.append(now)
             QTest.keyClick(now, Qt.Key_Tab)
         assert wanted <= set(walked), (kind, [c.toolTip() for c in wanted - set(walked)])
-        assert shown.panel.refocus in walked
+        assert (shown.panel.refocus in walked) == shown.panel.refocus.isEnabled()
         tops = [widget.mapTo(shown, QPoint(0, widget.height() // 2)).y() for widget in walked]
         for above, below in pairwise(tops):
             assert below > above - 20, (kind, tops)
@@ -198,7 +199,7 @@ def test_live_and_refocus_are_one_key_away(shown: VirtualRefocusing, qtbot: Any)
     for on in (True, False):
         QTest.keyClick(window, Qt.Key_I, Qt.AltModifier)
         qtbot.waitUntil(lambda on=on: live.value is on, timeout=2000)
-    QTest.keyClick(window, Qt.Key_R, Qt.AltModifier)
+    QTest.keyClick(window, Qt.Key_M, Qt.AltModifier)
     qtbot.waitUntil(lambda: shown.state.phase is not Phase.IDLE, timeout=2000)
     wait_idle(shown, qtbot)
     assert shown.viewer.layers[-1].data.shape[0] == 9
@@ -248,8 +249,9 @@ def change_everything(dock: VirtualRefocusing) -> None:
     dock.surface.form.value = "sphere"
     dock.surface.bend.value = dock.surface.bend.choices[1]
     dock.surface.centred.value = False
-    dock.placement.value = OVER
-    dock.workbench.live_switch.value = dock.workbench.mesh_switch.value = True
+    dock.view.choice.value = OVER
+    dock.workbench.live_switch.value = not dock.workbench.live_switch.value
+    dock.workbench.mesh_switch.value = True
 
 
 def settings_of(dock: VirtualRefocusing) -> Any:
@@ -261,7 +263,7 @@ def settings_of(dock: VirtualRefocusing) -> Any:
     return {name: getattr(surface, name).value for name in names} | {
         "anchors": (anchors.form.value, anchors.smoothing.value, anchors.anchors.tool),
         "model": dock.model.package,
-        "placement": dock.placement.value,
+        "placement": dock.view.choice.value,
         "live": dock.workbench.live_switch.value,
         "mesh": dock.workbench.mesh_switch.value,
     }
@@ -271,7 +273,8 @@ def test_restore_defaults_restores_everything(shown: VirtualRefocusing, qtbot: A
     dock = shown
     QTest.mouseClick(dock.panel.restore, Qt.LeftButton)
     defaults = settings_of(dock)
-    assert defaults["placement"] == BESIDE
+    assert defaults["placement"] == LINKED
+    assert defaults["live"]
     assert defaults["anchors"] == (PLANE, EXACT_UM, Tool.NONE)
     change_everything(dock)
     changed = settings_of(dock)
@@ -280,7 +283,7 @@ def test_restore_defaults_restores_everything(shown: VirtualRefocusing, qtbot: A
     QTest.mouseClick(dock.panel.restore, Qt.LeftButton)
     assert settings_of(dock) == defaults
     qtbot.waitUntil(lambda: dock.workbench.live.is_idle, timeout=10_000)
-    assert {layer.name for layer in dock.viewer.layers} == {"cells", "Anchors"}
+    assert {layer.name for layer in dock.viewer.layers} == {"cells", "Anchors", "cells (live)"}
 
 
 def test_restored_defaults_are_what_the_next_dock_has(
@@ -292,6 +295,7 @@ def test_restored_defaults_are_what_the_next_dock_has(
     viewer = make_viewer()
     first = open_dock(viewer)
     add_image(first, pixels)
+    QTest.mouseClick(first.panel.restore, Qt.LeftButton)
     defaults = settings_of(first)
     change_everything(first)
     QTest.mouseClick(first.panel.restore, Qt.LeftButton)

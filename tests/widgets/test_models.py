@@ -79,7 +79,7 @@ def test_a_converted_model_refocuses_a_real_image_onto_a_tilted_plane(
     wait_idle(dock, qtbot)
     assert dock.model.package == models_folder() / "from-the-lab"
     assert dock.model.spec.na == 1.4
-    assert "63x/1.4 oil, NA 1.4, pixels of 0.0645 µm" in dock.facts.model.text()
+    assert "63x/1.4 oil (NA 1.4); works at pixels of 0.0645 µm" in dock.facts.model.text()
     assert "Converting the model took" in dock.panel.message.text()
     assert notified() == []
 

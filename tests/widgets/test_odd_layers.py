@@ -180,7 +180,7 @@ def test_a_result_changes_under_the_docks(docks: Any, qtbot: Any) -> None:
     result.data = np.zeros((3, 2, 20, 30), np.float32)
     viewer.dims.set_point(0, 1)
     result.units = ("um", "s", "mm", "mm")
-    docks.placement.value = docks.placement.choices[1]
+    docks.view.choice.value = docks.view.choice.choices[1]
     viewer.layers.remove(result)
     docks.review()
 
@@ -217,7 +217,7 @@ def test_a_pixel_size_that_no_microscope_has_is_asked_for(
     dock.review()
     assert dock.image.sizes.pixel_size.native.isVisibleTo(dock)
     assert dock.image.sizes.pixel_size.value == PIXEL_UM  # the model's
-    assert "µm wide, which no microscope's are; 0.325 µm is taken" in dock.facts.cautions.text()
+    assert "µm wide, which no microscope's are; 0.325 µm is taken" in dock.trust.cautions.text()
     dock.surface.stop.value = dock.surface.start.value
     result = run(dock, qtbot)
     np.testing.assert_allclose(layer.scale, (PIXEL_UM, PIXEL_UM))
@@ -246,7 +246,7 @@ def test_a_z_step_that_no_microscope_has_is_pointed_out(
     dock = open_dock()
     add_image(dock, np.stack([pixels] * 3), scale=(25400, PIXEL_UM, PIXEL_UM))
     dock.review()
-    assert "its planes are 25400 µm apart, which no microscope's are" in dock.facts.cautions.text()
+    assert "its planes are 25400 µm apart, which no microscope's are" in dock.trust.cautions.text()
 
 
 @pytest.mark.parametrize("typed", ["nan", "inf", "-1", "0", "1e9", ""])

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import TILTED
+from napari_deepz.widgets.refocusing.view_form import OVER
 from napari_deepz.widgets.shared.results import results_in
 from tests.widgets.conftest import Slowly, add_image, run, set_range, wait_idle
 
@@ -147,7 +148,7 @@ def test_the_canvas_says_what_is_seen(dock: VirtualRefocusing, qtbot: Any) -> No
     says("INFERRED (right): +0 µm\nfrom cells")
     dock.viewer.dims.set_point(0, 3)
     says("INFERRED (right): +3 µm\nfrom cells")
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     says("INFERRED (over the measured image): +3 µm\nfrom cells")
     dock.workbench.close()
     says("")

@@ -64,7 +64,7 @@ def test_the_pixel_size_of_oblong_pixels_is_typed(
     assert told(notified, r"'a.ome.tif' are stored as 0.325 µm wide but 1 µm")
     set_range(dock, -2, 2, 1)
     dock.review()
-    assert "does not say its pixel size" in dock.facts.cautions.text()
+    assert "does not say its pixel size" in dock.trust.cautions.text()
     dock.image.sizes.pixel_size.value = 0.4
     layer = run(dock, qtbot)
     expected = refocus(pixels, Flat(-2, 2, 1), model, pixel_size_um=0.4)

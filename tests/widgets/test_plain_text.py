@@ -20,7 +20,6 @@ from qtpy.QtWidgets import QLabel, QMessageBox, QTextBrowser, QWidget
 from napari_deepz import widgets
 from napari_deepz.images import ImageFileError
 from napari_deepz.models.package import SPEC_FILE, read_spec
-from napari_deepz.widgets.comparing.flipping import Flip
 from napari_deepz.widgets.readers import get_reader
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.models.model_dialogs import (
@@ -28,6 +27,7 @@ from napari_deepz.widgets.refocusing.models.model_dialogs import (
     ask_adding,
     ask_conversion,
 )
+from napari_deepz.widgets.shared.flipping import Flip
 from napari_deepz.widgets.shared.layers import names_of
 from napari_deepz.widgets.shared.plain_text import (
     PlainLabel,
@@ -129,7 +129,7 @@ def test_a_hostile_card_is_shown_as_it_is(
     dock = open_dock()
     layer = add_image(dock, pixels, name=f"A&B {IMAGE} {TURNED} {ESCAPE}\nsecond line")
     dock.model.add(hostile_model)
-    dock.facts.about_model.folded = False
+    dock.model_card.folded = False
     dock.workbench.live_switch.value = True
     dock.review()
     texts = "\n".join(check_texts(dock))

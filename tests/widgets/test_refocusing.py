@@ -12,10 +12,11 @@ import pytest
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Curved, Flat, FromImage, FromPoints, Tilted
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, FLAT, LAYER, TILTED
-from napari_deepz.widgets.shared.results import record_of
-from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range
+from napari_deepz.widgets.refocusing.view_form import BESIDE, LINKED, OVER
+from napari_deepz.widgets.shared.results import record_of, results_in
+from tests.widgets.conftest import PIXEL_UM, Slowly, add_image, run, set_range, wait_idle
 
 
 def units_of(layer: Any) -> list[str]:
@@ -149,7 +150,7 @@ def test_points_on_a_line_are_used_and_the_user_is_told(
     dock.surface.kind.value = LAYER
     dock.surface.layer.value = points
     dock.review()
-    assert "lie on one line" in dock.facts.cautions.text()
+    assert "lie on one line" in dock.trust.cautions.text()
     layer = run(dock, qtbot)
     assert any("lie on one line" in note for note in record_of(layer).provenance.notes)
 
@@ -201,37 +202,37 @@ def test_progress_with_the_time_left(dock: VirtualRefocusing, qtbot: Any, slowly
 
 
 @pytest.mark.window
-def test_the_slider_follows_the_newest_plane(
+def test_the_slider_stays_where_it_is_and_the_plane_there_comes_first(
     dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
 ) -> None:
-    seen = []
-    dock.viewer.dims.events.point.connect(lambda: seen.append(dock.viewer.dims.point[0]))
-    run(dock, qtbot)
-    streamed = seen[1:]  # the first one is napari's, for the new axis
-    assert len(streamed) > 3
-    assert streamed[:-1] == sorted(streamed[:-1])
-    assert dock.viewer.dims.point[0] == 0  # And returns, when all are there.
-    qtbot.waitUntil(lambda: dock.facts.shown.text() == "Shown: z = 0 µm")
+    dock.viewer.add_image(np.zeros((41, 8, 8)), scale=(0.5, 1, 1), translate=(-10, 0, 0))
+    dock.viewer.dims.axis_labels = ("z", "y", "x")
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    dock.viewer.dims.set_point(0, 3.0)
+    dock.panel.refocus.click()
+    (layer,) = results_in(dock.viewer)
+    qtbot.waitUntil(lambda: layer.data[7].any(), timeout=10_000)
+    assert not layer.data[0].any()
+    wait_idle(dock, qtbot)
+    assert dock.viewer.dims.point[0] == 3.0
+    qtbot.waitUntil(lambda: dock.facts.shown.text() == "Shown: z = 3 µm")
 
 
 def test_the_slider_stays_where_the_user_puts_it(
     dock: VirtualRefocusing, qtbot: Any, slowly: Slowly
 ) -> None:
     dock.panel.refocus.click()
-    seen = []
-    dock.viewer.dims.events.point.connect(lambda: seen.append(dock.viewer.dims.point[0]))
-    qtbot.waitUntil(lambda: len(seen) >= 2, timeout=10_000)
+    assert dock.viewer.dims.point[0] == 0
     dock.viewer.dims.set_point(0, 3.0)
     qtbot.waitUntil(lambda: dock.panel.refocus.isEnabled(), timeout=10_000)
     assert dock.viewer.dims.point[0] == 3.0
-    assert seen[-1] == 3.0
 
 
 def test_results_move_beside_and_over(dock: VirtualRefocusing, qtbot: Any) -> None:
     layer = run(dock, qtbot)
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     np.testing.assert_allclose(layer.translate, (-4, 0, 0))
-    dock.placement.value = BESIDE
+    dock.view.choice.value = BESIDE
     np.testing.assert_allclose(layer.translate, (-4, 0, 80 * PIXEL_UM * 1.04))
 
 
@@ -250,12 +251,12 @@ def test_results_are_not_offered_for_refocusing(dock: VirtualRefocusing, qtbot: 
 def test_restore_defaults(dock: VirtualRefocusing) -> None:
     dock.surface.kind.value = TILTED
     set_range(dock, 1, 2, 0.1)
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     dock.panel.restore.click()
     assert dock.surface.kind.value == FLAT
     assert (dock.surface.start.value, dock.surface.stop.value) == (-10, 10)
     assert dock.surface.step.value == 0.5
-    assert dock.placement.value == BESIDE
+    assert dock.view.choice.value == LINKED
 
 
 @pytest.mark.window

@@ -116,7 +116,7 @@ def test_optics_and_computation_get_into_the_recipe() -> None:
     assert found.recipe.model.name == "tiny"
     assert "is not possible" in settled(Flat(0), optics=optics | {"na": 1.4}).problem
     other = cautions_for(settled(Flat(0), optics={"na": 0.3}))
-    assert "taken at NA 0.3 and the model 'tiny' was made for 0.75" in other[0]
+    assert "taken at NA 0.3 and the model 'tiny' was made for 20x/0.75 dry (NA 0.75)" in other[0]
 
 
 def test_what_is_looked_at_is_the_surface_or_the_plane_at_the_focus() -> None:
@@ -181,7 +181,7 @@ def test_what_a_run_will_make() -> None:
 def test_what_a_model_was_made_for() -> None:
     spec = tiny_spec(training={"data": "simulated focal stacks"}, modality_out="confocal")
     assert model_facts(spec).splitlines() == [
-        "20x/0.75 dry, NA 0.75, pixels of 0.325 µm",
+        "20x/0.75 dry (NA 0.75); works at pixels of 0.325 µm",
         "-10 to 10 µm from the image's plane",
         "For a test",
         "From wide-field fluorescence to confocal",

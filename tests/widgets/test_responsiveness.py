@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.runs import Runs
 from tests.widgets.conftest import add_image, run, set_range
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "responsiveness.py"
@@ -31,7 +32,7 @@ def test_planes_are_drawn_less_often_than_they_come(
     responsiveness: Any, open_dock: Callable[..., VirtualRefocusing], qtbot: Any
 ) -> None:
     watch = responsiveness.Stopwatch()
-    watch.watch(VirtualRefocusing)
+    watch.watch(Runs)
     dock = open_dock()
     add_image(dock, responsiveness.blobs(1024))
     set_range(dock, -10, 10, 0.5)

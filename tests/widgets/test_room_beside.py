@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.view_form import OVER
 from napari_deepz.widgets.shared.layers import frame_of
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import results_in
@@ -69,7 +70,7 @@ def test_results_of_two_images_do_not_cover_each_other(
 
 
 def test_a_result_over_its_image_stays_there(dock: VirtualRefocusing, qtbot: Any) -> None:
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     assert run(dock, qtbot).translate[-1] == 0
 
 

@@ -11,9 +11,10 @@ import pytest
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.models.package import Model
 from napari_deepz.surfaces import Flat, Tilted
-from napari_deepz.widgets.refocusing.dock import BESIDE, OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import LAYER, TILTED
+from napari_deepz.widgets.refocusing.view_form import BESIDE, OVER
 from napari_deepz.widgets.shared.layers import frame_of
 from napari_deepz.widgets.shared.placement import View, length_um
 from napari_deepz.widgets.shared.results import record_of, results_in
@@ -49,7 +50,7 @@ def test_results_and_live_pictures_lie_over_or_beside(
 ) -> None:
     dock = open_dock()
     image = add_image(dock, pixels, **changes)
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     set_range(dock, -1, 1, 1)
     dock.workbench.live_switch.value = True
     dock.review()
@@ -61,13 +62,13 @@ def test_results_and_live_pictures_lie_over_or_beside(
     for layer in (result, live):
         np.testing.assert_allclose(corners_um(layer), corners_um(image), atol=1e-9)
 
-    dock.placement.value = BESIDE
+    dock.view.choice.value = BESIDE
     for layer in (result, live):
         moved = corners_um(layer) - corners_um(image)
         np.testing.assert_allclose(moved, np.tile(moved[0], (4, 1)), atol=1e-9)
         assert moved[0, 0] == pytest.approx(0)
         assert corners_um(layer)[:, 1].min() > corners_um(image)[:, 1].max()
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     np.testing.assert_allclose(corners_um(live), corners_um(image), atol=1e-9)
     dock.surface.kind.value = TILTED
     dock.review()

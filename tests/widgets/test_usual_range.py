@@ -68,9 +68,9 @@ def test_the_range_follows_the_objective_until_it_is_set(any_dock: VirtualRefocu
 
 
 def test_it_says_which_optics_it_assumes(any_dock: VirtualRefocusing) -> None:
-    assert "does not say its numerical aperture" in any_dock.facts.cautions.text()
+    assert "does not say its numerical aperture" in any_dock.trust.cautions.text()
     objective(any_dock, na=0.5, immersion_index=1.0, wavelength_nm=520)
-    assert any_dock.facts.cautions.text() == ""
+    assert any_dock.trust.cautions.text() == ""
 
 
 def test_tilts_reach_as_far_as_field_and_model_allow() -> None:

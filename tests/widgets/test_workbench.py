@@ -21,9 +21,10 @@ from napari_deepz.models.package import Model
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.surfaces.base import Surface
-from napari_deepz.widgets.refocusing.dock import OVER, VirtualRefocusing
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.anchors import Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.refocusing.view_form import OVER
 from napari_deepz.widgets.shared.results import record_of, results_in
 from tests.conftest import write_tiny_model
 from tests.widgets.canvas import click
@@ -77,7 +78,7 @@ def test_the_picture_follows_the_focus_slider(
     for _ in range(3):
         QTest.keyClick(slider, Qt.Key_Right)
     np.testing.assert_array_equal(live(Flat(1.5)), truth(dock, Flat(1.5), model))
-    assert "z = +1.5 µm, exact" in dock.workbench.message.text()
+    assert "+1.5 µm, exact" in dock.workbench.message.text()
 
 
 def test_and_the_angle(dock: VirtualRefocusing, live: Any, model: Model) -> None:
@@ -123,7 +124,7 @@ def test_placement_moves_what_is_live(dock: VirtualRefocusing, live: Any) -> Non
     live(Flat(0))
     layers = dock.viewer.layers
     assert layers["cells (live)"].translate[1] > layers["cells"].extent.world[1, 1]
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     np.testing.assert_array_equal(layers["cells (live)"].translate, layers["cells"].translate)
 
 
@@ -148,12 +149,12 @@ def test_switches_are_remembered(
     viewer = make_viewer()
     first = open_dock(viewer)
     tick(first.workbench.mesh_switch)
-    first.placement.value = OVER
+    first.view.choice.value = OVER
     viewer.window.remove_dock_widget(first.parent())
     second = open_dock(viewer)
     assert second is not first
     assert second.workbench.mesh_switch.value
-    assert second.placement.value == OVER
+    assert second.view.choice.value == OVER
     press(second.panel.restore)
     assert not second.workbench.mesh_switch.value
 
@@ -188,7 +189,7 @@ def test_a_tilt_is_found_by_clicking_sharp_beads(
     image = dock.image.layer.data
     stack = refocus(image, Flat(-8, 8, 0.5), model, pixel_size_um=PIXEL_UM).data
     dock.surface.kind.value = ANCHORS
-    dock.placement.value = OVER
+    dock.view.choice.value = OVER
     press(dock.anchors.pick.native)
     assert dock.anchors.anchors.tool == Tool.PICK
     brightest = stack.max(axis=0)
@@ -202,6 +203,7 @@ def test_a_tilt_is_found_by_clicking_sharp_beads(
             click(dock.viewer, (y * PIXEL_UM, x * PIXEL_UM))
     assert len(dock.anchors.anchors.rows_um()) == 6
     press(dock.anchors.pick.native)
+    dock.review()
     run(dock, qtbot)
     (layer,) = results_in(dock.viewer)
     surface = record_of(layer).request.surface
@@ -423,7 +425,7 @@ def test_a_model_that_is_deleted_is_told_where_live_is(
     live(Flat(0))
     (model.source / "model.json").unlink()
     dock.surface.focus.value = 1
-    assert dock.workbench.message.text() == "Live: Open a model first."
+    assert dock.workbench.message.text() == "Open a model first."
     assert [layer.name for layer in dock.viewer.layers] == ["cells"]
     assert dock.workbench.live_switch.value
 
@@ -433,10 +435,10 @@ def test_live_says_what_it_waits_for(
 ) -> None:
     dock = open_dock()
     tick(dock.workbench.live_switch)
-    assert dock.workbench.message.text() == "Live: Open an image first."
+    assert not dock.workbench.message.isVisible()
     bare = dock.viewer.add_image(rng.integers(0, 99, (64, 80)), name="bare")
     assert dock.workbench.message.text() == (
-        "Live: The pixel size of the image is not known: enter it below its name."
+        "The pixel size of the image is not known: enter it below its name."
     )
     dock.image.sizes.pixel_size.value = PIXEL_UM
     press(dock.image.sizes.use.native)
@@ -532,8 +534,8 @@ def test_a_slow_model_shows_a_part_first_and_its_planes_are_kept(
     wait_for_pixels(dock, qtbot, large, slow, Flat(2))
     assert stages == [Stage.PART, Stage.EXACT]
     text = dock.workbench.message.text()
-    assert "z = +2 µm, exact" in text
-    assert "2 planes kept, 0.7 of 500 MB" in text
+    assert "+2 µm, exact" in text
+    assert "2 planes kept, 0.7 of 500 MB" in dock.workbench.message.toolTip()
     del stages[:]
     dock.surface.focus.value = 0
     wait_for_pixels(dock, qtbot, large, slow)

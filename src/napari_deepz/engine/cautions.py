@@ -14,7 +14,11 @@ from napari_deepz.surfaces import Surface, out_of_range_mask
 
 RangeOf = Callable[[Surface, tuple[int, int], float], tuple[float, float]]
 
+DISTRUST = "do not trust"
+"""In every sentence about something that the model does not know."""
+
 _NA_TOLERANCE = 0.1
+_NA_ROUNDING = 0.02
 _INDEX_TOLERANCE = 0.05
 _MOST_RESAMPLED_PIXELS = 1 << 28
 
@@ -105,7 +109,7 @@ def _pixel_notes(
         return [
             f"The model '{name}' does not say for which pixel size it was made, so the image is "
             "not resampled; trust the result only where image and model come from the same "
-            f"microscope ({spec.objective})."
+            f"microscope ({spec.made_for})."
         ]
     if sampling is None:
         return [
@@ -124,8 +128,7 @@ def _pixel_notes(
     return [
         f"The image has {sampling.pixel_size_um:g} µm pixels and the model '{name}' works at "
         f"{model_um:g} µm, so the image is resampled from {before} to {after} pixels and every "
-        f"plane back; the model knows the objective {spec.objective} only, do not trust it "
-        "with another."
+        f"plane back; the model knows {spec.made_for}, {DISTRUST} it with another objective."
     ]
 
 
@@ -137,19 +140,25 @@ def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:
         return []
     notes, na = list(sampling.notes), spec.na
     index, made_for = sampling.immersion_index, parse_objective(spec.objective)[1]
-    if sampling.na and na and abs(sampling.na / na - 1) > _NA_TOLERANCE:
+    if sampling.na and na and not _knows_na(sampling.na, spec):
         notes.append(
             f"The image was taken at NA {sampling.na:g} and the model '{spec.name}' was made for "
-            f"{na:g} ({spec.objective}), where focus is lost over other distances; do not trust "
-            "the result."
+            f"{spec.made_for}, where focus is lost over other distances; {DISTRUST} the result."
         )
     elif index and made_for and abs(index - made_for) > _INDEX_TOLERANCE:
         notes.append(
             f"The image was taken through an immersion of index {index:g} and the model "
-            f"'{spec.name}' was made for {made_for:g} ({spec.objective}), where focus is lost over "
-            "other distances; do not trust the result."
+            f"'{spec.name}' was made for {made_for:g} ({spec.made_for}), where focus is lost over "
+            f"other distances; {DISTRUST} the result."
         )
     return notes
+
+
+def _knows_na(na: float, spec: ModelSpec) -> bool:
+    if spec.trained_na is not None:
+        low, high = spec.trained_na
+        return low * (1 - _NA_ROUNDING) <= na <= high * (1 + _NA_ROUNDING)
+    return spec.na is None or abs(na / spec.na - 1) <= _NA_TOLERANCE
 
 
 def _any_objective_notes(placed: PlacedOptics, spec: ModelSpec) -> Iterator[str]:
@@ -163,7 +172,7 @@ def _any_objective_notes(placed: PlacedOptics, spec: ModelSpec) -> Iterator[str]
     if not placed.is_known:
         yield (
             f"The model '{spec.name}' was not trained on objectives of NA {optics.na:g} at index "
-            f"{optics.immersion_index:g}; do not trust the result."
+            f"{optics.immersion_index:g}; {DISTRUST} the result."
         )
 
 
@@ -178,11 +187,11 @@ def _range_notes(
             count = int(np.count_nonzero(outside))
             lies = "planes lies" if count == 1 else "planes lie"
             which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
-            yield f"{which} {beyond} ({surface.describe()}); do not trust what is shown there."
+            yield f"{which} {beyond} ({surface.describe()}); {DISTRUST} what is shown there."
         return
     nearest, farthest = (round(z_um, 3) for z_um in range_um(surface))
     if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
         yield (
             f"The surface reaches from {nearest:g} to {farthest:g} µm, {beyond} "
-            f"({surface.describe()}); do not trust what is shown there."
+            f"({surface.describe()}); {DISTRUST} what is shown there."
         )

@@ -58,7 +58,7 @@ def model_card(spec: ModelSpec) -> list[tuple[str, str]]:
     rows = [
         ("Model", f"{spec.name}, version {spec.version}"),
         ("", spec.description),
-        ("Objective", spec.objective),
+        ("Objective", spec.made_for),
         *(_of_any_objective(spec) if spec.optical else _of_one_objective(spec)),
         ("From", spec.modality_in),
         ("To", spec.modality_out),

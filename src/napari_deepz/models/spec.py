@@ -183,6 +183,37 @@ class ModelSpec(BaseModel):
             }
         )
 
+    @property
+    def made_for(self) -> str:
+        """Through what its training images were taken, in the words that everybody uses for it.
+
+        A range of numerical apertures and pixel sizes is read off the record of the training.
+        """
+        na, pixels_um = self.trained_na, self._trained_range("pixel_size_um")
+        said = []
+        if na is not None:
+            said.append(f"NA {na[0]:g} to {na[1]:g}")
+        elif self.na is not None and self.optical is None:
+            said.append(f"NA {self.na:g}")
+        if pixels_um is not None:
+            said.append(f"pixels of {pixels_um[0]:g} to {pixels_um[1]:g} µm")
+        return f"{self.objective} ({', '.join(said)})" if said else self.objective
+
+    @property
+    def trained_na(self) -> tuple[float, float] | None:
+        """Smallest and largest numerical aperture of the training, where a range is on record."""
+        return self._trained_range("na")
+
+    def _trained_range(self, key: str) -> tuple[float, float] | None:
+        found: Any = self.training
+        for part in ("data_settings", "breadth", key):
+            found = found.get(part) if isinstance(found, dict) else None
+        if self.optical is not None or not isinstance(found, list) or len(found) != 2:
+            return None
+        if not all(isinstance(end, int | float) and end > 0 for end in found):
+            return None
+        return float(found[0]), float(found[1])
+
     def _check_texts(self) -> None:
         for field, value in self:
             allowed = "\n\t" if field in ("description", "citation") else ""

@@ -22,12 +22,12 @@ from napari_deepz.widgets.comparing.compare_task import (
 )
 from napari_deepz.widgets.comparing.cursor_sections import CursorSections, world_unit_um
 from napari_deepz.widgets.comparing.depth_curves import MEASURES, DepthCurves
-from napari_deepz.widgets.comparing.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.comparing.pair_form import PairForm
 from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.shared.activity import Activity
 from napari_deepz.widgets.shared.background import Job, Work, tell
+from napari_deepz.widgets.shared.flipping import FLIP_KEY, ContrastLink
 from napari_deepz.widgets.shared.forms import Rows, Scrolled, group, single_shot
 from napari_deepz.widgets.shared.news import Advance
 from napari_deepz.widgets.shared.plain_text import PlainLabel

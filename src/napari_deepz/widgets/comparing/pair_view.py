@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.layers import Image
 
-from napari_deepz.widgets.comparing.flipping import Flip
+from napari_deepz.widgets.shared.flipping import Flip
 from napari_deepz.widgets.shared.results import place
 
 

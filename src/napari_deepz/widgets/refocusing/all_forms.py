@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from psygnal import Signal
@@ -45,9 +47,12 @@ class AllForms:
         for form in (self.image, self.optics, self.model, self.surface, self.compute):
             form.changed.connect(self.changed.emit)
 
-    def resolved(self) -> Resolved:
-        """What all settings mean for the image, now."""
-        return resolve(self.settings(), self.image.layer, View.of(self._viewer))
+    def resolved(self, also_pinned: Mapping[int, int] | None = None) -> Resolved:
+        """What all settings mean for the image, now, or for another plane of its layer."""
+        settings = self.settings()
+        if also_pinned:
+            settings = replace(settings, pinned={**settings.pinned, **also_pinned})
+        return resolve(settings, self.image.layer, View.of(self._viewer))
 
     def settle(self) -> Resolved:
         """Give the image the sizes that are filled in for it, and say what all settings mean then.

@@ -34,7 +34,7 @@ class CanvasText:
         self._timer = QTimer(parent, singleShot=True, interval=0)
         self._timer.timeout.connect(self._write)
 
-    def show(self, image: Image | None, live: str, *, beside: bool) -> None:
+    def show(self, image: Image | None, live: str, place: str) -> None:
         """Say what of an image is seen.
 
         Parameters
@@ -43,14 +43,13 @@ class CanvasText:
             The measured one.
         live : str
             What the live picture shows, such as "+3 µm"; nothing where it is not seen.
-        beside : bool
-            Whether what is inferred lies to the right of the image, or over it.
+        place : str
+            Where what is inferred is seen.
         """
         inferred = live or self._of_result(image)
         text = ""
         if inferred:
-            where = "right" if beside else "over the measured image"
-            text = f"INFERRED ({where}): {inferred}\nfrom {visible(image.name) if image else ''}"
+            text = f"INFERRED ({place}): {inferred}\nfrom {visible(image.name) if image else ''}"
         self._wanted = text
         if self._wanted != self._said:
             self._timer.start()

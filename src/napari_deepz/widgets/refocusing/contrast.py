@@ -43,3 +43,8 @@ def suit_contrast(layer: Image, plane: InputPlane) -> None:
 def link_contrast(viewer: Any, source: Image, made: Image) -> None:
     """Let a layer and the one that it is made from always have the same contrast."""
     viewer.layers.link_layers([source, made], _LINKED)
+
+
+def unlink_contrast(viewer: Any, source: Image, made: Image) -> None:
+    """Let each have its own contrast from now on."""
+    viewer.layers.unlink_layers([source, made], _LINKED)

@@ -1,4 +1,4 @@
-"""What the dock has to say about the present settings, before anything is computed."""
+"""What the dock tells about the present settings, before anything is computed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from magicgui.widgets import PushButton
 
 from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.texts import (
-    cautions_for,
     image_facts,
     model_facts,
     result_facts,
 )
-from napari_deepz.widgets.shared.forms import Rows, Section, side_by_side
+from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 from napari_deepz.widgets.shared.remembering import PLUGIN
@@ -27,9 +26,7 @@ _NO_MODEL = "No model is at hand: use Open model… to choose a model package."
 
 
 class Facts:
-    """Texts about image, model and result, what to be careful about, and samples to try.
-
-    What is known about the model is folded away until it is asked for, or there is no model.
+    """Texts about image, model and result, and samples to try.
 
     Parameters
     ----------
@@ -39,12 +36,9 @@ class Facts:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
-        self.image, self.model, self.result, self.cautions, self.shown = (
-            PlainLabel() for _ in range(5)
-        )
+        self.image, self.model, self.result, self.shown = (PlainLabel() for _ in range(4))
         self.sample_buttons = [self._sample_button(text) for text in _SAMPLES]
         self.samples = Rows(side_by_side(*self.sample_buttons))
-        self.about_model = Section("What it was made for", self.model, folded=True)
 
     def _sample_button(self, text: str) -> PushButton:
         button = PushButton(text=text, tooltip="Open simulated data to try this on.")
@@ -68,19 +62,11 @@ class Facts:
         """
         model, request = resolved.model, resolved.request
         has_image = resolved.layer is not None
-        try:
-            cautions = cautions_for(resolved)
-        except ValueError as error:
-            cautions, request = [str(error)], None
         self.image.setText(self._about_image(resolved))
         self.samples.setVisible(not has_image)
         self.model.setText(model_facts(model.spec) if model is not None else _no_model(package))
         self.model.setToolTip(model.spec.description if model is not None else "")
-        if model is None:
-            self.about_model.folded = False
         self.result.setText(result_facts(request.surface, request.plane.shape) if request else "")
-        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
-        self.cautions.setVisible(bool(cautions))
         results = results_in(self._viewer)
         shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
         self.shown.setText("" if shown_um is None else f"Shown: z = {shown_um:g} µm")

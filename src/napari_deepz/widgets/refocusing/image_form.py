@@ -78,6 +78,7 @@ class ImageForm:
             layout.addWidget(part)
         self.choice.changed.connect(self._on_choice)
         self.axes.changed.connect(self.changed.emit)
+        self.axes.use_clicked.connect(self._use_shown)
         self.sizes.changed.connect(self.changed.emit)
         viewer.layers.selection.events.active.connect(self._on_selected)
 
@@ -100,13 +101,13 @@ class ImageForm:
     def show_input(self) -> None:
         """Show where in its layer the input is now, and ask for what is not known of its sizes."""
         layer = self.layer
-        self.axes.show(layer, self._index())
+        self.axes.show(layer, self.index())
         self.sizes.review(layer)
 
     def pin_z(self) -> None:
         """Keep the plane, as the slider for z shows the depths of results from now on."""
         if self.layer is not None:
-            self.axes.pin_z(self.layer, self._index())
+            self.axes.pin_z(self.layer, self.index())
 
     def reset_choices(self) -> None:
         """Look again which layers there are; a new one is chosen where there was none."""
@@ -134,12 +135,19 @@ class ImageForm:
     @contextmanager
     def _keeping_plane(self) -> Iterator[None]:
         """Show the same plane of the image again, wherever it lies now."""
-        before = self._index()
+        before = self.index()
         yield
         self._show_plane(before)
 
-    def _index(self) -> tuple[int, ...]:
+    def index(self) -> tuple[int, ...]:
+        """Where the input lies on the axes of its layer before y and x."""
         return () if self.layer is None else shown_index(self.layer, self.input_view)
+
+    def _use_shown(self, axis: int) -> None:
+        """Take the plane that the slider shows as the input."""
+        layer = self.layer
+        if layer is not None:
+            self.axes.take(axis, shown_index(layer, View.of(self._viewer))[axis])
 
     def _show_plane(self, index: tuple[int, ...]) -> None:
         """Move napari's sliders to a plane of the image."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import CheckBox, SpinBox
+from magicgui.widgets import CheckBox, PushButton, SpinBox
 from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -25,11 +25,14 @@ class InputAxes:
     ----------
     changed : Signal
         Emitted when the user pins or types something.
+    use_clicked : Signal
+        Emitted with an axis along which the input is to be what the slider shows.
     widget : QWidget
         What to put into a window.
     """
 
     changed = Signal()
+    use_clicked = Signal(int)
 
     def __init__(self) -> None:
         self.widget = QWidget()
@@ -40,6 +43,7 @@ class InputAxes:
         self._layer: Image | None = None
         self._pins: WeakKeyDictionary[Image, dict[int, int]] = WeakKeyDictionary()
         self.boxes: list[SpinBox] = []
+        self.uses: list[PushButton] = []
         self.pins: list[CheckBox] = []
 
     def pinned(self, layer: Image | None) -> Mapping[int, int]:
@@ -71,7 +75,7 @@ class InputAxes:
         if self._rows is not None:
             self._layout.removeWidget(self._rows)
             self._rows.deleteLater()
-        self._shown_axes, self.boxes, self.pins, rows = axes, [], [], []
+        self._shown_axes, self.boxes, self.uses, self.pins, rows = axes, [], [], [], []
         for axis, (name, length) in enumerate(axes):
             box = SpinBox(
                 min=0,
@@ -80,19 +84,31 @@ class InputAxes:
             )
             box.native.setKeyboardTracking(False)
             pin = CheckBox(
-                text="Pinned",
+                text="Pin",
                 tooltip="Stays the input while the slider is moved; otherwise the input is what "
                 "the slider shows. Refocusing pins z.",
             )
+            use = PushButton(
+                text="Use shown",
+                tooltip=f"Take the {name} that the slider shows as the input.",
+            )
+            use.changed.connect(lambda _, axis=axis: self.use_clicked.emit(axis))
             box.changed.connect(lambda at, axis=axis: self._on_typed(axis, at))
             pin.changed.connect(lambda pinned, axis=axis: self._on_pin(axis, pinned))
-            row = side_by_side(box, pin)
-            row.label, row.tooltip = f"Input {name} (0 to {length - 1})", box.tooltip
+            row = side_by_side(box, use, pin)
+            row.label, row.tooltip = f"{name} (0 to {length - 1})", box.tooltip
             self.boxes.append(box)
+            self.uses.append(use)
             self.pins.append(pin)
             rows.append(row)
         self._rows = Rows(*rows)
         self._layout.addWidget(self._rows)
+
+    def take(self, axis: int, at: int) -> None:
+        """Pin an axis at a position."""
+        with self.boxes[axis].changed.blocked():
+            self.boxes[axis].value = at
+        self._on_typed(axis, at)
 
     def _on_typed(self, axis: int, at: int) -> None:
         if self._layer is not None:

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 from magicgui.widgets import ComboBox, FloatSpinBox, SpinBox
 from napari.layers import Layer
 from psygnal import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.sampling import IMMERSION_INDICES, OBJECTIVES, parse_objective
 from napari_deepz.widgets.shared.forms import Rows, Section
@@ -25,8 +26,8 @@ class OpticsForm:
     ----------
     changed : Signal
         Emitted when the user changes something.
-    widget : Section
-        What to put into a window, folded away.
+    widget : QWidget
+        What to put into a window; the numbers are folded away.
     """
 
     changed = Signal()
@@ -57,7 +58,12 @@ class OpticsForm:
             tooltip="Wavelength of the light that the image shows, in nm; 0: not known.",
         )
         numbers = (self.na, self.immersion_index, self.wavelength_nm)
-        self.widget = Section("Optics", Rows(self.objective, *numbers), folded=True)
+        self.numbers = Section("NA, immersion, emission", Rows(*numbers), folded=True)
+        self.widget = QWidget()
+        layout = QVBoxLayout(self.widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(Rows(self.objective))
+        layout.addWidget(self.numbers)
         self._layer: ref[Layer] | None = None
         self._typed: WeakKeyDictionary[Layer, dict[str, float | None]] = WeakKeyDictionary()
         self.objective.changed.connect(self._on_objective)

@@ -37,6 +37,7 @@ class PlaneDone:
 def refocus_planes(
     request: RefocusRequest,
     canvas: NDArray[np.float32],
+    shown_um: float,
     encoding: LastEncoding,
     known: PlaneCache,
     send: Send,
@@ -54,12 +55,16 @@ def refocus_planes(
         The run.
     canvas : ndarray
         (n, Y, X) float32, gets the planes in the order of the run.
+    shown_um : float
+        Depth at which the user looks: the planes next to it come first.
     encoding : LastEncoding
         Where the encoded image is kept for the next run.
     known : PlaneCache
         Gets the flat planes of models that take long for each.
-    send, watch : Watch
-     Says when to stop.
+    send : callable
+        Takes the news.
+    watch : Watch
+        Says when to stop.
 
     Raises
     ------
@@ -74,6 +79,7 @@ def refocus_planes(
         model=load_model(request.package),
         encoding=encoding,
         watch=watch,
+        outward_from_um=shown_um,
     )
     cooking.note(*request.notes)
     said: tuple[str, ...] | None = None

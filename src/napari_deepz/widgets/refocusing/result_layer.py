@@ -24,6 +24,7 @@ from napari_deepz.widgets.shared.results import (
     ResultRecord,
     made_of,
     record_of,
+    results_in,
 )
 from napari_deepz.widgets.shared.room_beside import room_beside_um
 
@@ -34,7 +35,8 @@ class ResultLayer:
     """A layer of virtual planes that grows while a run goes on.
 
     Flat ranges become a stack with z, in ascending order; other surfaces one plane without z.
-    Former results of the same image are hidden, as they would lie under it.
+    Former results of the same image are hidden, as they would lie under it, unless they are of
+    another time or channel. The slider for z stays where it was; the plane there comes first.
     The layer is added at once, black: napari takes some tenths of a second for that, which the
     user feels less right after a click than in the middle of a run.
 
@@ -56,6 +58,8 @@ class ResultLayer:
     canvas : ndarray
         (n, Y, X) float32, the pixels of the layer in the order of the run; whoever fills a plane
         calls `take` then, in the main thread.
+    shown_um : float
+        Depth relative to the input at which the viewer stands.
     """
 
     def __init__(
@@ -68,7 +72,6 @@ class ResultLayer:
         self._depths_um = tuple(sorted(depths_um))
         self._descending = depths_um[:1] > depths_um[-1:]
         self._rows_done: list[int] = []
-        self._followed: float | None = None
         self._lowest, self._highest = math.inf, -math.inf
         provenance = Provenance(kind="inferred", input_name=request.plane.name)
         own = made_of(viewer, source)
@@ -76,14 +79,14 @@ class ResultLayer:
         self._record = ResultRecord(
             request, self._depths_um, frame.origin_um[1], provenance, beside_um, ref(source)
         )
-        for former in own - {source}:
-            if record_of(former) is not None:
+        for former in results_in(viewer):
+            if former in own and _is_at_the_same(record_of(former), request):
                 former.visible = False
         # Memory that was never written costs nothing, and reads as zeros: black.
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
-        self._return_to_um = self._depth_now_um()
+        self.shown_um = self._depth_now_um()
         self.layer: Image = viewer.add_image(
             data,
             name=f"{layer_name(request.plane.title)} (virtual)",
@@ -93,6 +96,7 @@ class ResultLayer:
             **placing,
         )
         link_contrast(viewer, source, self.layer)
+        self._stay_at(self.shown_um)
 
     def _depth_now_um(self) -> float:
         """Depth relative to the input at which the slider for z stands; 0 where there is none."""
@@ -124,29 +128,17 @@ class ResultLayer:
         self._highest = max(self._highest, done.highest)
 
     def refresh(self) -> None:
-        """Show what was written; the z slider follows the newest plane unless the user moves it."""
-        if not self.is_lost and not self._follow():
+        """Show what was written."""
+        if not self.is_lost:
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
 
-    def _follow(self, depth_um: float | None = None) -> bool:
-        """Move the z slider to a depth, or to the newest plane, unless the user has moved it.
-
-        That draws the plane too; says whether the slider moved.
-        """
+    def _stay_at(self, depth_um: float) -> None:
+        """Move the slider for z to a depth."""
         dims = self._viewer.dims
         axis = dims.ndim - self.layer.ndim + self._frame.z_axis
-        if len(self._volume) < 2 or not self._rows_done or axis not in dims.not_displayed:
-            return False
-        before = dims.point[axis]
-        if self._followed is not None and not math.isclose(before, self._followed):
-            return False
-        if depth_um is None:
-            depth_um = self._depths_um[self._rows_done[-1]]
-        newest_um = self._frame.z_um + depth_um
-        unit_um = length_um(dims.units[axis]) if dims.units else None
-        dims.set_point(axis, newest_um / (unit_um or 1.0))
-        self._followed = dims.point[axis]
-        return not math.isclose(before, self._followed)
+        if len(self._volume) > 1 and axis in dims.not_displayed:
+            unit_um = length_um(dims.units[axis]) if dims.units else None
+            dims.set_point(axis, (self._frame.z_um + depth_um) / (unit_um or 1.0))
 
     def finish(self) -> int:
         """Complete the record of a run, keep only the planes that it has finished, count them."""
@@ -156,7 +148,6 @@ class ResultLayer:
         if count == 0:
             self._viewer.layers.remove(self.layer)
             return 0
-        self._follow(self._return_to_um)
         if count < total:
             self._crop(count)
         self.layer.metadata[RESULT] = self._record
@@ -188,6 +179,14 @@ class ResultLayer:
             return planes[0], self._frame.flat(right_um=right_um)
         step_um = depths_um[1] - depths_um[0] if len(depths_um) > 1 else _ONE_PLANE_STEP_UM
         return self._frame.stack(planes, depths_um[0], step_um, right_um=right_um)
+
+
+def _is_at_the_same(record: ResultRecord | None, request: RefocusRequest) -> bool:
+    """Whether a result is of the same time point and channel as a run."""
+    if record is None:
+        return False
+    former, source = record.request.recipe.source, request.recipe.source
+    return (former.t, former.c) == (source.t, source.c)
 
 
 def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) -> None:

@@ -8,6 +8,8 @@ from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, 
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 from napari_deepz.widgets.shared.run_state import Phase, RunState
 
+KEEP = "&Keep this image"
+
 _BAR_STEPS = 1000
 
 
@@ -22,7 +24,9 @@ class RunPanel(QWidget):  # type: ignore[misc]
         The button that copies a result, beside the one that exports it.
     """
 
+    keep_clicked = Signal()
     refocus_clicked = Signal()
+    apply_clicked = Signal()
     cancel_clicked = Signal()
     export_clicked = Signal()
     restore_clicked = Signal()
@@ -31,9 +35,12 @@ class RunPanel(QWidget):  # type: ignore[misc]
         super().__init__()
         self._state = state
         self.copy = copy
-        self._can_refocus = False
-        self._can_export = False
-        self.refocus = _button("&Refocus", "Compute the virtual planes; they appear one by one.")
+        self._can_refocus = self._can_export = self._can_apply = False
+        self.keep = _button(KEEP, "Refocus onto the plane at Focus, and keep it as a layer.")
+        self.refocus = _button(KEEP, "")
+        self.apply = _button(
+            "&Apply to…", "Do the same with other planes, time points and channels of this layer."
+        )
         self.cancel = _button("Cancel", "Stop; the planes that are ready are kept.")
         self.export = _button(
             "Export…", "Save the virtual planes, a depth-coded picture, a movie or the surface."
@@ -44,26 +51,56 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.message = PlainLabel()
         self.bar.setToolTip("How much of the work is done.")
         layout = QVBoxLayout(self)
-        _add_row(layout, (self.refocus, 2), (self.cancel, 1))
-        layout.addWidget(self.bar)
+        _add_row(layout, (self.keep, 1), (self.refocus, 1))
+        _add_row(layout, (self.bar, 2), (self.apply, 1), (self.cancel, 1))
         layout.addWidget(self.message)
         _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
-        self.refocus.clicked.connect(self.refocus_clicked)
-        self.cancel.clicked.connect(self.cancel_clicked)
-        self.export.clicked.connect(self.export_clicked)
-        self.restore.clicked.connect(self.restore_clicked)
+        for button, clicked in (
+            (self.keep, self.keep_clicked),
+            (self.refocus, self.refocus_clicked),
+            (self.apply, self.apply_clicked),
+            (self.cancel, self.cancel_clicked),
+            (self.export, self.export_clicked),
+            (self.restore, self.restore_clicked),
+        ):
+            button.clicked.connect(clicked)
         state.events.connect(self._show)
+        self.offer("")
         self._show()
 
-    def allow(self, *, refocus: bool, export: bool) -> None:
+    def offer(self, stack: str, why_not: str = "") -> None:
+        """Say what a run would make.
+
+        Parameters
+        ----------
+        stack : str
+            Planes and memory of a stack, such as "41 planes, 172 MB"; nothing where it would be
+            one picture.
+        why_not : str, optional
+            Why nothing can be made.
+        """
+        self.keep.setVisible(bool(stack))
+        self.refocus.setText(f"&Make stack ({stack})" if stack else KEEP)
+        does = (
+            "Compute the virtual planes, those next to the present depth first."
+            if stack
+            else "Refocus onto the surface, and keep the picture as a layer."
+        )
+        for button in (self.keep, self.refocus, self.apply):
+            button.setStatusTip(why_not)
+        self.refocus.setToolTip(does)
+
+    def allow(self, *, refocus: bool, export: bool, apply: bool = False) -> None:
         """Say what would make sense if nothing were running."""
-        self._can_refocus, self._can_export = refocus, export
+        self._can_refocus, self._can_export, self._can_apply = refocus, export, apply
         self._show()
 
     def _show(self) -> None:
         state = self._state
         idle = state.phase is Phase.IDLE
-        self.refocus.setEnabled(idle and self._can_refocus)
+        for button in (self.keep, self.refocus):
+            button.setEnabled(idle and self._can_refocus)
+        self.apply.setEnabled(idle and self._can_refocus and self._can_apply)
         self.export.setEnabled(idle and self._can_export)
         self.copy.setEnabled(self._can_export)
         self.restore.setEnabled(idle)

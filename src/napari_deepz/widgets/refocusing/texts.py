@@ -9,6 +9,7 @@ from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.resolving import Resolved, depth_range_um
 from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.requests import RefocusRequest
 
 _FLOAT_BYTES = 4
 _LARGE_BYTES = 4_000_000_000
@@ -17,10 +18,9 @@ _LARGE_BYTES = 4_000_000_000
 def model_facts(spec: ModelSpec) -> str:
     """Tell what a model was made for, one fact a line."""
     low_um, high_um = spec.axial_range_um
-    na = f", NA {spec.na:g}" if spec.na is not None else ""
     pixels = f"{spec.pixel_size_um:g} µm" if spec.pixel_size_um is not None else "unknown size"
     lines = [
-        f"{spec.objective}{na}, pixels of {pixels}",
+        f"{spec.made_for}; works at pixels of {pixels}",
         f"{low_um:g} to {high_um:g} µm from the image's plane",
     ]
     if spec.sample:
@@ -42,28 +42,43 @@ def image_facts(plane: InputPlane) -> str:
 def result_facts(surface: Surface, shape: tuple[int, int]) -> str:
     """Tell what a run will make."""
     planes = "1 plane" if len(surface) == 1 else f"{len(surface)} planes"
-    return f"{surface.describe()}: {planes}, {_in_words(_bytes(surface, shape))}"
+    return f"{surface.describe()}: {planes}, {in_words(result_bytes(surface, shape))}"
 
 
-def _in_words(size_bytes: int) -> str:
+def stack_facts(request: RefocusRequest) -> str:
+    """Tell how many planes a stack will have and how large it will be; nothing for one plane."""
+    count = len(request.surface)
+    size_bytes = result_bytes(request.surface, request.plane.shape)
+    return f"{count} planes, {in_words(size_bytes)}" if count > 1 else ""
+
+
+def in_words(size_bytes: int) -> str:
     """In MB, or in GB where that is easier to read."""
     megabytes = size_bytes / 1e6
     return f"{megabytes / 1e3:.2f} GB" if megabytes >= 1e3 else f"{megabytes:.3g} MB"
 
 
-def _bytes(surface: Surface, shape: tuple[int, int]) -> int:
+def result_bytes(surface: Surface, shape: tuple[int, int]) -> int:
+    """Memory that a result takes."""
     return len(surface) * math.prod(shape) * _FLOAT_BYTES
 
 
-def cautions_for(resolved: Resolved) -> list[str]:
+def cautions_for(resolved: Resolved, request: RefocusRequest | None = None) -> list[str]:
     """Say what the user should know before a run, a sentence each: what the record will say too.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        What the settings mean.
+    request : RefocusRequest, optional
+        The run; that of the whole surface where None.
 
     Raises
     ------
     ValueError
         If the image cannot be worked with.
     """
-    plane, request, model = resolved.plane, resolved.request, resolved.model
+    plane, model, request = resolved.plane, resolved.model, request or resolved.request
     if resolved.layer is None or model is None:
         return []
     if plane is None or request is None:
@@ -88,7 +103,7 @@ def cautions_for(resolved: Resolved) -> list[str]:
         range_um=depth_range_um,
     )
     found = [*dict.fromkeys(found)]
-    size_bytes = _bytes(request.surface, plane.shape)
+    size_bytes = result_bytes(request.surface, plane.shape)
     if size_bytes > _LARGE_BYTES:
         found.append(
             f"The result takes {size_bytes / 1e9:.1f} GB of memory: choose fewer planes, or use "

@@ -8,10 +8,11 @@ from typing import Any
 from magicgui.widgets import CheckBox
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
+from napari_deepz.engine.preview import Stage
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.canvas_text import CanvasText
 from napari_deepz.widgets.refocusing.image_form import ImageForm
@@ -23,10 +24,10 @@ from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
-from napari_deepz.widgets.shared.forms import Rows, side_by_side
+from napari_deepz.widgets.refocusing.view_form import LINKED, ViewForm
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, shown_index
-from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
 from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.results import (
     made_of,
@@ -36,6 +37,8 @@ from napari_deepz.widgets.shared.results import (
 )
 
 _MB = 1e6
+_PREPARING_AFTER_MS = 200
+"""What is there sooner need not be announced."""
 _MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -56,13 +59,17 @@ class Workbench(QObject):  # type: ignore[misc]
         Shared with the runs of the dock.
     planes : PlaneCache
         Likewise.
+    view : ViewForm
+        Tells where pictures lie.
     parent : QObject
         With whose destruction the work ends.
 
     Attributes
     ----------
-    widget : QWidget
-        The switches, to put into a window.
+    live_widget : QWidget
+        The switch for the live picture and what is said of it, to put into a window.
+    mesh_switch : CheckBox
+        That for the surface in the viewer.
     image_changed : Signal
         The chosen image has got other pixels or another place, or another plane of it is shown.
     awake : bool
@@ -81,10 +88,11 @@ class Workbench(QObject):  # type: ignore[misc]
         anchors: Anchors,
         encoding: LastEncoding,
         planes: PlaneCache,
+        view: ViewForm,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer, self._view = viewer, view
         self._resolved, self._anchors = resolved, anchors
         self._image, self._surface = image, surface
         self._planes = planes
@@ -92,7 +100,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._live_text = "live"
         self._live_request: RefocusRequest | None = None
         self._live_digest = ""
-        self.beside = self.awake = True
+        self.awake = True
         self._watched: Image | None = None
         self._index: tuple[int, ...] = ()
         self._is_following = False
@@ -103,6 +111,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self.mesh = SurfaceView(viewer)
         self.live_switch = CheckBox(
             text="L&ive",
+            value=True,
             tooltip="Show the surface (of a flat range: the plane at Focus) refocused while you "
             "change it.",
         )
@@ -113,11 +122,13 @@ class Workbench(QObject):  # type: ignore[misc]
         )
         self.message = PlainLabel()
         self.message.setVisible(False)
-        self.widget = QWidget()
-        layout = QVBoxLayout(self.widget)
+        self.live_widget = QWidget()
+        layout = QHBoxLayout(self.live_widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Rows(side_by_side(self.live_switch, self.mesh_switch)))
-        layout.addWidget(self.message)
+        layout.addWidget(self.live_switch.native)
+        layout.addWidget(self.message, 1)
+        self._preparing = QTimer(self, singleShot=True, interval=_PREPARING_AFTER_MS)
+        self._preparing.timeout.connect(lambda: self._say("preparing…"))
         for switch in (self.live_switch, self.mesh_switch):
             switch.changed.connect(self.follow)
         self._canvas_text = CanvasText(viewer, self)
@@ -149,6 +160,7 @@ class Workbench(QObject):  # type: ignore[misc]
     def _follow(self) -> None:
         resolved = self._resolved()
         is_other_plane = self._watch(resolved.layer)
+        self._view.show(resolved.layer)
         uses_anchors = self._surface.kind.value == ANCHORS
         if self._anchors.visible != uses_anchors:
             self._anchors.visible = uses_anchors
@@ -170,7 +182,8 @@ class Workbench(QObject):  # type: ignore[misc]
             self._image.pin_z()
             if is_other_plane:
                 self._one_focus.follow_slider(is_live=True)
-            self.live.show(request, layer, frame, beside=self.beside)
+            self._preparing.start()
+            self.live.show(request, layer, frame, beside=self._view.beside)
             self._live_request = request
             self._show_on_top(layer)
         else:
@@ -187,9 +200,13 @@ class Workbench(QObject):  # type: ignore[misc]
         """Write on the canvas what of the image is seen there."""
         target = self.live.target
         is_live = target is not None and target.layer.visible
-        self._canvas_text.show(
-            self._image.layer, self._live_text if is_live else "", beside=self.beside
-        )
+        self._canvas_text.show(self._image.layer, self._live_text if is_live else "", self._place)
+
+    @property
+    def _place(self) -> str:
+        """Where what is inferred is seen, for the text on the canvas."""
+        in_a_pane = self._view.choice.value == LINKED
+        return "right" if in_a_pane or self._view.beside else "over the measured image"
 
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
@@ -199,39 +216,41 @@ class Workbench(QObject):  # type: ignore[misc]
         seen = [
             result
             for result in results_in(self._viewer)
-            if result.visible and result in made_of(self._viewer, layer)
+            if result in made_of(self._viewer, layer)
+            and (result.visible or self._view.panes.has_put_away(result))
         ]
         target.layer.visible = not any(shows(result, request, self._live_digest) for result in seen)
         layers = self._viewer.layers
         highest = max((layers.index(result) for result in seen), default=-1)
         if target.layer.visible and layers.index(target.layer) < highest:
             layers.move(layers.index(target.layer), highest + 1)
+        self._view.show(layer)
         self.say_what_is_seen()
 
     def rest(self, why: str = "") -> None:
         """Show nothing, and say why to a user who has switched Live on."""
         self._stop_live()
         self.mesh.hide()
-        if why and self.live_switch.value:
-            self._say(f"Live: {why}")
+        if why and self.live_switch.value and self._image.layer is not None:
+            self._say(why)
 
     def close(self) -> None:
         """Show nothing any more, until `awake` is set again."""
         self.awake = False
         self._anchors.tool = Tool.NONE
         self._watch(None)
+        self._view.close()
         self.rest()
         self._canvas_text.clear()
 
-    def place(self, *, beside: bool) -> None:
-        """Put the live picture and the anchors to the right of the image, or over it."""
-        self.beside = beside
-        self.live.place(beside=beside)
+    def place(self) -> None:
+        """Put the live picture and the anchors where the view wants them."""
+        self.live.place(beside=self._view.beside)
         self.follow()
 
     def _shift_um(self, image: Image) -> float:
         """How far to the right of an image its virtual one lies; 0 where there is none there."""
-        if not self.beside:
+        if not self._view.beside:
             return 0.0
         if self.live.target is not None:
             return self.live.target.beside_um
@@ -249,28 +268,35 @@ class Workbench(QObject):  # type: ignore[misc]
 
     def _stop_live(self) -> None:
         self.live.stop()
+        self._preparing.stop()
         self.message.setVisible(False)
         self.say_what_is_seen()
 
     def _on_shown(self, shown: Shown) -> None:
         depths_um = shown.surface.uniform_z_um
-        where = f"z = {depths_um[0]:+g} µm, " if depths_um else ""
-        text = f"Live: {where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms"
+        where = f"{depths_um[0]:+g} µm, " if depths_um else ""
+        is_exact = shown.preview.stage is Stage.EXACT
+        more = "" if is_exact else "; preparing the whole…"
+        text = f"{where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms{more}"
+        self._preparing.stop()
         seen = f"{depths_um[0]:+g} µm" if depths_um else "on the surface"
         self._live_text, self._live_digest = f"{seen}, live", shown.digest
         if self._watched is not None:
             self._show_on_top(self._watched)
+        kept = ""
         if count := len(self._planes):
             used_mb, limit_mb = self._planes.used_bytes / _MB, self._planes.limit_bytes / _MB
-            kept = "1 plane" if count == 1 else f"{count} planes"
-            text += f"; {kept} kept, {used_mb:.1f} of {limit_mb:.0f} MB"
-        self._say(f"{text}.")
+            planes = "1 plane" if count == 1 else f"{count} planes"
+            kept = f"{planes} kept, {used_mb:.1f} of {limit_mb:.0f} MB"
+        self._say(text, kept)
 
     def _on_failed(self, error: Exception) -> None:
-        self._say(f"Live: {error}")
+        self._preparing.stop()
+        self._say(str(error))
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, more: str = "") -> None:
         self.message.setText(text)
+        self.message.setToolTip(tooltip(more))
         self.message.setVisible(True)
 
     def _on_tool(self) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from magicgui.widgets import CheckBox, Container, PushButton
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, QUrl
+from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
@@ -22,6 +23,11 @@ QPushButton, QPushButton:checked {
     background: transparent; text-align: left; font-weight: bold; padding: 2px;
     border: 1px solid transparent; border-bottom: 1px solid #808080;
 }
+QPushButton:focus { border: 1px solid #5b8cff; }
+"""
+
+_LINK_STYLE = """
+QPushButton { background: transparent; border: none; color: #5b8cff; padding: 1px; }
 QPushButton:focus { border: 1px solid #5b8cff; }
 """
 
@@ -52,6 +58,7 @@ class Rows(QWidget):  # type: ignore[misc]
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setToolTip("" if bare else widget.native.toolTip())
             self._layout.addRow(label, widget.native)
+            _give_names(widget)
 
     def show_row(self, widget: Any, shown: bool) -> None:
         """Show or hide a widget together with its label."""
@@ -61,11 +68,37 @@ class Rows(QWidget):  # type: ignore[misc]
             label.setVisible(shown)
 
 
+def _give_names(widget: Any) -> None:
+    """Tell people who hear the screen read what each control is called."""
+    for part in widget if isinstance(widget, Container) else [widget]:
+        named = isinstance(part, CheckBox | PushButton)
+        part.native.setAccessibleName((part.text if named else part.label).replace("&", ""))
+
+
 def side_by_side(*widgets: Any) -> Container:
     """Widgets of magicgui beside each other, as one of the `Rows`."""
     row = Container(widgets=widgets, layout="horizontal", labels=False)
     row.margins = (0, 0, 0, 0)
     return row
+
+
+class Link(QPushButton):  # type: ignore[misc]
+    """A page of the documentation, opened in the browser.
+
+    Parameters
+    ----------
+    text, address : str
+        What it is about, and where it is.
+    """
+
+    def __init__(self, text: str, address: str) -> None:
+        super().__init__(text)
+        self.setFlat(True)
+        self.setStyleSheet(_LINK_STYLE)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setToolTip(address)
+        self.setAccessibleName(f"{text}, a page of the documentation")
+        self.clicked.connect(lambda: QDesktopServices.openUrl(QUrl(address)))
 
 
 class Section(QFrame):  # type: ignore[misc]
@@ -83,7 +116,7 @@ class Section(QFrame):  # type: ignore[misc]
 
     def __init__(self, title: str, *widgets: QWidget, folded: bool = False) -> None:
         super().__init__()
-        self._title = title
+        self.title = title
         self.header = QPushButton()
         self.header.setCheckable(True)
         self.header.setFlat(True)
@@ -112,8 +145,13 @@ class Section(QFrame):  # type: ignore[misc]
     def folded(self, folded: bool) -> None:
         self.header.setChecked(not folded)
 
+    def rename(self, title: str) -> None:
+        """Give it another title."""
+        self.title = title
+        self._show(not self.folded)
+
     def _show(self, shown: bool) -> None:
-        self.header.setText(f"{'▾' if shown else '▸'} {self._title}")
+        self.header.setText(f"{'▾' if shown else '▸'} {self.title}".replace("&", "&&"))
         self.body.setVisible(shown)
 
 

@@ -111,6 +111,14 @@ def made_of(viewer: Any, image: Layer) -> set[Layer]:
     return {image} | made | {one for one in results_in(viewer) if _source_of(one) is image}
 
 
+def pictures_of(viewer: Any, image: Layer) -> list[Image]:
+    """What is made of an image and shows it: results and the live picture, the topmost last."""
+    made = made_of(viewer, image)
+    return [
+        layer for layer in viewer.layers if layer in made and {RESULT, LIVE} & layer.metadata.keys()
+    ]
+
+
 def _source_of(result: Image) -> Image | None:
     record = record_of(result)
     return None if record is None or record.source is None else record.source()

@@ -6,7 +6,15 @@ import math
 
 from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QSlider, QWidget
+from qtpy.QtGui import QColor, QPainter, QPaintEvent
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QSlider,
+    QStyle,
+    QStyleOptionSlider,
+    QWidget,
+)
 
 _RESOLUTION = 0.1
 _KEY_STEPS, _PAGE_STEPS = 5, 50
@@ -15,6 +23,8 @@ _LOG_DIGITS = 3
 _NUMBER_WIDTH = "-10000.00"
 _NUMBER_MARGIN_PX = 16
 _NARROWEST_SLIDER_PX = 70
+_MARK_PX, _TRUSTED_PX = 2, 3
+_MARK_COLOUR, _TRUSTED_COLOUR = "#b0b0b0", "#3f9c6b"
 
 
 class SliderBox:
@@ -56,7 +66,7 @@ class SliderBox:
     ) -> None:
         self.label = label
         self._logarithmic = logarithmic
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = _MarkedSlider()
         self.box = QDoubleSpinBox()
         self.box.setDecimals(2)
         self.box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
@@ -73,6 +83,7 @@ class SliderBox:
         for part in (self.slider, self.box):
             part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             part.installEventFilter(self._wheel)
+            part.setAccessibleName(label)
         self.limits = limits
         self._resolution = _RESOLUTION
         self.span = span
@@ -130,6 +141,12 @@ class SliderBox:
         self.box.setDecimals(max(2, 1 - math.floor(math.log10(resolution))))
         self.span = self._span
 
+    def mark(self, at: float, trusted: tuple[float, float]) -> None:
+        """Draw a mark at a number, and a line under the part of the slider that is trusted."""
+        self.slider.mark = at / self._resolution
+        self.slider.trusted = (trusted[0] / self._resolution, trusted[1] / self._resolution)
+        self.slider.update()
+
     def _on_slider(self, position: int) -> None:
         if self._logarithmic:
             low, high = self._span
@@ -151,6 +168,43 @@ class SliderBox:
             position = _LOG_POSITIONS * math.log(size / low) / math.log(high / low)
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(position))
+
+
+class _MarkedSlider(QSlider):  # type: ignore[misc]
+    """A slider with a mark at one position, and a line under a part of it."""
+
+    mark: float | None = None
+    trusted: tuple[float, float] | None = None
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        painter = QPainter(self)
+        if self.trusted is not None:
+            left, right = (self._pixel(end) for end in self.trusted)
+            top = self.height() - _TRUSTED_PX
+            painter.fillRect(left, top, right - left + 1, _TRUSTED_PX, QColor(_TRUSTED_COLOUR))
+        if self.mark is not None and self.minimum() <= self.mark <= self.maximum():
+            x = self._pixel(self.mark) - _MARK_PX // 2
+            painter.fillRect(x, 0, _MARK_PX, self.height(), QColor(_MARK_COLOUR))
+        painter.end()
+        super().paintEvent(event)
+
+    def _pixel(self, position: float) -> int:
+        """Where the middle of the handle is at a position."""
+        option = QStyleOptionSlider()
+        self.initStyleOption(option)
+        handle = QStyle.SubControl.SC_SliderHandle
+        handle_px = (
+            self.style()
+            .subControlRect(QStyle.ComplexControl.CC_Slider, option, handle, self)
+            .width()
+        )
+        inside = round(min(max(position, self.minimum()), self.maximum()))
+        length_px = self.width() - handle_px
+        at = QStyle.sliderPositionFromValue(self.minimum(), self.maximum(), inside, length_px)
+        return int(at + handle_px // 2)
 
 
 class _WheelGuard(QObject):  # type: ignore[misc]

@@ -82,25 +82,27 @@ class LiveWork:
     ) -> None:
         """Send what can be shown of a surface as `Shown`, ever better.
 
-           Parameters
-           ----------
-           request : RefocusRequest
-               A surface of one plane.
-           generation : int
-               Comes back with every preview.
-           view : tuple of slice
-               Rows and columns that the user sees.
-           is_stale : callable
-               As for `Previewer.iter_preview`.
-           send, watch : Watch
-        Says when to stop.
+        Parameters
+        ----------
+        request : RefocusRequest
+            A surface of one plane.
+        generation : int
+            Comes back with every preview.
+        view : tuple of slice
+            Rows and columns that the user sees.
+        is_stale : callable
+            As for `Previewer.iter_preview`.
+        send : callable
+            Takes them.
+        watch : Watch
+            Says when to stop.
 
-           Raises
-           ------
-           Cancelled
-               When asked to stop, or stale.
-           ValueError
-               If the image, the model or the machine does not suffice; one sentence.
+        Raises
+        ------
+        Cancelled
+            When asked to stop, or stale.
+        ValueError
+            If the image, the model or the machine does not suffice; one sentence.
         """
         started_s = time.monotonic()
         model = self._loaded(request.package)

@@ -23,6 +23,30 @@ from napari_deepz.widgets.shared.plain_text import distinct, show_error
 _FILES = (SPEC_FILE, GRAPH_FILE, *DESCRIPTION_FILES)
 
 
+class _ChosenByName:
+    """The name of the chosen model, to be remembered: its folder may be elsewhere next time."""
+
+    changed = Signal(str)
+
+    def __init__(self, form: ModelForm) -> None:
+        self._form = form
+        form.changed.connect(self._on_change)
+
+    @property
+    def value(self) -> str:
+        return self._form.choice.current_choice or ""
+
+    @value.setter
+    def value(self, name: str) -> None:
+        package = list_models().get(name)
+        if package is None:
+            raise ValueError(f"The model '{name}' is not at hand any more.")
+        self._form.choice.value = package
+
+    def _on_change(self) -> None:
+        self.changed.emit(self.value)
+
+
 class ModelForm:
     """A menu of the models at hand, and a button for others.
 
@@ -34,6 +58,8 @@ class ModelForm:
         Emitted with a folder that the user opened and that has to be converted first.
     found_bioimageio : Signal
         Emitted with a package of bioimage.io that the user opened and that has to be added first.
+    remembered : object
+        Its value is the name of the chosen model.
     widget : Rows
         What to put into a window.
     """
@@ -59,6 +85,7 @@ class ModelForm:
         )
         self.card = PushButton(text="Model card…", tooltip="All that is known about this model.")
         self.widget = Rows(self.choice, side_by_side(self.open, self.card))
+        self.remembered = _ChosenByName(self)
         self.restore()
         self.choice.changed.connect(lambda _: self.changed.emit())
         self.open.changed.connect(self._ask)

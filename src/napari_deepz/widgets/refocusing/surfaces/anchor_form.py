@@ -41,8 +41,10 @@ class AnchorForm:
         Emitted when the surface may be another one.
     find_clicked : Signal
         Emitted when the user wants anchors to be found in a virtual stack.
+    find : PushButton
+        Serves every kind of surface, to be put into a window by itself.
     widget : QWidget
-        What to put into a window.
+        The rest, to put into a window.
     """
 
     changed = Signal()
@@ -103,7 +105,7 @@ class AnchorForm:
         buttons = (
             (self.pick, self.move, self.draw),
             (self.undo, self.redo, self.set_z),
-            (self.delete, self.delete_all, self.find),
+            (self.delete, self.delete_all),
         )
         for row, beside in enumerate(buttons, start=1):
             for column, button in enumerate(beside):

@@ -17,7 +17,7 @@ from napari_deepz.surfaces import Curved, Flat, Surface, Tilted
 from napari_deepz.widgets.refocusing.resolving import Ground, SurfaceMaker, whole_steps
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.usual_range import usual_range, usual_tilt
-from napari_deepz.widgets.shared.forms import Rows
+from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layers import names_of, surface_from_layer
 from napari_deepz.widgets.shared.placement import LayerError
 from napari_deepz.widgets.shared.sliders import SliderBox
@@ -48,8 +48,10 @@ class SurfaceForm:
     ----------
     changed : Signal
         Emitted when a setting changes.
+    focus : SliderBox
+        The depth that is looked at, to be put into a window by itself.
     widget : QWidget
-        What to put into a window.
+        The rest, to put into a window.
     """
 
     changed = Signal()
@@ -130,11 +132,10 @@ class SurfaceForm:
             ANCHORS: anchors.widget,
             LAYER: Rows(*pages[LAYER]),
         }
-        self._focus_row = Rows(self.focus)
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.kind.native, *self._pages.values(), self._focus_row):
+        for part in (Rows(side_by_side(self.kind, anchors.find)), *self._pages.values()):
             layout.addWidget(part)
         self._range_um = _USUAL_DEPTHS_UM
         self._proposed = usual_range(_USUAL_DEPTHS_UM)
@@ -218,6 +219,10 @@ class SurfaceForm:
         self._on_change()
         return True
 
+    def show_anchors(self) -> None:
+        """Turn to the surface through anchors."""
+        self.kind.value = ANCHORS
+
     def reset_choices(self) -> None:
         """Look again which layers there are."""
         self.layer.reset_choices()
@@ -287,6 +292,7 @@ class SurfaceForm:
         else:
             low_um, high_um = self._range_um
         self.focus.limits = self.focus.span = (low_um, high_um)
+        self.focus.mark(0.0, self._range_um)
 
     def _on_change(self) -> None:
         if not self._quiet:
@@ -296,7 +302,7 @@ class SurfaceForm:
     def _show_what_matters(self) -> None:
         for kind, page in self._pages.items():
             page.setVisible(kind == self.kind.value)
-        self._focus_row.setVisible(self.kind.value in (FLAT, ANCHORS))
+        self.focus.native.setVisible(self.kind.value in (FLAT, ANCHORS))
         self._curved.show_row(self.axis, self.form.value == "cylinder")
         for coordinate in (self.centre_x, self.centre_y):
             self._curved.show_row(coordinate, not self.centred.value)

@@ -22,11 +22,14 @@ class Flip:
         Whose layers and whose key.
     on_key : callable
         Called when the key is pressed.
+    yields : bool, optional
+        Whether it leaves the key to another one that claims it.
     """
 
-    def __init__(self, viewer: Any, on_key: Callable[[], None]) -> None:
+    def __init__(self, viewer: Any, on_key: Callable[[], None], *, yields: bool = False) -> None:
         self._viewer = viewer
         self._on_key = on_key
+        self._yields = yields
         self._has_key = False
         self._layers: dict[str, Image] = {}
         self._visible: dict[str, bool] = {}
@@ -40,8 +43,13 @@ class Flip:
 
     def claim_key(self) -> bool:
         """Take the key unless somebody else uses it, and say whether it is taken."""
-        if not self._has_key and not _in_use(self._viewer):
-            self._viewer.bind_key(FLIP_KEY, lambda _: self._on_key())
+        if self._has_key:
+            return True
+        holder = _holder(self._viewer)
+        if holder is not None and holder._yields and not self._yields:
+            holder.release_key()
+        if not _in_use(self._viewer):
+            self._viewer.bind_key(FLIP_KEY, self._on_pressed)
             self._has_key = True
         return self._has_key
 
@@ -50,6 +58,9 @@ class Flip:
         if self._has_key:
             self._viewer.bind_key(FLIP_KEY, None)
             self._has_key = False
+
+    def _on_pressed(self, _: Any) -> None:
+        self._on_key()
 
     def start(self, layers: dict[str, Image]) -> None:
         """Show the first of two layers, the others as they are.
@@ -127,6 +138,13 @@ class ContrastLink:
                     layer.contrast_limits = tuple(changed.contrast_limits)
         finally:
             self._busy = False
+
+
+def _holder(viewer: Any) -> Flip | None:
+    """Whose the key is, where it is that of a `Flip`."""
+    bound = next((bound for key, bound in viewer.keymap.items() if str(key) == FLIP_KEY), None)
+    owner = getattr(bound, "__self__", None)
+    return owner if isinstance(owner, Flip) else None
 
 
 def _in_use(viewer: Any) -> bool:

@@ -1,0 +1,122 @@
+"""The strip that never folds: what the model knows, what this image is, and how far that goes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_deepz.engine.cautions import DISTRUST
+from napari_deepz.models.spec import ModelSpec
+from napari_deepz.widgets.refocusing.resolving import Resolved
+from napari_deepz.widgets.shared.forms import Link, Scrolled
+from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
+
+HOW_FAR = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/how_far_to_trust.md"
+
+_CAUTION_LINES = 4
+
+
+class Light(StrEnum):
+    """How far a result could be trusted, by what is known before it is made."""
+
+    NONE = "#808080"
+    RED = "#e05252"
+    YELLOW = "#d9a521"
+    GREEN = "#3f9c6b"
+
+
+def verdict(resolved: Resolved, cautions: list[str]) -> tuple[Light, str]:
+    """Say in a few words how far a result could be trusted.
+
+    Parameters
+    ----------
+    resolved : Resolved
+        What the settings mean.
+    cautions : list of str
+        What the user should know before a run.
+
+    Returns
+    -------
+    tuple
+        The colour of the light, and the words.
+    """
+    model, request = resolved.model, resolved.request
+    if resolved.layer is None or model is None:
+        return Light.NONE, ""
+    if request is None:
+        return Light.RED, "Nothing can be refocused yet"
+    if any(DISTRUST in caution for caution in cautions):
+        return Light.RED, f"Not what {model.name} was made for"
+    if cautions:
+        return Light.YELLOW, "With care: see below"
+    if request.sampling.na is None:
+        return Light.YELLOW, "With care: the objective is not known, choose it above"
+    return Light.GREEN, f"Taken as {model.name} was made for"
+
+
+class TrustStrip(QWidget):  # type: ignore[misc]
+    """A light, a verdict, the facts, and what to be careful about.
+
+    Attributes
+    ----------
+    cautions : PlainLabel
+        A line for each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.light, self.says = PlainLabel(), PlainLabel()
+        self.light.setText("●")
+        self.light.setToolTip("Green: as the model was made for. Yellow: with care. Red: not.")
+        self.link = Link("How far to trust", HOW_FAR)
+        self.knows, self.image, self.cautions = PlainLabel(), PlainLabel(), PlainLabel()
+        self._list = Scrolled(self.cautions)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(9, 2, 9, 0)
+        layout.setSpacing(1)
+        head = QHBoxLayout()
+        layout.addLayout(head)
+        head.addWidget(self.light)
+        head.addWidget(self.says, 1)
+        head.addWidget(self.link)
+        for part in (self.knows, self.image, self._list):
+            layout.addWidget(part)
+
+    def review(self, resolved: Resolved, cautions: list[str]) -> None:
+        """Say it of the present settings."""
+        light, words = verdict(resolved, cautions)
+        self.light.setStyleSheet(f"color: {light.value}; font-size: 14pt;")
+        self.light.setAccessibleName(f"Trust: {light.name.lower()}")
+        self.says.setText(words)
+        self.knows.setText(f"Knows {_known(resolved.model.spec)}" if resolved.model else "")
+        self.image.setText(_about(resolved.plane, resolved) if resolved.plane else "")
+        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
+        self.knows.setToolTip(tooltip(resolved.model.spec.sample) if resolved.model else "")
+        for text in (self.says, self.knows, self.image):
+            text.setVisible(bool(text.text()))
+        self._list.setVisible(bool(cautions))
+        lines_px = _CAUTION_LINES * self.fontMetrics().lineSpacing()
+        self._list.setFixedHeight(min(lines_px, self._needed_px()))
+
+    def _needed_px(self) -> int:
+        """Height of all cautions."""
+        margin_px = 4 * self.fontMetrics().descent()
+        return int(self.cautions.heightForWidth(max(self.width() - 40, 200)) + margin_px)
+
+
+def _known(spec: ModelSpec) -> str:
+    low_um, high_um = spec.axial_range_um
+    return f"{spec.made_for}, {low_um:g} to {high_um:g} µm"
+
+
+def _about(plane: InputPlane, resolved: Resolved) -> str:
+    pixel_um = plane.pixel_size_um
+    if pixel_um is None:
+        size = "pixel size not known"
+    else:
+        size = f"{pixel_um:g} µm{' as entered' if plane.is_size_typed else ''}"
+    request = resolved.request
+    na = None if request is None else request.sampling.na
+    return f"This image: {size}; {'objective not known' if na is None else f'NA {na:g}'}"
