@@ -4,7 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_deepz.engine.cautions import DISTRUST, notes_on
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
+from napari_deepz.models.card import model_card
 from napari_deepz.models.library import load_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
@@ -167,9 +169,36 @@ def test_other_pixel_sizes_are_resampled_and_said() -> None:
     assert one.working_shape == (50, 100)
     assert one.notes == (
         "The image has 0.25 µm pixels and the model 'known' works at 0.5 µm, so the image is "
-        "resampled from 100 × 200 to 50 × 100 pixels and every plane back; the model knows the "
-        "objective 20x/0.75 dry only, do not trust it with another.",
+        "resampled from 100 × 200 to 50 × 100 pixels and every plane back; the model knows "
+        "20x/0.75 dry (NA 0.75), do not trust it with another objective.",
     )
+
+
+def test_the_range_of_the_training_is_known_and_said_in_the_same_words_everywhere() -> None:
+    breadth = {"na": [0.7, 0.8], "pixel_size_um": [0.25, 0.5]}
+    spec = MODEL.spec.model_copy(
+        update={
+            "pixel_size_um": 0.325,
+            "na": 0.75,
+            "training": {"data_settings": {"breadth": breadth}},
+        }
+    )
+    words = "20x/0.75 dry (NA 0.7 to 0.8, pixels of 0.25 to 0.5 µm)"
+    assert spec.made_for == words
+    assert ("Objective", words) in model_card(spec)
+    known = notes_on((64, 64), FIVE, spec, sampling=Sampling(pixel_size_um=0.4, na=0.8))
+    assert [DISTRUST in note for note in known] == [False]
+    coarse = notes_on((64, 64), FIVE, spec, sampling=Sampling(pixel_size_um=0.65, na=0.5))
+    assert all(words in note and DISTRUST in note for note in coarse)
+    assert len(coarse) == 2
+
+
+@pytest.mark.parametrize(
+    "training", [{}, {"data_settings": 3}, {"data_settings": {"breadth": {"na": "x"}}}]
+)
+def test_a_card_without_ranges_says_one_objective(training: Any) -> None:
+    spec = MODEL.spec.model_copy(update={"na": 0.75, "training": training})
+    assert spec.made_for == "20x/0.75 dry (NA 0.75)"
 
 
 @pytest.mark.parametrize(

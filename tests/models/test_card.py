@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from napari_deepz.models.card import CardFields, model_card
@@ -34,7 +36,10 @@ def test_the_card_of_the_bundled_model_says_what_people_must_know() -> None:
     spec = load_model().spec
     rows = dict(model_card(spec))
     low_um, high_um = spec.axial_range_um
-    assert rows["Objective"] == spec.objective
+    assert rows["Objective"] == spec.made_for
+    root = Path(__file__).parents[2]
+    for page in ("README.md", "docs/how_far_to_trust.md"):
+        assert spec.made_for in " ".join((root / page).read_text(encoding="utf-8").split())
     assert rows["Range"].startswith(f"{low_um:g} to {high_um:g} µm")
     assert rows["Licence"] == spec.licence
     assert rows["Pixel size"] == f"{spec.pixel_size_um:g} µm"

@@ -98,7 +98,7 @@ def open_dock(
     tests are about something else.
     """
 
-    opened = []
+    opened: list[Any] = []
 
     def open_it(viewer: Any = None) -> VirtualRefocusing:
         dock = add_dock(viewer or make_viewer(), "Virtual refocusing")

@@ -430,6 +430,17 @@ def test_a_model_that_is_deleted_is_told_where_live_is(
     assert dock.workbench.live_switch.value
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_live_and_the_runs_encode_an_image_once(
+    dock: VirtualRefocusing, live: Any, qtbot: Any, precision: str
+) -> None:
+    dock.compute.precision.value = precision
+    live(Flat(0))
+    kept = dock.workbench.live._work._encoding._kept
+    run(dock, qtbot)
+    assert dock.workbench.live._work._encoding._kept is kept
+
+
 def test_live_says_what_it_waits_for(
     open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, model: Model
 ) -> None:

@@ -47,6 +47,7 @@ def evaluate(
     """Compare virtual slices with the planes that the microscope really took."""
     from napari_deepz.analysis.evaluation import evaluate as evaluate_stack
     from napari_deepz.analysis.evaluation import is_table
+    from napari_deepz.analysis.verdict import verdict
     from napari_deepz.engine.compute import Compute
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import foreign, require_no_input, require_replaceable
@@ -84,6 +85,7 @@ def evaluate(
     for note in (*series.notes, *result.notes):
         print_note(note)
     console.print(score_table(result.depths, f"{result.model_name} on {result.device}"))
+    console.print(verdict(result.depths))
     made_folder(folder)
     result.write_csv(table)
     plot_evaluation(result, plot)

@@ -125,11 +125,15 @@ def _pixel_notes(
             f"{spec.optical.sampling[1]:g} λ/NA, so the image is resampled from {before} to "
             f"{after} pixels and every plane back."
         ]
-    return [
+    resampled = (
         f"The image has {sampling.pixel_size_um:g} µm pixels and the model '{name}' works at "
         f"{model_um:g} µm, so the image is resampled from {before} to {after} pixels and every "
-        f"plane back; the model knows {spec.made_for}, {DISTRUST} it with another objective."
-    ]
+        "plane back"
+    )
+    low_um, high_um = spec.trained_pixels_um or (model_um, model_um)
+    if low_um <= sampling.pixel_size_um <= high_um:
+        return [f"{resampled}."]
+    return [f"{resampled}; the model knows {spec.made_for}, {DISTRUST} it with another objective."]
 
 
 def _optics_notes(sampling: Sampling | None, spec: ModelSpec) -> list[str]:

@@ -78,6 +78,7 @@ class LastEncoding:
             As `EncodedImage`.
         """
         pixels = np.asarray(image)
+        compute = compute or Compute()
         through = (model.spec.model_dump_json(), model.sha256, compute)
         key = (digest or digest_of(pixels), sampling, *through)
         with self._lock:

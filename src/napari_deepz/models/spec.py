@@ -189,7 +189,7 @@ class ModelSpec(BaseModel):
 
         A range of numerical apertures and pixel sizes is read off the record of the training.
         """
-        na, pixels_um = self.trained_na, self._trained_range("pixel_size_um")
+        na, pixels_um = self.trained_na, self.trained_pixels_um
         said = []
         if na is not None:
             said.append(f"NA {na[0]:g} to {na[1]:g}")
@@ -203,6 +203,11 @@ class ModelSpec(BaseModel):
     def trained_na(self) -> tuple[float, float] | None:
         """Smallest and largest numerical aperture of the training, where a range is on record."""
         return self._trained_range("na")
+
+    @property
+    def trained_pixels_um(self) -> tuple[float, float] | None:
+        """Smallest and largest pixel size of the training, likewise."""
+        return self._trained_range("pixel_size_um")
 
     def _trained_range(self, key: str) -> tuple[float, float] | None:
         found: Any = self.training

@@ -194,6 +194,22 @@ def open_source(recipe: Recipe) -> ImageSeries:
     return read_image(source.path)
 
 
+def source_pixels(recipe: Recipe) -> NDArray[Any]:
+    """Read the image of a recipe again, as (Y, X).
+
+    Raises
+    ------
+    FileNotFoundError
+        If its file is not there.
+    ValueError
+        If it cannot be used, or has other pixels than at the run; one sentence.
+    """
+    series, source = open_source(recipe), recipe.source
+    pixels = np.asarray(series.plane(t=source.t, c=source.c, z=source.z))
+    _checked_digest(recipe, pixels)
+    return pixels
+
+
 def depths_um(surfaces: tuple[Surface, ...]) -> tuple[float, ...] | None:
     """Depth of every plane on these surfaces; None where one is not flat."""
     if any(surface.uniform_z_um is None for surface in surfaces):

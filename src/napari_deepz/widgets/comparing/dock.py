@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent
 
 from napari_deepz.analysis.evaluation import DepthScores
+from napari_deepz.analysis.verdict import verdict
 from napari_deepz.widgets.comparing.compare_panel import ComparePanel
 from napari_deepz.widgets.comparing.compare_task import (
     Basis,
@@ -38,7 +39,9 @@ _WATCHED = ("data", "set_data", "translate", "scale", "rotate", "shear", "affine
 _DIVERGING = Colormap(
     [(0.25, 0.65, 1.0), (0.0, 0.0, 0.0), (1.0, 0.6, 0.1)], name="blue-black-orange"
 )
-_NO_VIRTUAL = "There are no virtual planes: make some in the dock Virtual refocusing."
+_NO_VIRTUAL = (
+    "There are no virtual planes: make some in the dock Virtual refocusing, or open a saved stack."
+)
 _NO_MEASURED = "Choose the focal stack that was measured at the same place."
 _CHANGED = "The layers have changed: press Compare again."
 
@@ -69,7 +72,7 @@ class StackComparison(Scrolled):
         self._watched: list[Image] = []
 
         self.form = PairForm(self.viewer)
-        self.match, self.basis = PlainLabel(), PlainLabel()
+        self.match, self.verdict, self.basis = PlainLabel(), PlainLabel(), PlainLabel()
         self.look = ComboBox(
             label="View",
             choices=[look.value for look in Look],
@@ -114,7 +117,7 @@ class StackComparison(Scrolled):
 
     def _lay_out(self) -> None:
         looking = Rows(self.look, self.blend, self.link)
-        scores = (self.panel, Rows(self.measure), self.curves, self.basis)
+        scores = (self.panel, self.verdict, Rows(self.measure), self.curves, self.basis)
         self.add(
             group("Stacks", self.form.widget, self.match),
             group("Look at them", looking, self.flip_hint),
@@ -182,6 +185,7 @@ class StackComparison(Scrolled):
         self._compared, self._read, self.depths = None, None, []
         self.curves.shade(None)
         self.basis.setText("")
+        self.verdict.setText("")
         self._draw_curves()
         if self._job is not None:
             self._job_lost = True
@@ -195,6 +199,7 @@ class StackComparison(Scrolled):
         if self.state.phase is not Phase.IDLE or self._pairing is None:
             return
         self._compared, self._read, self.depths = self._pairing, None, []
+        self.verdict.setText("")
         self._draw_curves()
         self._start(partial(compare, self._pairing), "Comparing")
 
@@ -239,6 +244,7 @@ class StackComparison(Scrolled):
             self._add_difference(item)
 
     def _on_finished(self) -> None:
+        self.verdict.setText(verdict(self.depths))
         self._end("")
 
     def _on_aborted(self) -> None:

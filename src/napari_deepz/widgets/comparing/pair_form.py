@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
 from napari.layers import Image
 from psygnal import Signal
@@ -11,11 +12,18 @@ from qtpy.QtWidgets import QComboBox
 
 from napari_deepz.optics import PLAUSIBLE_Z_STEPS_UM
 from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured
-from napari_deepz.widgets.comparing.pairing import Pairing, best_match, is_virtual_stack, pairing
+from napari_deepz.widgets.comparing.pairing import (
+    Pairing,
+    align,
+    best_match,
+    is_virtual_stack,
+    pairing,
+)
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layer_sizes import set_z_step
 from napari_deepz.widgets.shared.layers import names_of
 from napari_deepz.widgets.shared.placement import View
+from napari_deepz.widgets.shared.reopened import recognise
 from napari_deepz.widgets.shared.results import input_z_um, record_of
 
 _NARROWEST_CHARACTERS = 14
@@ -88,6 +96,8 @@ class PairForm:
 
     def reset_choices(self) -> None:
         """Look again which layers there are; where none is chosen, the likeliest is."""
+        for layer in self._viewer.layers:
+            recognise(layer)
         for choice in (self.virtual_choice, self.measured_choice):
             choice.reset_choices()
         if self.virtual is None and len(self.virtual_choice.choices) > 1:
@@ -104,6 +114,11 @@ class PairForm:
         """
         self._ask_z_step(False)
         try:
+            assert self.virtual is not None
+            assert self.measured is not None
+            if not isinstance(self.virtual.data, np.ndarray):
+                self.virtual.data = np.asarray(self.virtual.data)
+            align(self.virtual, self.measured, View.of(self._viewer))
             return pairing(self.virtual, self.measured, View.of(self._viewer))
         except UnknownStep:
             self._ask_z_step(True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
 from napari_deepz.analysis.comparison import PlanePair, describe_match, match_planes
+from napari_deepz.images import digest_of
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.comparing.measured import (
     DIFFERENCE,
@@ -22,11 +24,14 @@ from napari_deepz.widgets.shared.layer_files import PROVENANCE
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.placement import Grid, LayerError, View, placing_of
 from napari_deepz.widgets.shared.plain_text import layer_name
-from napari_deepz.widgets.shared.results import input_z_um, planes_of, record_of
+from napari_deepz.widgets.shared.reopened import put_input
+from napari_deepz.widgets.shared.results import RESULT, input_z_um, planes_of, record_of
 
 _SQUARE_TOLERANCE = 0.01
 _TURN_TOLERANCE = 0.01
 _SHIFT_TOLERANCE_PX = 0.5
+_LOOKED_IN: WeakKeyDictionary[Image, ReferenceType[Image]] = WeakKeyDictionary()
+"""In which measured stack the input plane of a virtual one was looked for last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +162,11 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
         raise LayerError(sentence)
     shown = placing_of(virtual).grid
     where = Grid((shown.origin_um[0], record.origin_x_um), shown.steps_um)
+    if record.reopened and (record.source is None or record.source() is not measured):
+        notes.append(
+            "⚠ The input plane was not found in the measured stack: planes are matched by the z at "
+            "which both lie in napari."
+        )
     if not stack.known[0]:
         notes.append("Its z has no unit and is taken as µm.")
     notes += _check_place(stack, where)
@@ -203,6 +213,26 @@ def difference_arguments(layer: Image, found: Pairing) -> dict[str, Any]:
         "translate": layer.translate + np.linalg.solve(layer.affine.linear_matrix, moved),
         "metadata": {DIFFERENCE: note, PROVENANCE: record.to_json()},
     }
+
+
+def align(virtual: Image, measured: Image, view: View) -> None:
+    """Lay a stack that was opened from its file where its input plane is found in a measured one.
+
+    Results that were made in this window lie where their image does, and stay there.
+
+    Raises
+    ------
+    LayerError
+        If the measured layer has no planes that can be told apart.
+    """
+    record = record_of(virtual)
+    if record is None or not record.reopened or _LOOKED_IN.get(virtual) == ref(measured):
+        return
+    stack, source = measured_stack(measured, view), record.request.recipe.source
+    _LOOKED_IN[virtual] = ref(measured)
+    if source.z < len(stack) and source.sha256 == digest_of(np.asarray(stack[source.z])):
+        put_input(virtual, record.z_um, stack.z_um[source.z])
+        virtual.metadata[RESULT] = replace(record, source=ref(measured))
 
 
 def best_match(virtual: Image, candidates: list[Image], view: View) -> Image | None:

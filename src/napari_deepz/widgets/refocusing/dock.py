@@ -305,4 +305,5 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         for layer in results_in(self.viewer):
             place(layer, beside=self.view.beside)
         self.workbench.place()
-        self.viewer.reset_view()
+        if self.view.choice.value != LINKED:
+            self.viewer.reset_view()

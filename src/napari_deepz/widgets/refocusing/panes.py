@@ -44,6 +44,7 @@ class Panes(QObject):  # type: ignore[misc]
         self._wanted = self._busy = False
         self._image: Image | None = None
         self._put_away: WeakSet[Layer] = WeakSet()
+        self._ndim = 0
         self._grid_before: tuple[int, tuple[int, int]] | None = None
         # Layers change one after the other, and napari does not like to be changed meanwhile.
         self._timer = QTimer(self, singleShot=True, interval=0)
@@ -99,6 +100,9 @@ class Panes(QObject):  # type: ignore[misc]
             self._grid_before = grid.stride, grid.shape
         grid.stride, grid.shape = len(layers) - len(inferred), (1, -1)
         self._enable(True)
+        if self._viewer.dims.ndim != self._ndim:  # napari sets the view anew then.
+            self._ndim = self._viewer.dims.ndim
+            self._fit_timer.start()
 
     def _clear_the_way(self) -> None:
         """Hide what covers the chosen image, or the topmost picture that is made of it."""

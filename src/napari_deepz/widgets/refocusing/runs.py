@@ -134,7 +134,8 @@ class Runs(QObject):  # type: ignore[misc]
             what = result_facts(request.surface, request.plane.shape)
             show_error(f"There is no memory for {what}.")
             return False
-        self._viewer.reset_view()
+        if self._beside:
+            self._viewer.reset_view()
         self._result, self._said = result, said
         work = partial(
             refocus_planes,

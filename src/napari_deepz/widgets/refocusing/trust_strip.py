@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.engine.cautions import DISTRUST
 from napari_deepz.models.spec import ModelSpec
@@ -69,6 +69,7 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         super().__init__()
         self.light, self.says = PlainLabel(), PlainLabel()
         self.light.setText("●")
+        self.light.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.light.setToolTip("Green: as the model was made for. Yellow: with care. Red: not.")
         self.link = Link("How far to trust", HOW_FAR)
         self.knows, self.image, self.cautions = PlainLabel(), PlainLabel(), PlainLabel()

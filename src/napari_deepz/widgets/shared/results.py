@@ -45,6 +45,8 @@ class ResultRecord:
         How far to the right of the input image it lies where it is shown beside it.
     source : weakref to Image or None
         The layer that it was made from.
+    reopened : bool
+        Whether it was opened from a file and not made in this window.
     """
 
     request: RefocusRequest
@@ -53,6 +55,7 @@ class ResultRecord:
     provenance: Provenance
     beside_um: float = 0.0
     source: ReferenceType[Image] | None = None
+    reopened: bool = False
 
     def x_um(self, *, beside: bool) -> float:
         """Where the result begins: beside the input image or over it."""

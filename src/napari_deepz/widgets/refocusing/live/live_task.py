@@ -108,7 +108,9 @@ class LiveWork:
         model = self._loaded(request.package)
         pixels = self._pixels(request.plane)
         digest = digest_of(pixels)
-        key, encoded = self._encoding.encode(pixels, model, request.sampling, digest=digest)
+        key, encoded = self._encoding.encode(
+            pixels, model, request.sampling, request.recipe.compute, digest=digest
+        )
         wanted = PreviewRequest(
             encoded,
             key,

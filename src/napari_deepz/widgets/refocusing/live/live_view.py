@@ -146,7 +146,8 @@ class Live(QObject):  # type: ignore[misc]
         if target is None or not target.suits(source, frame, request):
             self._take_away()
             self.target = LiveLayer(self._viewer, source, frame, request, beside=beside)
-            self._viewer.reset_view()
+            if beside:
+                self._viewer.reset_view()
         self._wanted = request
         self._generation += 1
         if self._job is None:
