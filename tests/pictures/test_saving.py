@@ -60,7 +60,7 @@ def test_what_cannot_be_shown_is_a_sentence(planes: np.ndarray, tmp_path: Path) 
     with pytest.raises(ValueError, match=r"'a\.bmp' is no picture or movie"):
         save_picture(shown(planes), tmp_path / "a.bmp")
     with pytest.raises(ValueError, match="'cells' has one plane only"):
-        save_picture(shown(planes[:1]), tmp_path / "a.png")
+        save_picture(shown(planes[:1]), tmp_path / "a.gif")
     with pytest.raises(Cancelled):
         save_picture(shown(planes), tmp_path / "a.gif", watch=Watch(lambda: True))
     assert list(tmp_path.iterdir()) == []

@@ -25,9 +25,11 @@ from napari_deepz.pictures.depth_colours import depth_coded_projection
 from napari_deepz.pictures.focus_sweep import sweep_frames
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes import saving
+from napari_deepz.recipes.again import recipe_of
 from napari_deepz.surfaces import load_surface
 from napari_deepz.watch import UNWATCHED
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.exporting import export_dialog
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
 from napari_deepz.widgets.refocusing.surfaces.surface_form import CURVED, LAYER, TILTED
@@ -213,10 +215,10 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_left(
     dock: VirtualRefocusing, qtbot: Any, folder: Path, kind: Any
 ) -> None:
     resource = pytest.importorskip("resource", reason="Unix alone limits a process")
-    set_range(dock, 0, 1, 1)
+    set_range(dock, 0, 0 if kind is ExportKind.PICTURE else 1, 1)
     layer = run(dock, qtbot)
     path = folder / {"STACK": "a.ome.tif", "SWEEP": "a.gif", "DPM": "a.tif"}.get(
-        kind.name, "a.png" if kind is ExportKind.PROJECTION else "a.json"
+        kind.name, "a.png" if kind in (ExportKind.PROJECTION, ExportKind.PICTURE) else "a.json"
     )
     request = export_request(layer, record_of(layer), path, kind)  # type: ignore[arg-type]
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -258,10 +260,10 @@ def test_what_is_offered_of_a_stack_and_of_one_plane(
     assert offered() == [".ome.tif", ".ome.zarr", *moving, ".recipe.json", ".json"]
     set_range(dock, 2, 2, 1)
     run(dock, qtbot)
-    assert offered() == [".ome.tif", ".ome.zarr", ".recipe.json", ".json", ".dpm.tif"]
+    assert offered() == [".ome.tif", ".ome.zarr", ".png", ".recipe.json", ".json", ".dpm.tif"]
     dock.surface.kind.value = TILTED
     run(dock, qtbot)
-    assert offered() == [".ome.tif", ".ome.zarr", ".recipe.json", ".json", ".dpm.tif"]
+    assert offered() == [".ome.tif", ".ome.zarr", ".png", ".recipe.json", ".json", ".dpm.tif"]
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,53 @@ def test_an_ending_that_was_typed_decides(
         np.testing.assert_array_equal(tifffile.imread(folder / written), expected)
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.mp4", "out.gif"])
+def test_one_plane_is_a_picture_as_it_is_seen_with_its_record(
+    dock: VirtualRefocusing, qtbot: Any, folder: Path, save_as: Any
+) -> None:
+    dock.surface.kind.value = TILTED
+    layer = run(dock, qtbot)
+    layer.contrast_limits = (500, 3000)
+    save_as(folder / "out.png")
+    found = np.asarray(Image.open(folder / "out.png").convert("L"), float)
+    expected = np.clip((layer.data - 500) / 2500, 0, 1) * 255
+    np.testing.assert_allclose(found, expected, atol=2)
+    assert read_provenance(folder / "out.png").model_name == "tiny"
+    assert f"Saved: {folder / 'out.png'}" in dock.panel.message.text()
+    assert recipe_of(folder / "out.png").surfaces == (record_of(layer).request.surface,)
+
+
+def test_the_folder_of_the_image_is_proposed_and_then_the_last_one(
+    dock: VirtualRefocusing,
+    qtbot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    save_as: Any,
+) -> None:
+    monkeypatch.setattr(export_dialog._LAST, "folder", None)
+    source = tmp_path / "data" / "stack.ome.tif"
+    source.parent.mkdir()
+    tifffile.imwrite(source, np.random.default_rng(0).integers(0, 99, (64, 80), dtype=np.uint16))
+    dock.viewer.open(source, plugin="napari-deepz")
+    dock.image.choice.value = dock.viewer.layers["stack"]
+    run(dock, qtbot)
+    asked: list[str] = []
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def choose(_: Any, __: Any, proposed: str, *___: Any) -> tuple[str, str]:
+        asked.append(proposed)
+        return str(elsewhere / "out.ome.tif"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    for _ in range(2):
+        dock.panel.export.click()
+        wait_idle(dock, qtbot)
+        (elsewhere / "out.ome.tif").unlink()
+    assert [Path(path).parent for path in asked] == [source.parent, elsewhere]
+    assert Path(asked[0]).name == "stack (virtual)"
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif"])
 def test_an_ending_that_makes_no_sense_is_one_sentence(
     dock: VirtualRefocusing,
     qtbot: Any,
@@ -670,4 +718,4 @@ def test_a_suggested_file_name_leads_nowhere(
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", choose_nothing)
     dock.panel.export.click()
-    assert suggested[0] == "_.._a␛[31m_b_"
+    assert Path(suggested[0]).name == "_.._a␛[31m_b_"

@@ -256,10 +256,16 @@ def camera(viewer: Any) -> Any:
 
 
 @pytest.mark.window
+@pytest.mark.parametrize("selected", ["surface", "image", "none"])
 def test_shift_and_drag_move_the_surface_with_the_mouse(
-    viewer: Any, view: SurfaceView, moves: list[Any]
+    viewer: Any, view: SurfaceView, moves: list[Any], selected: str
 ) -> None:
     show(view, Tilted(5, 0, 0))
+    if selected != "surface":
+        other = viewer.add_image(
+            np.zeros((8, 8)), units=("um",) * 2, translate=(105, -10), visible=False
+        )
+        viewer.layers.selection.active = other if selected == "image" else None
     canvas, centre = turned(viewer)
     before = camera(viewer)
     drag(canvas, centre, QPoint(0, -80))

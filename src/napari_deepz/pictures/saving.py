@@ -21,6 +21,7 @@ from napari_deepz.pictures.focus_sweep import (
     sweep_speed,
 )
 from napari_deepz.pictures.movie import write_movie
+from napari_deepz.pictures.plane_picture import write_plane_picture
 from napari_deepz.provenance import Provenance
 from napari_deepz.watch import UNWATCHED, Progress, Watch
 
@@ -28,6 +29,7 @@ PICTURE_SUFFIXES = (".png", ".mp4", ".gif")
 """A depth-coded projection, and focus sweeps."""
 
 _SHOWN_PERCENTILES = (1.0, 99.8)
+_GREY = colormaps["gray"](np.linspace(0, 1, SHADES))[:, :3]
 
 Item = TypeVar("Item")
 
@@ -39,9 +41,9 @@ class FlatPlanes:
     Attributes
     ----------
     planes : ndarray
-        (n, Y, X) finite intensities, n >= 2.
+        (n, Y, X) finite intensities.
     z_um : tuple of float
-        Depth of every plane, ascending.
+        Depth of every plane, ascending; of one plane on a surface nothing.
     pixel_size_um : float
         Of the planes.
     name : str
@@ -84,6 +86,8 @@ def save_picture(
 ) -> None:
     """Write a depth-coded projection (.png) or a focus sweep (.mp4, .gif).
 
+    Of one plane the PNG is that plane, pixel by pixel.
+
     Parameters
     ----------
     shown : FlatPlanes
@@ -96,7 +100,7 @@ def save_picture(
     Raises
     ------
     ValueError
-        If there are fewer than two planes, or the name ends in something else; one sentence.
+        If a movie is wanted of one plane, or the name ends in something else; one sentence.
     OSError
         If it cannot be written; one sentence.
     Cancelled
@@ -109,12 +113,27 @@ def save_picture(
             f"'{path.name}' is no picture or movie that can be written: let the name end with "
             f"{', '.join(PICTURE_SUFFIXES)}."
         )
+    if len(shown.planes) == 1 and kind == ".png":
+        _write_plane(shown, path)
+        return
     if len(shown.planes) < 2:
-        raise ValueError(f"'{shown.name}' has one plane only: a picture of depths needs several.")
+        raise ValueError(f"'{shown.name}' has one plane only: a movie needs several.")
     if kind == ".png":
         _write_projection(shown, path, watch)
     else:
         _write_sweep(shown, path, watch)
+
+
+def _write_plane(shown: FlatPlanes, path: Path) -> None:
+    plane = shown.planes[0]
+    low, high = shown.limits or np.nanpercentile(plane, _SHOWN_PERCENTILES)
+    write_plane_picture(
+        path,
+        plane,
+        limits=(float(low), float(high)),
+        colours=_GREY if shown.colours is None else shown.colours,
+        provenance=shown.provenance,
+    )
 
 
 def _write_projection(shown: FlatPlanes, path: Path, watch: Watch) -> None:
@@ -140,11 +159,10 @@ def _write_sweep(shown: FlatPlanes, path: Path, watch: Watch) -> None:
         limits=(float(low), float(high)),
         note=by,
     )
-    grey = colormaps["gray"](np.linspace(0, 1, SHADES))[:, :3]
     write_movie(
         path,
         _watched(frames, count, watch),
-        palette=sweep_palette(grey if shown.colours is None else shown.colours),
+        palette=sweep_palette(_GREY if shown.colours is None else shown.colours),
         frames_per_s=sweep_speed(count),
         title=f"{shown.name}: {shown.origin}; {shown.reach}",
         provenance=record,

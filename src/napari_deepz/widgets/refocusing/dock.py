@@ -35,6 +35,7 @@ from napari_deepz.widgets.refocusing.models.model_task import add_to_models, con
 from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.run_panel import RunPanel
 from napari_deepz.widgets.refocusing.runs import Runs
+from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS
 from napari_deepz.widgets.refocusing.texts import cautions_for, stack_facts
 from napari_deepz.widgets.refocusing.trust_strip import TrustStrip
 from napari_deepz.widgets.refocusing.view_form import LINKED, ViewForm
@@ -187,6 +188,8 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             cautions = cautions_for(resolved)
         except ValueError as error:
             cautions = [str(error)]
+        if self.surface.kind.value == ANCHORS:  # What is missing is said beside the anchors.
+            cautions = [text for text in cautions if text != self.anchors.text.text()]
         self.facts.review(resolved, package=self.model.package)
         self.trust.review(resolved, cautions)
         self._name_model(resolved)
@@ -289,6 +292,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.workbench.follow()
 
     def _on_setting(self) -> None:
+        self.runs.forget_failure()
         self.workbench.follow()
         self._review_soon()
 

@@ -13,6 +13,7 @@ from napari_deepz.widgets.shared.room_beside import field_of
 
 _DRAWN_AFTER_MS = 100
 """Until it has been drawn a pane has no size to which images could be fitted."""
+_GAP_PX = 4.0
 _COVERING = ("opaque", "translucent", "translucent_no_depth")
 
 
@@ -45,7 +46,7 @@ class Panes(QObject):  # type: ignore[misc]
         self._image: Image | None = None
         self._put_away: WeakSet[Layer] = WeakSet()
         self._ndim = 0
-        self._grid_before: tuple[int, tuple[int, int]] | None = None
+        self._grid_before: tuple[int, tuple[int, int], float] | None = None
         # Layers change one after the other, and napari does not like to be changed meanwhile.
         self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._arrange)
@@ -97,8 +98,9 @@ class Panes(QObject):  # type: ignore[misc]
                 layers.move(layers.index(layer), len(layers))
         grid = self._viewer.canvas.grid
         if self._grid_before is None:
-            self._grid_before = grid.stride, grid.shape
+            self._grid_before = grid.stride, grid.shape, grid.spacing
         grid.stride, grid.shape = len(layers) - len(inferred), (1, -1)
+        grid.spacing = _GAP_PX
         self._enable(True)
         if self._viewer.dims.ndim != self._ndim:  # napari sets the view anew then.
             self._ndim = self._viewer.dims.ndim
@@ -140,7 +142,7 @@ class Panes(QObject):  # type: ignore[misc]
         finally:
             self._busy = False
         if not enabled and self._grid_before is not None:
-            grid.stride, grid.shape = self._grid_before
+            grid.stride, grid.shape, grid.spacing = self._grid_before
             self._grid_before = None
         self._fit_timer.start()
 

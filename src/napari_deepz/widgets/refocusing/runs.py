@@ -79,6 +79,7 @@ class Runs(QObject):  # type: ignore[misc]
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
         self._found, self._said = "", set[str]()
+        self._failed = False
         self._result: ResultLayer | None = None
         self._waiting: list[Resolved] = []
         self._refresh_timer = QTimer(self, singleShot=True)
@@ -167,6 +168,7 @@ class Runs(QObject):  # type: ignore[misc]
     def export(self, request: ExportRequest) -> None:
         """Save a result."""
         self.start(partial(export_planes, request), "Exporting", total=len(request.planes))
+        self._found = f" Saved: {request.path}"
 
     def start(self, work: Work, what: str, *, total: int = 0) -> None:
         """Do some work in the background, if nothing is running."""
@@ -174,6 +176,7 @@ class Runs(QObject):  # type: ignore[misc]
             show_warning("Something is still running: try again when it has ended.")
             return
         self._what, self._total, self._started_s = what, total, time.monotonic()
+        self._failed, self._found = False, ""
         self._job = Job(work, self)
         self._job.received.connect(self._on_received)
         self._job.finished.connect(self._on_finished)
@@ -188,6 +191,12 @@ class Runs(QObject):  # type: ignore[misc]
         if self._job is not None:
             self._job.cancel()
             self._state.cancel()
+
+    def forget_failure(self) -> None:
+        """Say no longer that a job has failed: the user has changed what led to it."""
+        if self._failed and self.are_idle:
+            self._failed = False
+            self._state.message = f"Computes on {self.device}."
 
     def _on_received(self, item: object) -> None:
         if isinstance(item, Advance):
@@ -222,10 +231,11 @@ class Runs(QObject):  # type: ignore[misc]
         self._end(f"{self._what} took {seconds:.1f} s{where}.{self._found}")
 
     def _on_aborted(self) -> None:
+        self._failed = True
         self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:
-        self._waiting = []
+        self._waiting, self._failed = [], True
         tell(error)
         self._end(f"{self._what} failed.")
 

@@ -77,6 +77,8 @@ class ViewForm:
         self._flip.claim_key()
         if self.choice.value == LINKED:
             self.panes.show(image)
+        if not self.same_contrast.value:
+            self._on_contrast(same=False)
         self.flip.enabled = bool(self._pictures())
 
     def close(self) -> None:

@@ -40,9 +40,12 @@ class _Format:
         return f"{self.name} (*{self.endings[0]})"
 
 
+_OF_ONE = {ExportKind.DPM, ExportKind.PICTURE}
+_OF_SEVERAL = {ExportKind.PROJECTION, ExportKind.SWEEP}
 _FORMATS = (
     _Format(ExportKind.STACK, (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "OME-TIFF"),
     _Format(ExportKind.STACK, (".ome.zarr", ".zarr"), "OME-Zarr"),
+    _Format(ExportKind.PICTURE, (".png",), "Picture"),
     _Format(ExportKind.PROJECTION, (".png",), "Depth-coded projection"),
     _Format(ExportKind.SWEEP, (".mp4",), "Focus sweep"),
     _Format(ExportKind.SWEEP, (".gif",), "Focus sweep"),
@@ -50,6 +53,23 @@ _FORMATS = (
     _Format(ExportKind.SURFACE, (".json",), "Surface"),
     _Format(ExportKind.DPM, (".dpm.tif", ".dpm.tiff"), "DPM"),
 )
+
+
+@dataclass
+class _Last:
+    """Where the user has exported to before."""
+
+    folder: Path | None = None
+
+
+_LAST = _Last()
+
+
+def _folder(record: ResultRecord) -> Path:
+    """Where the user exported to last, or else where the image lies."""
+    source = record.request.recipe.source.path
+    beside = None if source is None else Path(source).parent
+    return next((folder for folder in (_LAST.folder, beside) if folder and folder.is_dir()), Path())
 
 
 def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
@@ -65,10 +85,14 @@ def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
         return None
     offered = _offered(record)
     chosen, choice = QFileDialog.getSaveFileName(
-        parent, "Export", file_name(layer.name), ";;".join(form.choice for form in offered)
+        parent,
+        "Export",
+        str(_folder(record) / file_name(layer.name)),
+        ";;".join(form.choice for form in offered),
     )
     if not chosen:
         return None
+    _LAST.folder = Path(chosen).parent
     try:
         form, path = _settled(Path(chosen), choice, offered)
         request = export_request(layer, record, path, form.kind)
@@ -80,10 +104,8 @@ def ask_export(parent: QWidget, layer: Image) -> ExportRequest | None:
 
 
 def _offered(record: ResultRecord) -> tuple[_Format, ...]:
-    """Depths need several planes for a picture or a movie, and one for a DPM."""
-    senseless = (
-        {ExportKind.DPM} if len(record.z_um) > 1 else {ExportKind.PROJECTION, ExportKind.SWEEP}
-    )
+    """Depths need several planes for a projection or a movie, and one for a DPM."""
+    senseless = _OF_ONE if len(record.z_um) > 1 else _OF_SEVERAL
     return tuple(form for form in _FORMATS if form.kind not in senseless)
 
 
@@ -96,11 +118,11 @@ def _settled(path: Path, choice: str, offered: Sequence[_Format]) -> tuple[_Form
         If the name ends as a format that this result cannot be saved in; one sentence.
     """
     wanted = next((form for form in offered if form.choice == choice), offered[0])
-    typed = _typed(path.name.lower(), wanted)
+    typed = _typed(path.name.lower(), wanted, offered)
     if typed is None:
         return wanted, path.with_name(path.name + wanted.endings[0])
     if typed not in offered:
-        several = "only one plane" if typed.kind is not ExportKind.DPM else "several flat planes"
+        several = "only one plane" if typed.kind in _OF_SEVERAL else "several flat planes"
         names = ", ".join(dict.fromkeys(form.endings[0] for form in offered))
         raise ValueError(
             f"'{path.name}' would be {typed.kind}, but this result has {several}: let the name end "
@@ -109,11 +131,11 @@ def _settled(path: Path, choice: str, offered: Sequence[_Format]) -> tuple[_Form
     return typed, path
 
 
-def _typed(name: str, wanted: _Format) -> _Format | None:
+def _typed(name: str, wanted: _Format, offered: Sequence[_Format]) -> _Format | None:
     """The format that a name ends with, the longest ending first; None where it has none."""
     if wanted.kind is ExportKind.DPM and name.endswith((".tif", ".tiff")):
         return wanted if Path(name).suffixes[-2:-1] != [".ome"] else _FORMATS[0]
-    endings = {ending: form for form in _FORMATS for ending in form.endings}
+    endings = {ending: form for form in (*_FORMATS, *offered) for ending in form.endings}
     for ending in sorted(endings, key=len, reverse=True):
         if name.endswith(ending):
             return endings[ending]

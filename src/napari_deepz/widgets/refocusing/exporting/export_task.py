@@ -28,6 +28,7 @@ class ExportKind(StrEnum):
     """What can be saved of a result."""
 
     STACK = "the virtual planes"
+    PICTURE = "a picture of the plane"
     PROJECTION = "a depth-coded projection"
     SWEEP = "a focus sweep"
     RECIPE = "the recipe"
@@ -109,7 +110,7 @@ def export_planes(request: ExportRequest, send: Send, watch: Watch) -> None:
 
     if request.kind is ExportKind.STACK:
         _write_stack(request, watch)
-    elif request.kind in (ExportKind.PROJECTION, ExportKind.SWEEP):
+    elif request.kind in (ExportKind.PICTURE, ExportKind.PROJECTION, ExportKind.SWEEP):
         save_picture(_shown(request), request.path, watch=watch)
     elif request.kind is ExportKind.RECIPE:
         recipe_in(request.provenance, request.path, surfaces=(request.surface,)).save(request.path)

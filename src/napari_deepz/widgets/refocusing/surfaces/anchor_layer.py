@@ -15,8 +15,9 @@ NAME = "Anchors"
 Z = "z_um"
 """The feature in which each anchor keeps its depth."""
 
-# Markers of limited size get a border that hides most of their face: it has the same colour.
 _MARKER_LIMITS_PX = (10, 20)
+_BORDER = 0.15
+"""Width of the ring of an anchor, as a part of its diameter."""
 _TEXT_SIZE = 10
 
 
@@ -29,9 +30,8 @@ def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
         name=NAME,
         features={Z: np.empty(0)},
         feature_defaults={Z: 0.0},
-        face_color=Z,
-        face_colormap="turbo",
-        face_contrast_limits=ground.range_um,
+        face_color="transparent",  # What is marked is to be seen.
+        border_width=_BORDER,
         border_color=Z,
         border_colormap="turbo",
         border_contrast_limits=ground.range_um,
@@ -54,7 +54,7 @@ def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
 def dress(layer: Points, ground: Ground) -> None:
     """Put the layer over an image, in the size and the colours that go with it."""
     lay(layer, ground.placing())
-    layer.face_contrast_limits = layer.border_contrast_limits = ground.range_um
+    layer.border_contrast_limits = ground.range_um
     layer.size = layer.current_size = ground.marker_um
 
 
@@ -72,5 +72,5 @@ def write(layer: Points, rows: Rows) -> None:
     features = layer.features.copy()
     features[Z] = rows[:, 2]
     layer.features = features
-    if layer.face_color_mode != "colormap":
-        layer.face_color = layer.border_color = Z
+    if layer.border_color_mode != "colormap":
+        layer.border_color = Z

@@ -116,6 +116,7 @@ class SurfaceView:
     def hide(self) -> None:
         """Take the layer out of the viewer."""
         layer, self._layer = self._layer, None
+        self._let_go()
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
 
@@ -129,9 +130,10 @@ class SurfaceView:
         layer.colorbar.visible = True
         layer.name_overlay.visible = True
         layer.help = _HELP
-        layer.mouse_drag_callbacks.append(self._drag)
         self._viewer.add_layer(layer)
         self._layer = layer
+        # Of the viewer: the surface is moved whichever layer is selected.
+        self._viewer.mouse_drag_callbacks.append(self._drag)
         if isinstance(before, Points | Shapes):
             selection.active = before
 
@@ -161,9 +163,17 @@ class SurfaceView:
     def _on_removed(self, _: Any) -> None:
         if self._layer is not None and self._layer not in self._viewer.layers:
             self._layer = None
+            self._let_go()
             self.removed.emit()
 
-    def _drag(self, layer: SurfaceLayer, event: Any) -> Iterator[None]:
+    def _let_go(self) -> None:
+        if self._drag in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._drag)
+
+    def _drag(self, viewer: Any, event: Any) -> Iterator[None]:
+        layer = self._layer
+        if layer is None or not layer.visible:
+            return
         axis = self._viewer.dims.ndim - layer.ndim + self._frame.z_axis
         if not _grabs(layer, event) or axis not in event.dims_displayed:
             return
@@ -172,17 +182,20 @@ class SurfaceView:
             return
         unit_um = length_um(self._viewer.dims.units[axis]) or 1.0
         pressed_at, sent = event.position, 0
-        layer.mouse_pan = False
+        camera = viewer.scene.camera
+        camera.mouse_pan = False
         try:
             while event.type != "mouse_release":
                 yield
+                if self._layer is not layer:
+                    return
                 moved = moved_along(axis, pressed_at, event.position, event.view_direction)
                 steps = round((moved or 0.0) * unit_um / _DRAG_STEP_UM)
                 if steps != sent:
                     self.dragged.emit(round((steps - sent) * _DRAG_STEP_UM, 6))
                     sent = steps
         finally:
-            layer.mouse_pan = True
+            camera.mouse_pan = True
 
 
 def moved_along(

@@ -1,0 +1,261 @@
+"""What is measured and what is inferred, side by side, over each other, or one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_deepz.models.package import Model
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.view_form import LINKED, OVER
+from napari_deepz.widgets.shared.results import LIVE, results_in
+from tests.widgets.canvas import canvas_of
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
+
+
+@pytest.fixture
+def dock(dock: VirtualRefocusing) -> VirtualRefocusing:
+    dock.view.choice.value = LINKED
+    return dock
+
+
+def settle() -> None:
+    """Let the timers that wait for napari go off."""
+    for _ in range(3):
+        QApplication.processEvents()
+
+
+def panes(viewer: Any) -> list[set[str]]:
+    """Names of what is seen in each pane, from left to right."""
+    settle()
+    grid, layers = viewer.canvas.grid, viewer.layers
+    if not grid.enabled:
+        return [{layer.name for layer in layers if layer.visible}]
+    return [{layers[at].name for at in inside} - hidden(viewer) for inside in inside_of(viewer)]
+
+
+def inside_of(viewer: Any) -> list[tuple[int, ...]]:
+    return [inside for _, inside in viewer.canvas.grid.iter_viewboxes(viewer.layers)]
+
+
+def hidden(viewer: Any) -> set[str]:
+    return {layer.name for layer in viewer.layers if not layer.visible}
+
+
+def live_on(dock: VirtualRefocusing, qtbot: Any, focus_um: float) -> None:
+    dock.workbench.live_switch.value = True
+    dock.surface.focus.value = focus_um
+    qtbot.waitUntil(
+        lambda: (
+            dock.workbench.live.is_idle
+            and f"{focus_um:+g} µm, exact" in dock.workbench.message.text()
+        ),
+        timeout=20_000,
+    )
+    settle()
+
+
+def test_an_image_alone_fills_the_canvas(dock: VirtualRefocusing) -> None:
+    assert panes(dock.viewer) == [{"cells"}]
+    assert not dock.view.flip.enabled
+
+
+def test_a_result_stands_beside_its_image_at_the_same_place(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    layer = run(dock, qtbot)
+    assert panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}]
+    np.testing.assert_allclose(layer.translate[-2:], dock.viewer.layers["cells"].translate)
+    assert dock.viewer.canvas.grid.shape == (1, -1)
+
+
+def test_there_are_two_panes_whatever_is_shown_of_the_inferred(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    run(dock, qtbot)
+    live_on(dock, qtbot, 0.3)  # Between two planes of the stack.
+    assert panes(dock.viewer) == [{"cells"}, {"cells (live)"}]
+    live_on(dock, qtbot, 1)
+    qtbot.waitUntil(lambda: panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}])
+    dock.workbench.live_switch.value = False
+    assert panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}]
+    run(dock, qtbot)
+    assert panes(dock.viewer) == [{"cells"}, {"cells (virtual) [1]"}]
+
+
+def test_a_stack_that_gave_way_to_live_comes_back_with_it(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    layer = run(dock, qtbot)
+    live_on(dock, qtbot, 0.3)
+    assert not layer.visible
+    dock.workbench.live_switch.value = False
+    settle()
+    assert layer.visible
+
+
+def test_anchors_and_the_surface_lie_over_the_measured_image(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    dock.surface.kind.value = "Through anchors"
+    dock.anchors.anchors.replace([(0, 0, 0), (0, 20, 1), (15, 0, -1)])
+    dock.workbench.mesh_switch.value = True
+    dock.workbench.live_switch.value = True
+    qtbot.waitUntil(lambda: "exact" in dock.workbench.message.text(), timeout=20_000)
+    measured, inferred = panes(dock.viewer)
+    assert measured == {"cells", "Anchors", "Surface (µm)"}
+    assert inferred == {"cells (live)"}
+
+
+def test_the_image_that_is_refocused_is_seen_beside_what_is_made_of_it(
+    dock: VirtualRefocusing, pixels: np.ndarray, qtbot: Any
+) -> None:
+    run(dock, qtbot)
+    second = add_image(dock, pixels[::-1], name="second")
+    dock.viewer.layers.selection.active = second
+    settle()
+    run(dock, qtbot)
+    assert panes(dock.viewer) == [{"second", "cells"}, {"second (virtual)"}]
+    names = [layer.name for layer in dock.viewer.layers]
+    assert names.index("cells") < names.index("second")  # It is covered, as always in napari.
+    dock.viewer.layers.selection.active = dock.viewer.layers["cells"]
+    assert panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}]
+    dock.view.choice.value = OVER
+    assert panes(dock.viewer) == [{"cells", "second", "cells (virtual)", "second (virtual)"}]
+
+
+def test_channels_over_each_other_stay(
+    dock: VirtualRefocusing, pixels: np.ndarray, qtbot: Any
+) -> None:
+    add_image(dock, pixels, name="other channel", blending="additive")
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    run(dock, qtbot)
+    assert panes(dock.viewer)[0] == {"cells", "other channel"}
+
+
+def test_napari_s_own_button_is_obeyed(dock: VirtualRefocusing, qtbot: Any) -> None:
+    run(dock, qtbot)
+    settle()
+    dock.viewer.canvas.grid.enabled = False
+    assert dock.view.choice.value == OVER
+    settle()
+    assert not dock.viewer.canvas.grid.enabled
+
+
+def test_the_grid_is_as_before_when_it_is_left(dock: VirtualRefocusing, qtbot: Any) -> None:
+    grid = dock.viewer.canvas.grid
+    grid.stride, grid.shape = 3, (2, 2)
+    run(dock, qtbot)
+    assert len(panes(dock.viewer)) == 2
+    dock.view.choice.value = OVER
+    settle()
+    assert (grid.enabled, grid.stride, grid.shape) == (False, 3, (2, 2))
+
+
+def test_the_last_result_is_deleted(dock: VirtualRefocusing, qtbot: Any) -> None:
+    layer = run(dock, qtbot)
+    settle()
+    dock.viewer.layers.remove(layer)
+    assert panes(dock.viewer) == [{"cells"}]
+    assert not dock.viewer.canvas.grid.enabled
+
+
+def test_the_same_contrast_can_be_switched_off(dock: VirtualRefocusing, qtbot: Any) -> None:
+    layer = run(dock, qtbot)
+    source = dock.viewer.layers["cells"]
+    source.contrast_limits = (200, 900)
+    assert tuple(layer.contrast_limits) == (200, 900)
+    dock.view.same_contrast.value = False
+    layer.contrast_limits = (300, 500)
+    assert tuple(source.contrast_limits) == (200, 900)
+    newer = run(dock, qtbot)
+    newer.contrast_limits = (10, 20)
+    assert tuple(source.contrast_limits) == (200, 900)
+    dock.view.same_contrast.value = True
+    assert tuple(newer.contrast_limits) == (200, 900)
+    newer.contrast_limits = (250, 950)
+    assert tuple(source.contrast_limits) == (250, 950)
+
+
+@pytest.mark.window
+def test_f_flips_between_both(dock: VirtualRefocusing, qtbot: Any) -> None:
+    viewer = dock.viewer
+    run(dock, qtbot)
+    canvas = canvas_of(viewer)
+    for seen, text in (
+        ({"cells"}, "MEASURED: cells"),
+        ({"cells (virtual)"}, "INFERRED: cells (virtual)"),
+        ({"cells"}, "MEASURED: cells"),
+    ):
+        QTest.keyClick(canvas, Qt.Key.Key_F)
+        assert panes(viewer) == [seen]
+        assert viewer.canvas.overlays.text.text == text
+    dock.view.choice.value = LINKED
+    assert panes(viewer) == [{"cells"}, {"cells (virtual)"}]
+
+
+@pytest.mark.window
+def test_both_panes_are_filled_and_move_as_one(dock: VirtualRefocusing, qtbot: Any) -> None:
+    viewer, canvas = dock.viewer, canvas_of(dock.viewer)
+    run(dock, qtbot)
+    qtbot.wait(300)
+    pane_px = (canvas.height(), (canvas.width() - 4) / 2)
+    image_px = np.array(dock.image.layer.data.shape) * PIXEL_UM * viewer.scene.camera.zoom
+    assert 0.8 < max(image_px / pane_px) <= 1  # Fitted to its pane.
+    for zoom in (None, 3 * viewer.scene.camera.zoom):
+        if zoom is not None:
+            viewer.scene.camera.zoom = zoom
+            viewer.scene.camera.center = (0, 5, 5)
+            qtbot.wait(100)
+        left, right = (half.ravel() for half in halves(viewer, canvas))
+        assert np.corrcoef(left, right)[0, 1] > 0.6
+
+
+def halves(viewer: Any, canvas: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What is seen in the left and in the right pane."""
+    window = viewer.screenshot(canvas_only=False, flash=False)[..., 0].astype(float)
+    at = canvas.mapTo(canvas.window(), QPoint(0, 0))
+    seen = window[at.y() : at.y() + canvas.height(), at.x() : at.x() + canvas.width()]
+    half = (seen.shape[1] - 4) // 2
+    below_the_text = seen[seen.shape[0] // 4 :]
+    return below_the_text[:, :half], below_the_text[:, -half:]
+
+
+@pytest.mark.window
+def test_closing_the_dock_leaves_the_grid(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    dock = open_dock()
+    viewer = dock.viewer
+    dock.view.choice.value = LINKED
+    add_image(dock, pixels)
+    set_range(dock, -1, 1, 1)
+    dock.review()
+    run(dock, qtbot)
+    settle()
+    assert viewer.canvas.grid.enabled
+    viewer.window.remove_dock_widget(dock.parent())
+    settle()
+    assert not viewer.canvas.grid.enabled
+
+
+def test_live_is_on_by_default_and_says_what_it_does(
+    open_dock: Callable[..., VirtualRefocusing], pixels: np.ndarray, qtbot: Any
+) -> None:
+    dock = open_dock()
+    dock.panel.restore.click()
+    assert dock.workbench.live_switch.value
+    assert dock.view.choice.value == LINKED
+    add_image(dock, np.tile(pixels, (8, 8)))
+    qtbot.waitUntil(lambda: dock.workbench.message.text() == "preparing…", timeout=10_000)
+    qtbot.waitUntil(lambda: "+0 µm, exact" in dock.workbench.message.text(), timeout=60_000)
+    assert any(layer.metadata.get(LIVE) for layer in dock.viewer.layers)
+    assert not results_in(dock.viewer)
+    wait_idle(dock, qtbot)
+    assert PIXEL_UM in dock.viewer.layers["cells"].scale
