@@ -241,10 +241,10 @@ def test_dragging_the_line_moves_the_slider_and_the_slider_the_line(
 def test_the_line_is_dragged_with_the_mouse(dock: VirtualRefocusing, qtbot: Any) -> None:
     dock.viewer.dims.set_point(0, 0)
     dock.window().show()
-    dock.ensureWidgetVisible(dock.curves)
-    QApplication.processEvents()
     curves = dock.curves
     compare(dock, qtbot)
+    dock.ensureWidgetVisible(curves)
+    QApplication.processEvents()
     view, box = curves.findChild(QGraphicsView), curves.plot.view
     view.resize(300, 220)
     QApplication.processEvents()
@@ -447,6 +447,14 @@ def test_the_key_of_somebody_else_is_left_alone(
     assert len(pressed) == 1
     assert dock.look.value == Look.AS_THEY_ARE.value
     assert "used by something else" in dock.flip_hint.text()
+
+
+def test_a_look_of_its_own_needs_the_whole_canvas(dock: VirtualRefocusing, filled: Any) -> None:
+    filled.canvas.grid.enabled = True
+    dock.look.value = Look.AS_THEY_ARE.value
+    assert filled.canvas.grid.enabled
+    dock.look.value = Look.BESIDE.value
+    assert not filled.canvas.grid.enabled
 
 
 def test_beside_and_over(dock: VirtualRefocusing) -> None:

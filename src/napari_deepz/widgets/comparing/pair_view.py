@@ -65,6 +65,7 @@ class PairView:
         self.restore()
         if virtual is None or measured is None or look is Look.AS_THEY_ARE:
             return
+        self._viewer.canvas.grid.enabled = False  # Both are arranged in one canvas.
         self._virtual, self._measured, self.look = virtual, measured, look
         self._before = _Before(
             (virtual.visible, measured.visible), virtual.opacity, tuple(virtual.translate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             cautions = cautions_for(resolved)
         except ValueError as error:
             cautions = [str(error)]
+            resolved = replace(resolved, request=None, problem=str(error))
         if self.surface.kind.value == ANCHORS:  # What is missing is said beside the anchors.
             cautions = [text for text in cautions if text != self.anchors.text.text()]
         self.facts.review(resolved, package=self.model.package)

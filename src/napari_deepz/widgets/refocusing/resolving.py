@@ -14,6 +14,7 @@ from pathlib import Path
 from napari.layers import Image
 
 from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.inputs import check_shape
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.recipes.recipe import Recipe
@@ -165,6 +166,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     view = view.pinned(layer, settings.pinned)
     try:
         plane = input_plane(layer, view)
+        check_shape(plane.shape)
     except ValueError as error:
         return Resolved(layer, model, problem=str(error), shown_problem=str(error))
     frame, shown_problem = None, ""

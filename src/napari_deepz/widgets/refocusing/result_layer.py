@@ -23,12 +23,12 @@ from napari_deepz.widgets.shared.results import (
     RESULT,
     ResultRecord,
     made_of,
-    record_of,
     results_in,
 )
 from napari_deepz.widgets.shared.room_beside import room_beside_um
 
 _ONE_PLANE_STEP_UM = 1.0
+_STACK_NDIM = 3
 
 
 class ResultLayer:
@@ -80,7 +80,7 @@ class ResultLayer:
             request, self._depths_um, frame.origin_um[1], provenance, beside_um, ref(source)
         )
         for former in results_in(viewer):
-            if former in own and _is_at_the_same(record_of(former), request):
+            if former in own and _covers(former, frame):
                 former.visible = False
         # Memory that was never written costs nothing, and reads as zeros: black.
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
@@ -181,12 +181,14 @@ class ResultLayer:
         return self._frame.stack(planes, depths_um[0], step_um, right_um=right_um)
 
 
-def _is_at_the_same(record: ResultRecord | None, request: RefocusRequest) -> bool:
-    """Whether a result is of the same time point and channel as a run."""
-    if record is None:
-        return False
-    former, source = record.request.recipe.source, request.recipe.source
-    return (former.t, former.c) == (source.t, source.c)
+def _covers(former: Image, frame: Frame) -> bool:
+    """Whether a result would lie under a new one: at the same time point and channel."""
+    at = [place for *_, place in frame.leading]
+    if former.ndim != len(at) + _STACK_NDIM:
+        return True
+    translate = [*former.translate[:-2]]
+    del translate[frame.z_axis]
+    return bool(np.allclose(translate, at))
 
 
 def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) -> None:
