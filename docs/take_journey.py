@@ -78,18 +78,30 @@ def without_metadata(way: Journey) -> None:
     way.start()
     way.take("nothing_open")
     way.viewer.open(way.data / "2026-11-27 adult unc-119 worm 17 before.png", plugin="napari")
-    way.take("image_without_size")
-    way.dock.workbench.live_switch.value = True
-    way.take("live_asks_for_the_size")
+    way.take("live_asks_for_the_size", LIVE_TAKES_S)
     way.dock.image.sizes.use.native.click()
     way.take("size_entered", LIVE_TAKES_S)
-    way.refocus()
-    way.take("refocused")
     way.dock.surface.focus.value = 3
-    way.take("focus_3_um")
+    way.take("focus_3_um", LIVE_TAKES_S)
+    way.refocus()
+    way.take("stack_made")
     way.dock.surface.kind.value = TILTED
     way.dock.surface.tilt_x.value = 4
     way.take("tilt_over_the_result", LIVE_TAKES_S)
+    way.dock.view.flip.native.click()
+    way.take("flipped_to_the_measured_image")
+
+
+def first_run(way: Journey) -> None:
+    """Three clicks: the sample, the surface, keep."""
+    way.start()
+    way.dock.facts.sample_buttons[0].native.click()
+    way.take("sample", LIVE_TAKES_S)
+    way.dock.anchors.find.native.click()
+    wait(way.dock)
+    way.take("surface_found", LIVE_TAKES_S)
+    way.refocus()
+    way.take("kept")
 
 
 def calibrated_stack(way: Journey) -> None:
@@ -103,9 +115,11 @@ def calibrated_stack(way: Journey) -> None:
     way.viewer.dims.set_point(0, 8)
     way.take("stack_opened_by_napari")
     way.refocus()
-    way.take("plane_8_refocused")
+    way.take("plane_8_refocused", LIVE_TAKES_S)
     way.viewer.dims.set_point(0, 12)
-    way.take("four_um_deeper")
+    way.take("four_um_deeper", LIVE_TAKES_S)
+    way.dock.image.axes.uses[0].native.click()
+    way.take("plane_12_is_the_input", LIVE_TAKES_S)
 
 
 def two_images(way: Journey) -> None:
@@ -114,9 +128,11 @@ def two_images(way: Journey) -> None:
     way.viewer.open(WORM, plugin=PLUGIN)
     way.refocus()
     way.viewer.open(TILTED_BEADS, plugin=PLUGIN)
-    way.take("another_image")
+    way.take("another_image", LIVE_TAKES_S)
     way.refocus()
     way.take("both_refocused")
+    way.viewer.layers.selection.active = way.viewer.layers["worm"]
+    way.take("back_to_the_first", LIVE_TAKES_S)
 
 
 def rotated_layer(way: Journey) -> None:
@@ -137,7 +153,7 @@ def large_image(way: Journey) -> None:
     large = np.tile(plane, (times, times))
     way.viewer.add_image(large, name="camera", scale=(PIXEL_UM,) * 2, units=("um",) * 2)
     way.viewer.reset_view()
-    way.dock.workbench.live_switch.value = True
+    way.take("a_large_image_is_prepared", 1.0)
     way.take("live_on_a_large_image", LARGE_TAKES_S)
     way.dock.panel.refocus.click()
     way.take("being_refocused", 1.0)
@@ -146,7 +162,7 @@ def large_image(way: Journey) -> None:
 
 
 WAYS: tuple[Callable[[Journey], None], ...] = (
-    *(without_metadata, calibrated_stack, two_images, rotated_layer, large_image),
+    *(first_run, without_metadata, calibrated_stack, two_images, rotated_layer, large_image),
 )
 
 

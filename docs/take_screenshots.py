@@ -27,8 +27,6 @@ CORD = (
     *((174, 117, 3.0), (222, 148, 3.0), (244, 162, 1.5)),
 )
 """Places on the worm's nerve cord, in the same way."""
-LABEL_UM = 5.0
-"""Room for the labels of the anchors at the right."""
 DIM_GAMMA = 0.6
 """Shows what is dim beside bright nuclei; the same for both images."""
 
@@ -64,9 +62,7 @@ def tilted_plane(viewer: Any, dock: Any) -> None:
 def anchors_being_picked(viewer: Any, dock: Any) -> None:
     """Pick beads with Live on, each at the focus at which it is sharp."""
     pick(viewer, dock, BEADS)
-    camera = viewer.scene.camera
-    camera.zoom *= 0.9
-    camera.center = (*camera.center[:-1], camera.center[-1] + LABEL_UM)
+    viewer.scene.camera.zoom *= 0.9
     reveal(dock.workbench.live_widget)
 
 
@@ -88,7 +84,6 @@ def line_along_the_cord(viewer: Any, dock: Any) -> None:
     """Pick places along the nerve cord, and refocus onto the surface that follows them."""
     pick(viewer, dock, CORD, form=ALONG)
     dock.anchors.pick.native.click()
-    dock.workbench.live_switch.native.click()
     refocus(dock)
     for layer in viewer.layers:
         if isinstance(layer, Image):
@@ -113,7 +108,6 @@ def pick(
     dock.surface.kind.value = ANCHORS
     if form is not None:
         dock.anchors.form.value = form
-    dock.workbench.live_switch.native.click()
     dock.anchors.pick.native.click()
     for y_px, x_px, z_um in places:
         dock.surface.focus.value = z_um

@@ -48,7 +48,7 @@ def test_the_focus_moves_the_slider_and_the_slider_the_focus(
     dock.surface.focus.value = 3
     assert dock.viewer.dims.point[0] == 3
     dock.viewer.dims.set_point(0, -2)
-    assert dock.surface.focus.value == -2
+    qtbot.waitUntil(lambda: dock.surface.focus.value == -2, timeout=2000)
 
 
 def test_a_focus_between_two_planes_stays_where_it_is(dock: VirtualRefocusing, qtbot: Any) -> None:
@@ -69,7 +69,7 @@ def test_the_slider_of_a_measured_stack_moves_the_focus_of_live(
     dock.review()
     live(dock, qtbot)
     dock.viewer.dims.set_point(0, 7)
-    assert dock.surface.focus.value == 2
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 2, timeout=2000)
     dock.surface.focus.value = -1
     assert dock.viewer.dims.point[0] == 4
     assert dock.image.axes.boxes[0].value == 5

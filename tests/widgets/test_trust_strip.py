@@ -10,7 +10,8 @@ from qtpy.QtGui import QDesktopServices
 
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS
-from napari_deepz.widgets.refocusing.trust_strip import HOW_FAR, Light
+from napari_deepz.widgets.refocusing.trust_strip import Light
+from napari_deepz.widgets.shared.forms import HOW_FAR
 from tests.widgets.conftest import add_image, set_range
 
 

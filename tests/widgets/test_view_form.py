@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from napari._qt.containers.qt_layer_model import QtLayerListModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -225,6 +227,23 @@ def halves(viewer: Any, canvas: Any) -> tuple[np.ndarray, np.ndarray]:
     half = (seen.shape[1] - 4) // 2
     below_the_text = seen[seen.shape[0] // 4 :]
     return below_the_text[:, :half], below_the_text[:, -half:]
+
+
+@pytest.mark.window
+def test_no_layer_is_moved_while_napari_adds_one(dock: VirtualRefocusing, qtbot: Any) -> None:
+    """Its layer list does not survive that: napari ends in the middle of painting it."""
+    viewer = dock.viewer
+    live_on(dock, qtbot, 3)
+    log: list[str] = []
+    model = canvas_of(viewer).window().findChildren(QtLayerListModel)[0]
+    model.rowsAboutToBeInserted.connect(lambda *_: log.append("insert"))
+    model.rowsInserted.connect(lambda *_: log.append("inserted"))
+    model.rowsAboutToBeMoved.connect(lambda *_: log.append("move"))
+    run(dock, qtbot)
+    settle()
+    assert "insert" in log
+    for before, after in pairwise(log):
+        assert before != "insert" or after == "inserted", log
 
 
 @pytest.mark.window

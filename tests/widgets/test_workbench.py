@@ -103,7 +103,7 @@ def test_scrolling_through_the_stack_moves_the_focus(
 ) -> None:
     run(dock, qtbot)
     dock.viewer.dims.set_point(0, -2)
-    assert dock.surface.focus.value == -2
+    qtbot.waitUntil(lambda: dock.surface.focus.value == -2, timeout=2000)
     np.testing.assert_array_equal(live(Flat(-2)), truth(dock, Flat(-2), model))
 
 
@@ -351,7 +351,7 @@ def test_live_follows_the_frame_of_a_movie_that_is_shown(
     wait_for_pixels(dock, qtbot, image.data[1], model)
     dock.viewer.dims.set_point(0, 4)
     wait_for_pixels(dock, qtbot, image.data[4], model)
-    assert dock.surface.focus.value == 0
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 0, timeout=2000)
     tick(dock.workbench.live_switch)
 
 
@@ -364,12 +364,12 @@ def test_live_keeps_its_plane_of_a_stack_until_it_is_unpinned(
     tick(dock.workbench.live_switch)
     wait_for_pixels(dock, qtbot, image.data[1], model)
     dock.viewer.dims.set_point(0, 4)
-    assert dock.surface.focus.value == 3
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 3, timeout=2000)
     dock.review()
     assert dock.image.axes.boxes[0].value == 1
     dock.image.axes.pins[0].value = False
     wait_for_pixels(dock, qtbot, image.data[4], model)
-    assert dock.surface.focus.value == 0
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 0, timeout=2000)
     assert dock.image.axes.boxes[0].value == 4
     tick(dock.workbench.live_switch)
 

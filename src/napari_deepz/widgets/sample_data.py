@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_deepz import samples
 from napari_deepz.io.reading import read_image
-from napari_deepz.widgets.shared.layers import layer_arguments
+from napari_deepz.widgets.shared.layers import OPTICS, layer_arguments
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -35,6 +35,8 @@ def _sample(path: Path, name: str) -> list[LayerData]:
     measured = replace(stack, data=stack.stack(), name=f"{name}, focal stack")
     depth_um = -middle * (stack.z_step_um or 0.0)
     contrast = {"contrast_limits": tuple(np.percentile(pixels, _CONTRAST_PERCENTILES))}
-    hidden = layer_arguments(measured, z_start_um=depth_um) | contrast | {"visible": False}
-    shown = layer_arguments(plane) | contrast
+    optics = {"metadata": {OPTICS: samples.OPTICS}}
+    hidden = layer_arguments(measured, z_start_um=depth_um) | contrast | optics
+    shown = layer_arguments(plane) | contrast | optics
+    hidden["visible"] = False
     return [(measured.data, hidden, "image"), (pixels, shown, "image")]

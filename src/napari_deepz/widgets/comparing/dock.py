@@ -29,7 +29,7 @@ from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.shared.activity import Activity
 from napari_deepz.widgets.shared.background import Job, Work, tell
 from napari_deepz.widgets.shared.flipping import FLIP_KEY, ContrastLink
-from napari_deepz.widgets.shared.forms import Rows, Scrolled, group, single_shot
+from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Rows, Scrolled, group, single_shot
 from napari_deepz.widgets.shared.news import Advance
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 from napari_deepz.widgets.shared.run_state import Phase, RunState
@@ -123,6 +123,7 @@ class StackComparison(Scrolled):
             group("Look at them", looking, self.flip_hint),
             group("Scores over depth", *scores),
             group("Sections at the cursor", self.sections),
+            Link("How far to trust", HOW_FAR),
         )
 
     def event(self, event: QEvent) -> bool:

@@ -46,6 +46,7 @@ class OneFocus:
     def __init__(self, viewer: Any, image: ImageForm, focus: SliderBox) -> None:
         self._viewer, self._image, self._focus = viewer, image, focus
         self._is_coupling = False
+        self._moved_to: tuple[float, ...] = ()
         focus.changed.connect(self._on_focus)
 
     def follow_slider(self, *, is_live: bool) -> None:
@@ -56,7 +57,7 @@ class OneFocus:
         is_live : bool
             Whether there is a live picture.
         """
-        if self._is_coupling:
+        if self._is_coupling or tuple(self._viewer.dims.point) == self._moved_to:
             return
         results = [layer for layer in results_in(self._viewer) if layer.visible]
         depth_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
@@ -79,6 +80,7 @@ class OneFocus:
         self._is_coupling = True
         try:
             self._viewer.dims.set_point(slider.axis, (slider.input_um + focus_um) / slider.unit_um)
+            self._moved_to = tuple(self._viewer.dims.point)
         finally:
             self._is_coupling = False
         self.changed.emit()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_deepz.widgets.shared.forms import Link
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 KEEP = "&Keep this image"
 
 _BAR_STEPS = 1000
+_HELP = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/tutorials/straighten_a_worm.md"
 
 
 class RunPanel(QWidget):  # type: ignore[misc]
@@ -53,7 +55,10 @@ class RunPanel(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         _add_row(layout, (self.keep, 1), (self.refocus, 1))
         _add_row(layout, (self.bar, 2), (self.apply, 1), (self.cancel, 1))
-        layout.addWidget(self.message)
+        said = QHBoxLayout()
+        layout.addLayout(said)
+        said.addWidget(self.message, 1)
+        said.addWidget(Link("Help", _HELP))
         _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
         for button, clicked in (
             (self.keep, self.keep_clicked),

@@ -25,8 +25,10 @@ from napari_deepz.widgets.shared.layer_sizes import (
     said_pixel_size_um,
     set_pixel_size,
     set_z_step,
+    z_axis_of,
 )
 from napari_deepz.widgets.shared.plain_text import PlainLabel, show_error
+from napari_deepz.widgets.shared.results import pictures_of
 
 
 class SizeForm:
@@ -185,8 +187,17 @@ class SizeForm:
         layer = self._chosen()
         if layer is not None and lacks_z_step(layer) and z_step_um >= PLAUSIBLE_Z_STEPS_UM[0]:
             set_z_step(layer, z_step_um, fixed_um=self._input_z())
+            for made in pictures_of(self._viewer, layer):
+                _count_in_um(made)
             self._viewer.reset_view()
             self.changed.emit()
+
+
+def _count_in_um(made: Image) -> None:
+    """Say of a result that its z, which had the unit of a stack that has none, is in µm."""
+    axis = z_axis_of(made)
+    if axis is not None:
+        made.units = (*made.units[:axis], "um", *made.units[axis + 1 :])
 
 
 def _file_says_step(layer: Image) -> bool:

@@ -9,11 +9,9 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from napari_deepz.engine.cautions import DISTRUST
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.widgets.refocusing.resolving import Resolved
-from napari_deepz.widgets.shared.forms import Link, Scrolled
+from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Scrolled
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
-
-HOW_FAR = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/how_far_to_trust.md"
 
 _CAUTION_LINES = 4
 

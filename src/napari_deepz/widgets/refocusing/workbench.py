@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ from napari_deepz.widgets.shared.results import (
 )
 
 _MB = 1e6
+_MOST_LIVE_PIXELS = 1 << 27
+"""The whole image is refocused in the background: more would take minutes and much memory."""
 _PREPARING_AFTER_MS = 200
 """What is there sooner need not be announced."""
 _MOVES = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
@@ -142,6 +145,10 @@ class Workbench(QObject):  # type: ignore[misc]
         model.changed.connect(self.live.forget, priority=1)
         self.mesh.removed.connect(self._on_mesh_removed)
         viewer.layers.events.removed.connect(self._on_removed)
+        # napari moves its sliders in the middle of adding a layer, and does not survive that layers
+        # are added or moved there.
+        self._dims_timer = QTimer(self, singleShot=True, interval=0)
+        self._dims_timer.timeout.connect(self._follow_dims)
         viewer.dims.events.point.connect(self._on_dims)
 
     def follow(self, _: Any = None) -> None:
@@ -178,7 +185,13 @@ class Workbench(QObject):  # type: ignore[misc]
         except ValueError as error:
             self.rest(str(error))
             return
-        if self.live_switch.value:
+        too_large = math.prod(plane.shape) > _MOST_LIVE_PIXELS
+        if self.live_switch.value and too_large:
+            self._stop_live()
+            self._say(
+                f"This image has {math.prod(plane.shape) / 1e6:.0f} megapixels, too many for Live."
+            )
+        elif self.live_switch.value:
             self._image.pin_z()
             if is_other_plane:
                 self._one_focus.follow_slider(is_live=True)
@@ -350,6 +363,9 @@ class Workbench(QObject):  # type: ignore[misc]
         self._image_timer.start()
 
     def _on_dims(self, _: Any) -> None:
+        self._dims_timer.start()
+
+    def _follow_dims(self) -> None:
         """Show another plane of the image, or take the depth that the slider shows as the focus."""
         if not self.awake:
             return

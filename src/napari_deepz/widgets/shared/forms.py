@@ -26,6 +26,8 @@ QPushButton, QPushButton:checked {
 QPushButton:focus { border: 1px solid #5b8cff; }
 """
 
+HOW_FAR = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/how_far_to_trust.md"
+
 _LINK_STYLE = """
 QPushButton { background: transparent; border: none; color: #5b8cff; padding: 1px; }
 QPushButton:focus { border: 1px solid #5b8cff; }

@@ -134,8 +134,8 @@ def frame_of(layer: Layer, view: View) -> Frame:
         at = placing.starts[axis] + step * placing.steps[axis]
         unit = layer.units[axis]
         if axis == z_axis:
-            if (unit_um := length_um(unit)) is not None:
-                z_length = Length(unit, unit_um)
+            # napari shows no layers together whose units are of different kinds.
+            z_length = Length(unit, length_um(unit) or 1.0)
             z_um = at * z_length.um
         else:
             leading.append((layer.axis_labels[axis], unit, placing.steps[axis], at))

@@ -23,7 +23,7 @@ _TEXT_SIZE = 10
 
 def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
     """Add the layer, without anchors, to a viewer."""
-    units = viewer.layers.units
+    units = _across(viewer)
     layer = viewer.add_points(
         np.empty((0, 2)),
         ndim=2,
@@ -46,9 +46,15 @@ def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
         **ground.placing(),
     )
     dress(layer, ground)
-    if viewer.layers.units[-2:] != units[-2:]:
+    if _across(viewer) != units:
         viewer.reset_view()
     return layer
+
+
+def _across(viewer: Any) -> Any:
+    """Units in which y and x are shown; None where layers have units of different kinds."""
+    units = viewer.layers.units
+    return None if units is None else units[-2:]
 
 
 def dress(layer: Points, ground: Ground) -> None:
