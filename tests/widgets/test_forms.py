@@ -299,16 +299,20 @@ def test_turning_the_bend_is_told_once(dock: VirtualRefocusing) -> None:
     assert told == [-500, 300]
 
 
-def test_the_focus_stays_within_the_range(dock: VirtualRefocusing) -> None:
+def test_the_focus_reaches_over_what_the_model_knows_and_what_is_wanted(
+    dock: VirtualRefocusing,
+) -> None:
     form = dock.surface
-    assert form.focus.limits == (-4, 4)
+    assert form.focus.limits == (-10, 10)
     form.focus.value = 3
-    form.stop.value = 2
-    assert form.focus.value == 2
-    form.start.value = 5
-    assert form.focus.limits == (2, 5)
+    form.start.value, form.stop.value = 4, -4  # Whichever is typed first, the focus stays.
+    assert form.focus.value == 3
+    form.stop.value = 15
+    assert form.focus.limits == (-10, 15)
     form.focus.slider.setValue(form.focus.slider.maximum())
-    assert form.focus.value == 5
+    assert form.focus.value == 15
+    form.stop.value = 5
+    assert form.focus.value == 10
     dock.restore_defaults()
     assert form.focus.value == 0
     assert form.focus.limits == form.focus.span == form.vertex.span == (-10, 10)
@@ -354,7 +358,7 @@ def test_a_surface_through_anchors(dock: VirtualRefocusing) -> None:
     assert form.focus.native.isHidden()
     assert not form.anchors.widget.isVisibleTo(form.widget)
     form.kind.value = FLAT
-    assert form.focus.limits == (-1, 1)
+    assert form.focus.limits == (-10, 10)
 
 
 @pytest.mark.window

@@ -159,6 +159,28 @@ def test_the_plane_that_is_shown_becomes_the_input(
     assert View.of(dock.viewer).point[1] == 3
 
 
+def test_the_depths_count_from_the_new_input(
+    dock: VirtualRefocusing, movie: Any, qtbot: Any
+) -> None:
+    dock.workbench.live_switch.value = True
+    run(dock, qtbot)
+    dock.viewer.dims.set_point(1, 3)
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 1)
+    dock.image.axes.uses[1].native.click()
+    qtbot.waitUntil(lambda: dock.surface.focus.value == 0)
+    assert dock.viewer.dims.point[1] == 3
+
+
+def test_a_first_stack_is_seen_where_the_focus_was(dock: VirtualRefocusing, qtbot: Any) -> None:
+    dock.surface.focus.value = 3
+    layer = run(dock, qtbot)
+    assert dock.viewer.dims.point[0] == 3
+    qtbot.waitUntil(lambda: dock.facts.shown.text() == "Shown: z = 3 µm")
+    text = "INFERRED (right): +3 µm\nfrom cells"
+    qtbot.waitUntil(lambda: dock.viewer.canvas.overlays.text.text == text, timeout=2000)
+    assert layer.visible
+
+
 def test_a_failure_is_forgotten_with_the_next_setting(
     dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,9 @@ def test_there_are_two_panes_whatever_is_shown_of_the_inferred(
     assert panes(dock.viewer) == [{"cells"}, {"cells (live)"}]
     live_on(dock, qtbot, 1)
     qtbot.waitUntil(lambda: panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}])
+    overlay = dock.viewer.canvas.overlays.text
+    said = "INFERRED (right): +1 µm\nfrom cells"
+    qtbot.waitUntil(lambda: overlay.text == said, timeout=2000)
     dock.workbench.live_switch.value = False
     assert panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}]
     run(dock, qtbot)

@@ -80,7 +80,8 @@ class InputAxes:
             box = SpinBox(
                 min=0,
                 max=length - 1,
-                tooltip=f"Position along {name} of the image that is refocused, counted from 0.",
+                tooltip=f"Position along {name} of the image that is refocused, from 0 to "
+                f"{length - 1}.",
             )
             box.native.setKeyboardTracking(False)
             pin = CheckBox(
@@ -96,7 +97,7 @@ class InputAxes:
             box.changed.connect(lambda at, axis=axis: self._on_typed(axis, at))
             pin.changed.connect(lambda pinned, axis=axis: self._on_pin(axis, pinned))
             row = side_by_side(box, use, pin)
-            row.label, row.tooltip = f"{name} (0 to {length - 1})", box.tooltip
+            row.label, row.tooltip = name, box.tooltip
             self.boxes.append(box)
             self.uses.append(use)
             self.pins.append(pin)

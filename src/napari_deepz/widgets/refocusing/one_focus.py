@@ -11,8 +11,15 @@ from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.layers import frame_of
 from napari_deepz.widgets.shared.placement import View, length_um
-from napari_deepz.widgets.shared.results import results_in, shown_depth_um
+from napari_deepz.widgets.shared.results import (
+    input_z_um,
+    record_of,
+    results_in,
+    shown_depth_um,
+)
 from napari_deepz.widgets.shared.sliders import SliderBox
+
+_SAME_UM = 1e-6
 
 
 class _ZSlider(NamedTuple):
@@ -49,19 +56,22 @@ class OneFocus:
         self._moved_to: tuple[float, ...] = ()
         focus.changed.connect(self._on_focus)
 
-    def follow_slider(self, *, is_live: bool) -> None:
+    def follow_slider(self, *, is_live: bool, input_changed: bool = False) -> None:
         """Take the depth at which napari's slider stands, where something virtual is seen there.
 
         Parameters
         ----------
         is_live : bool
             Whether there is a live picture.
+        input_changed : bool, optional
+            Whether depths count from another plane than before.
         """
-        if self._is_coupling or tuple(self._viewer.dims.point) == self._moved_to:
+        own_move = tuple(self._viewer.dims.point) == self._moved_to and not input_changed
+        if self._is_coupling or own_move:
             return
-        results = [layer for layer in results_in(self._viewer) if layer.visible]
-        depth_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
-        if not results and is_live and (slider := self._slider()) is not None:
+        slider = self._slider()
+        depth_um = self._depth_of_result(slider)
+        if depth_um is None and is_live and slider is not None:
             depth_um = self._viewer.dims.point[slider.axis] * slider.unit_um - slider.input_um
         low_um, high_um = self._focus.limits
         if depth_um is None or not low_um <= depth_um <= high_um:
@@ -72,6 +82,19 @@ class OneFocus:
         finally:
             self._is_coupling = False
         self.changed.emit()
+
+    def _depth_of_result(self, slider: _ZSlider | None) -> float | None:
+        """Depth of the plane that the newest visible result shows, if made of the present input."""
+        results = [layer for layer in results_in(self._viewer) if layer.visible]
+        record = record_of(results[-1]) if results else None
+        if record is None:
+            return None
+        input_um = input_z_um(results[-1], record)
+        if input_um is None:
+            return None
+        if slider is not None and abs(input_um - slider.input_um) > _SAME_UM:
+            return None
+        return shown_depth_um(results[-1], View.of(self._viewer))
 
     def _on_focus(self, focus_um: float) -> None:
         slider = self._slider()

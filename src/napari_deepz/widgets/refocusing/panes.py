@@ -33,11 +33,13 @@ class Panes(QObject):  # type: ignore[misc]
 
     Attributes
     ----------
+    arranged : Signal
+        Emitted when other layers may be seen than before.
     left_by_user : Signal
         Emitted when the grid was switched off, or on, by somebody else.
     """
 
-    left_by_user = Signal()
+    arranged, left_by_user = Signal(), Signal()
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
@@ -91,6 +93,7 @@ class Panes(QObject):  # type: ignore[misc]
         if not has_both or not self._wanted:
             self._enable(False)
             self._bring_back(set(self._put_away))
+            self.arranged.emit()
             return
         self._clear_the_way()
         if [*layers][len(layers) - len(inferred) :] != inferred:
@@ -105,6 +108,7 @@ class Panes(QObject):  # type: ignore[misc]
         if self._viewer.dims.ndim != self._ndim:  # napari sets the view anew then.
             self._ndim = self._viewer.dims.ndim
             self._fit_timer.start()
+        self.arranged.emit()
 
     def _clear_the_way(self) -> None:
         """Hide what covers the chosen image, or the topmost picture that is made of it."""

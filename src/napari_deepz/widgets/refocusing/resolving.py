@@ -166,9 +166,12 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     view = view.pinned(layer, settings.pinned)
     try:
         plane = input_plane(layer, view)
-        check_shape(plane.shape)
     except ValueError as error:
         return Resolved(layer, model, problem=str(error), shown_problem=str(error))
+    try:
+        check_shape(plane.shape)
+    except ValueError as error:
+        return Resolved(layer, model, plane, problem=str(error), shown_problem=str(error))
     frame, shown_problem = None, ""
     try:
         frame = frame_of(layer, view)

@@ -52,6 +52,8 @@ class ResultLayer:
         The run.
     beside : bool
         Place the layer to the right of the image instead of over it.
+    focus_um : float, optional
+        Depth at which the user looks where there is no slider for z yet.
 
     Attributes
     ----------
@@ -63,7 +65,14 @@ class ResultLayer:
     """
 
     def __init__(
-        self, viewer: Any, source: Image, frame: Frame, request: RefocusRequest, *, beside: bool
+        self,
+        viewer: Any,
+        source: Image,
+        frame: Frame,
+        request: RefocusRequest,
+        *,
+        beside: bool,
+        focus_um: float = 0.0,
     ) -> None:
         self._viewer = viewer
         self._frame = frame
@@ -86,7 +95,7 @@ class ResultLayer:
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume
         data, placing = self._placed(self._volume, right_um=beside_um if beside else 0.0)
-        self.shown_um = self._depth_now_um()
+        self.shown_um = self._depth_now_um(focus_um)
         self.layer: Image = viewer.add_image(
             data,
             name=f"{layer_name(request.plane.title)} (virtual)",
@@ -98,14 +107,14 @@ class ResultLayer:
         link_contrast(viewer, source, self.layer)
         self._stay_at(self.shown_um)
 
-    def _depth_now_um(self) -> float:
-        """Depth relative to the input at which the slider for z stands; 0 where there is none."""
+    def _depth_now_um(self, focus_um: float) -> float:
+        """Depth at which the slider for z stands, relative to the input; the focus without one."""
         dims = self._viewer.dims
         axis = next((i for i, label in enumerate(dims.axis_labels) if label == "z"), None)
-        if axis is None or axis not in dims.not_displayed:
-            return 0.0
-        unit_um = length_um(dims.units[axis]) if dims.units else None
-        depth_um = float(dims.point[axis]) * (unit_um or 1.0) - self._frame.z_um
+        depth_um = focus_um
+        if axis is not None and axis in dims.not_displayed and dims.nsteps[axis] > 1:
+            unit_um = length_um(dims.units[axis]) if dims.units else None
+            depth_um = float(dims.point[axis]) * (unit_um or 1.0) - self._frame.z_um
         inside = bool(self._depths_um) and self._depths_um[0] <= depth_um <= self._depths_um[-1]
         return depth_um if inside else 0.0
 

@@ -125,7 +125,14 @@ class Runs(QObject):  # type: ignore[misc]
             return False
         try:
             said = {*request.notes, *cautions_for(resolved, request)}
-            result = ResultLayer(self._viewer, layer, resolved.frame, request, beside=self._beside)
+            result = ResultLayer(
+                self._viewer,
+                layer,
+                resolved.frame,
+                request,
+                beside=self._beside,
+                focus_um=self._forms.surface.focus.value,
+            )
         except ValueError as error:
             self._waiting = []
             show_error(str(error))
@@ -231,7 +238,6 @@ class Runs(QObject):  # type: ignore[misc]
         self._end(f"{self._what} took {seconds:.1f} s{where}.{self._found}")
 
     def _on_aborted(self) -> None:
-        self._failed = True
         self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:

@@ -137,6 +137,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._canvas_text = CanvasText(viewer, self)
         self._one_focus = OneFocus(viewer, image, surface.focus)
         self._one_focus.changed.connect(self.say_what_is_seen)
+        view.panes.arranged.connect(self.say_what_is_seen)
         self.live.shown.connect(self._on_shown)
         self.live.failed.connect(self._on_failed)
         self.mesh.dragged.connect(self._on_dragged)
@@ -194,7 +195,7 @@ class Workbench(QObject):  # type: ignore[misc]
         elif self.live_switch.value:
             self._image.pin_z()
             if is_other_plane:
-                self._one_focus.follow_slider(is_live=True)
+                self._one_focus.follow_slider(is_live=True, input_changed=True)
             self._preparing.start()
             self.live.show(request, layer, frame, beside=self._view.beside)
             self._live_request = request

@@ -288,7 +288,8 @@ class SurfaceForm:
 
     def _limit_focus(self) -> None:
         if self.kind.value == FLAT:
-            low_um, high_um = sorted((self.start.value, self.stop.value))
+            ends_um = (self.start.value, self.stop.value, *usual_range(self._range_um)[:2])
+            low_um, high_um = min(ends_um), max(ends_um)
         else:
             low_um, high_um = self._range_um
         self.focus.limits = self.focus.span = (low_um, high_um)
