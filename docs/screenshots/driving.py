@@ -70,11 +70,14 @@ def click(viewer: Any, place_um: Sequence[float]) -> None:
         for widget in QApplication.allWidgets()
         if type(widget).__name__ == _CANVAS and widget.isVisible()
     )
-    camera = viewer.scene.camera
+    camera, grid = viewer.scene.camera, viewer.canvas.grid
+    width = canvas.width()
+    if grid.enabled:  # Into the left one of two panes.
+        width = (width - grid.spacing) / 2
     y, x = (
         round((place - centre) * camera.zoom + size / 2)
         for place, centre, size in zip(
-            place_um, camera.center[-2:], (canvas.height(), canvas.width()), strict=True
+            place_um, camera.center[-2:], (canvas.height(), width), strict=True
         )
     )
     QTest.qWait(30)

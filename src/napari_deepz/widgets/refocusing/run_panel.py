@@ -11,7 +11,7 @@ from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 KEEP = "&Keep this image"
 
-_BAR_STEPS = 1000
+_BAR_STEPS, _BAR_PX = 1000, 8
 _HELP = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/tutorials/straighten_a_worm.md"
 
 
@@ -50,6 +50,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self.restore = _button("Defaults", "Set everything in this dock back.")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(_BAR_PX)
         self.message = PlainLabel()
         self.bar.setToolTip("How much of the work is done.")
         layout = QVBoxLayout(self)
@@ -57,11 +58,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
         layout.setSpacing(4)
         layout.addWidget(self.refocus)
         _add_row(layout, (self.keep, 1), (self.apply, 1))
-        _add_row(layout, (self.bar, 2), (self.cancel, 1))
-        said = QHBoxLayout()
-        layout.addLayout(said)
-        said.addWidget(self.message, 1)
-        said.addWidget(Link("Help", _HELP))
+        layout.addWidget(self.bar)
+        _add_row(layout, (self.message, 1), (Link("Help", _HELP), 0), (self.cancel, 0))
         _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
         for button, clicked in (
             (self.keep, self.keep_clicked),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.engine.cautions import DISTRUST
@@ -13,7 +14,8 @@ from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Scrolled
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
 
-_CAUTION_LINES = 4
+_MOST_LINES = 6
+_NARROWEST_PX = 200
 
 
 class Light(StrEnum):
@@ -50,8 +52,8 @@ def verdict(resolved: Resolved, cautions: list[str]) -> tuple[Light, str]:
     if cautions:
         return Light.YELLOW, "With care: see below"
     if request.sampling.na is None:
-        return Light.YELLOW, "With care: the objective is not known, choose it above"
-    return Light.GREEN, f"Taken as {model.name} was made for"
+        return Light.YELLOW, "Objective not known: choose it above"
+    return Light.GREEN, f"As {model.name} was made for"
 
 
 class TrustStrip(QWidget):  # type: ignore[misc]
@@ -71,7 +73,9 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         self.light.setToolTip("Green: as the model was made for. Yellow: with care. Red: not.")
         self.link = Link("How far to trust", HOW_FAR)
         self.knows, self.image, self.cautions = PlainLabel(), PlainLabel(), PlainLabel()
-        self._list = Scrolled(self.cautions)
+        self._list = Scrolled(self.cautions, self.knows, self.image)
+        self._list.widget().layout().setContentsMargins(0, 0, 0, 0)
+        self._list.widget().layout().setSpacing(2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(9, 2, 9, 0)
         layout.setSpacing(1)
@@ -80,8 +84,7 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         head.addWidget(self.light)
         head.addWidget(self.says, 1)
         head.addWidget(self.link)
-        for part in (self.knows, self.image, self._list):
-            layout.addWidget(part)
+        layout.addWidget(self._list)
 
     def review(self, resolved: Resolved, cautions: list[str]) -> None:
         """Say it of the present settings."""
@@ -93,16 +96,23 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         self.image.setText(_about(resolved.plane, resolved) if resolved.plane else "")
         self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
         self.knows.setToolTip(tooltip(resolved.model.spec.sample) if resolved.model else "")
-        for text in (self.says, self.knows, self.image):
+        texts = (self.cautions, self.knows, self.image)
+        for text in (self.says, *texts):
             text.setVisible(bool(text.text()))
-        self._list.setVisible(bool(cautions))
-        lines_px = _CAUTION_LINES * self.fontMetrics().lineSpacing()
-        self._list.setFixedHeight(min(lines_px, self._needed_px()))
+        self._fit()
 
-    def _needed_px(self) -> int:
-        """Height of all cautions."""
-        margin_px = 4 * self.fontMetrics().descent()
-        return int(self.cautions.heightForWidth(max(self.width() - 40, 200)) + margin_px)
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give the texts the height that they need at another width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as all texts below each other, but no higher than some lines."""
+        layout, frame_px = self._list.widget().layout(), 2 * self._list.frameWidth()
+        width_px = max(self._list.viewport().width(), _NARROWEST_PX)
+        needed_px = layout.heightForWidth(width_px) + frame_px
+        most_px = _MOST_LINES * self.fontMetrics().lineSpacing()
+        self._list.setFixedHeight(min(most_px, needed_px))
 
 
 def _known(spec: ModelSpec) -> str:
