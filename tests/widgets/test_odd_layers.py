@@ -259,3 +259,28 @@ def test_no_pixel_size_can_be_typed_that_no_microscope_has(
     box.lineEdit().setText(typed)
     box.interpretText()
     assert 0.005 <= dock.image.sizes.pixel_size.value <= 20
+
+
+@pytest.mark.parametrize("units", [("pixel",) * 3, ("pixel", "um", "um"), ("s", "um", "um")])
+def test_our_layers_have_units_of_the_same_kind_as_the_image(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator, qtbot: Any, units: Any
+) -> None:
+    """napari shows layers whose units are of different kinds with a warning, and without units."""
+    dock = open_dock()
+    data = rng.integers(100, 4000, (3, 64, 80), dtype=np.uint16)
+    layer = dock.viewer.add_image(data, units=units, scale=(1, PIXEL_UM, PIXEL_UM))
+    if units[0] == "s":
+        layer.axis_labels = ("t", "y", "x")
+    dock.image.sizes.write()
+    set_range(dock, -1, 1, 1)
+    dock.review()
+    run(dock, qtbot)
+    dock.surface.kind.value = ANCHORS
+    dock.anchors.anchors.replace([(0, 0, 0), (0, 20, 1), (15, 0, -1)])
+    dock.workbench.mesh_switch.value = True
+    assert len(dock.viewer.layers) > 3
+    assert dock.viewer.layers.extent.units is not None
+    if units[0] == "pixel":
+        dock.review()
+        dock.image.sizes.z_step.value = 0.5
+        assert dock.viewer.layers.extent.units is not None

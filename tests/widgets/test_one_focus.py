@@ -166,3 +166,13 @@ def test_a_text_of_the_users_own_stays(dock: VirtualRefocusing, qtbot: Any) -> N
     run(dock, qtbot)
     qtbot.wait(50)
     assert canvas(dock) == "day 4"
+
+
+def test_the_focus_returns_to_a_place_where_it_has_been(
+    dock: VirtualRefocusing, qtbot: Any
+) -> None:
+    run(dock, qtbot)
+    dock.surface.focus.value = 3
+    for depth in (1, 3):
+        dock.viewer.dims.set_point(0, depth)
+        qtbot.waitUntil(lambda depth=depth: dock.surface.focus.value == depth, timeout=2000)

@@ -14,8 +14,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_deepz.models.package import Model
+from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.view_form import LINKED, OVER
+from napari_deepz.widgets.shared.layer_files import PROVENANCE
 from napari_deepz.widgets.shared.results import LIVE, results_in
 from tests.widgets.canvas import canvas_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
@@ -188,6 +190,112 @@ def test_the_same_contrast_can_be_switched_off(dock: VirtualRefocusing, qtbot: A
     assert tuple(source.contrast_limits) == (250, 950)
 
 
+def test_the_contrast_is_the_same_again_with_its_gamma(dock: VirtualRefocusing, qtbot: Any) -> None:
+    layer = run(dock, qtbot)
+    dock.view.same_contrast.value = False
+    layer.gamma = 0.5
+    dock.view.same_contrast.value = True
+    assert layer.gamma == dock.viewer.layers["cells"].gamma == 1
+
+
+def test_each_time_shows_its_own_result(
+    dock: VirtualRefocusing, rng: np.random.Generator, qtbot: Any
+) -> None:
+    data = rng.integers(100, 4000, (3, 64, 80), dtype=np.uint16)
+    movie = add_image(dock, data, "movie", axis_labels=("t", "y", "x"), units=("s", "um", "um"))
+    dock.image.choice.value = movie
+    t_axis = 0
+    for t in range(3):
+        dock.viewer.dims.set_point(t_axis, t)
+        dock.review()
+        run(dock, qtbot)
+        t_axis = 1  # The axis z comes before it.
+    for t in (0, 1, 2, 1):
+        dock.viewer.dims.set_point(1, t)
+        seen = [{"cells", "movie"}, {f"movie t {t} (virtual)"}]
+        qtbot.waitUntil(lambda seen=seen: panes(dock.viewer)[-2:] == seen, timeout=2000)
+    said = dock.viewer.canvas.overlays.text.text
+    assert said == "INFERRED (right): +0 µm\nfrom movie"
+
+
+def test_a_saved_stack_that_is_opened_stays_to_be_seen(
+    dock: VirtualRefocusing, pixels: np.ndarray, qtbot: Any
+) -> None:
+    record = Provenance(kind="inferred", model_name="tiny").to_json()
+    opened = add_image(
+        dock, np.stack([pixels] * 3).astype(np.float32), "opened", metadata={PROVENANCE: record}
+    )
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    settle()
+    assert opened.visible
+    assert not dock.viewer.canvas.grid.enabled  # Nothing is made of the chosen image yet.
+    run(dock, qtbot)
+    settle()
+    assert opened.visible
+
+
+def test_an_image_comes_back_when_it_covers_nothing_any_more(
+    dock: VirtualRefocusing, pixels: np.ndarray, qtbot: Any
+) -> None:
+    run(dock, qtbot)
+    above = add_image(dock, pixels, "above")
+    far = add_image(dock, pixels, "far", translate=(1000, 1000))
+    for layer, seen in ((dock.viewer.layers["cells"], False), (far, True)):
+        dock.image.choice.value = layer
+        settle()
+        assert above.visible == seen
+
+
+def test_the_user_s_own_grid_stays(dock: VirtualRefocusing, qtbot: Any) -> None:
+    grid = dock.viewer.canvas.grid
+    grid.enabled = True
+    dock.workbench.follow()
+    settle()
+    assert grid.enabled  # There is nothing inferred yet.
+    run(dock, qtbot)
+    assert len(panes(dock.viewer)) == 2
+    dock.view.choice.value = OVER
+    settle()
+    assert grid.enabled
+
+
+def test_a_second_plane_that_is_kept_is_seen(dock: VirtualRefocusing, qtbot: Any) -> None:
+    for focus_um in (2, 4):
+        dock.surface.focus.value = focus_um
+        dock.panel.keep.click()
+        wait_idle(dock, qtbot)
+        newest = results_in(dock.viewer)[-1]
+        assert newest.visible
+        assert dock.viewer.dims.point[0] == focus_um
+        text = f"INFERRED (right): {focus_um:+g} µm\nfrom cells"
+        qtbot.waitUntil(lambda text=text: dock.viewer.canvas.overlays.text.text == text)
+
+
+def test_live_does_not_come_over_what_is_flipped(dock: VirtualRefocusing, qtbot: Any) -> None:
+    run(dock, qtbot)
+    live_on(dock, qtbot, 0.3)
+    dock.view.flip_now()
+    assert panes(dock.viewer) == [{"cells"}]
+    dock.surface.focus.value = 0.4
+    qtbot.waitUntil(lambda: "+0.4 µm, exact" in dock.workbench.message.text(), timeout=10_000)
+    assert panes(dock.viewer) == [{"cells"}]
+    assert dock.viewer.canvas.overlays.text.text == "MEASURED: cells"
+
+
+def test_a_result_comes_back_when_the_next_run_fails(
+    dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = run(dock, qtbot)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("It cannot be done.")
+
+    monkeypatch.setattr("napari_deepz.widgets.refocusing.refocus_task.load_model", fail)
+    run(dock, qtbot)
+    assert results_in(dock.viewer) == [layer]
+    assert layer.visible
+
+
 @pytest.mark.window
 def test_f_flips_between_both(dock: VirtualRefocusing, qtbot: Any) -> None:
     viewer = dock.viewer
@@ -262,9 +370,11 @@ def test_closing_the_dock_leaves_the_grid(
     run(dock, qtbot)
     settle()
     assert viewer.canvas.grid.enabled
+    dock.refocus()
     viewer.window.remove_dock_widget(dock.parent())
-    settle()
+    qtbot.wait(500)
     assert not viewer.canvas.grid.enabled
+    assert not viewer.canvas.overlays.text.visible
 
 
 def test_live_is_on_by_default_and_says_what_it_does(

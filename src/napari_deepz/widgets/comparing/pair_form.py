@@ -20,11 +20,11 @@ from napari_deepz.widgets.comparing.pairing import (
     pairing,
 )
 from napari_deepz.widgets.shared.forms import Rows
-from napari_deepz.widgets.shared.layer_sizes import set_z_step
+from napari_deepz.widgets.shared.layer_sizes import count_z_in_um, set_z_step
 from napari_deepz.widgets.shared.layers import names_of
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.reopened import recognise
-from napari_deepz.widgets.shared.results import input_z_um, record_of
+from napari_deepz.widgets.shared.results import input_z_um, pictures_of, record_of
 
 _NARROWEST_CHARACTERS = 14
 
@@ -133,6 +133,8 @@ class PairForm:
         if fixed_um is None:
             return
         set_z_step(self.measured, self.z_step.value, fixed_um=fixed_um)
+        for made in {self.virtual, *pictures_of(self._viewer, self.measured)}:
+            count_z_in_um(made)
         self._viewer.reset_view()
         self.changed.emit()
 

@@ -30,8 +30,10 @@ from napari_deepz.widgets.shared.results import RESULT, input_z_um, planes_of, r
 _SQUARE_TOLERANCE = 0.01
 _TURN_TOLERANCE = 0.01
 _SHIFT_TOLERANCE_PX = 0.5
-_LOOKED_IN: WeakKeyDictionary[Image, ReferenceType[Image]] = WeakKeyDictionary()
-"""In which measured stack the input plane of a virtual one was looked for last."""
+_LOOKED_IN: WeakKeyDictionary[Image, tuple[ReferenceType[Image], tuple[int, ...]]] = (
+    WeakKeyDictionary()
+)
+"""In which measured stack, at which time point, the input of a virtual one was looked for last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,10 +228,13 @@ def align(virtual: Image, measured: Image, view: View) -> None:
         If the measured layer has no planes that can be told apart.
     """
     record = record_of(virtual)
-    if record is None or not record.reopened or _LOOKED_IN.get(virtual) == ref(measured):
+    if record is None or not record.reopened:
         return
     stack, source = measured_stack(measured, view), record.request.recipe.source
-    _LOOKED_IN[virtual] = ref(measured)
+    looked_in = ref(measured), (*stack.index[: stack.z_axis], *stack.index[stack.z_axis + 1 :])
+    if _LOOKED_IN.get(virtual) == looked_in:
+        return
+    _LOOKED_IN[virtual] = looked_in
     if source.z < len(stack) and source.sha256 == digest_of(np.asarray(stack[source.z])):
         put_input(virtual, record.z_um, stack.z_um[source.z])
         virtual.metadata[RESULT] = replace(record, source=ref(measured))

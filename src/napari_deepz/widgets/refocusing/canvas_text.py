@@ -9,7 +9,13 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import visible
-from napari_deepz.widgets.shared.results import made_of, record_of, shown_depth_um
+from napari_deepz.widgets.shared.results import (
+    lies_at,
+    made_of,
+    record_of,
+    results_in,
+    shown_depth_um,
+)
 
 _CORNER = "top_left"
 
@@ -76,15 +82,17 @@ class CanvasText:
         if image is None:
             return ""
         own = made_of(self._viewer, image)
+        view = View.of(self._viewer)
         seen = [
             layer
-            for layer in self._viewer.layers
-            if layer in own and layer.visible and record_of(layer) is not None
+            for layer in results_in(self._viewer)
+            if layer in own and layer.visible and lies_at(layer, view)
         ]
-        if not seen:
+        record = record_of(seen[-1]) if seen else None
+        if record is None:
             return ""
-        depth_um = shown_depth_um(seen[-1], View.of(self._viewer))
-        return _at(depth_um)
+        only_um = record.z_um[0] if len(record.z_um) == 1 else None
+        return _at(only_um if only_um is not None else shown_depth_um(seen[-1], view))
 
 
 def _at(depth_um: float | None) -> str:

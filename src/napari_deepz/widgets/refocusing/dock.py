@@ -158,6 +158,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         if event.type() == QEvent.Type.ParentChange:
             self.workbench.awake = self.parent() is not None
             if self.parent() is None:
+                self._review_timer.stop()
                 self.cancel()
                 self.workbench.close()
         return bool(super().event(event))
@@ -290,6 +291,8 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             self.runs.start(partial(work, dialog.fields()), what)
 
     def _on_ended(self) -> None:
+        if not self.workbench.awake:
+            return
         self.review()
         self.workbench.follow()
 

@@ -69,6 +69,7 @@ class OneFocus:
         own_move = tuple(self._viewer.dims.point) == self._moved_to and not input_changed
         if self._is_coupling or own_move:
             return
+        self._moved_to = ()
         slider = self._slider()
         depth_um = self._depth_of_result(slider)
         if depth_um is None and is_live and slider is not None:

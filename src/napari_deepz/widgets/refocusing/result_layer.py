@@ -88,9 +88,13 @@ class ResultLayer:
         self._record = ResultRecord(
             request, self._depths_um, frame.origin_um[1], provenance, beside_um, ref(source)
         )
-        for former in results_in(viewer):
-            if former in own and _covers(former, frame):
-                former.visible = False
+        self._hidden = [
+            former
+            for former in results_in(viewer)
+            if former.visible and former in own and _covers(former, frame)
+        ]
+        for former in self._hidden:
+            former.visible = False
         # Memory that was never written costs nothing, and reads as zeros: black.
         self._volume = np.zeros((len(request.surface), *request.plane.shape), np.float32)
         self.canvas = self._volume[::-1] if self._descending else self._volume
@@ -105,7 +109,9 @@ class ResultLayer:
             **placing,
         )
         link_contrast(viewer, source, self.layer)
-        self._stay_at(self.shown_um)
+        if self._depths_um:
+            only_um = self._depths_um[0] if len(self._depths_um) == 1 else self.shown_um
+            self._stay_at(only_um)
 
     def _depth_now_um(self, focus_um: float) -> float:
         """Depth at which the slider for z stands, relative to the input; the focus without one."""
@@ -145,7 +151,7 @@ class ResultLayer:
         """Move the slider for z to a depth."""
         dims = self._viewer.dims
         axis = dims.ndim - self.layer.ndim + self._frame.z_axis
-        if len(self._volume) > 1 and axis in dims.not_displayed:
+        if axis in dims.not_displayed:
             unit_um = length_um(dims.units[axis]) if dims.units else None
             dims.set_point(axis, (self._frame.z_um + depth_um) / (unit_um or 1.0))
 
@@ -156,6 +162,8 @@ class ResultLayer:
             return 0
         if count == 0:
             self._viewer.layers.remove(self.layer)
+            for former in self._hidden:
+                former.visible = former in self._viewer.layers
             return 0
         if count < total:
             self._crop(count)

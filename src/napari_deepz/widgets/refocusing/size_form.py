@@ -18,6 +18,7 @@ from napari_deepz.widgets.shared.layer_files import file_of
 from napari_deepz.widgets.shared.layer_sizes import (
     TYPED,
     adopt_sizes,
+    count_z_in_um,
     is_plausible,
     lacks_z_step,
     likely_pixel_size_um,
@@ -25,7 +26,6 @@ from napari_deepz.widgets.shared.layer_sizes import (
     said_pixel_size_um,
     set_pixel_size,
     set_z_step,
-    z_axis_of,
 )
 from napari_deepz.widgets.shared.plain_text import PlainLabel, show_error
 from napari_deepz.widgets.shared.results import pictures_of
@@ -188,16 +188,9 @@ class SizeForm:
         if layer is not None and lacks_z_step(layer) and z_step_um >= PLAUSIBLE_Z_STEPS_UM[0]:
             set_z_step(layer, z_step_um, fixed_um=self._input_z())
             for made in pictures_of(self._viewer, layer):
-                _count_in_um(made)
+                count_z_in_um(made)
             self._viewer.reset_view()
             self.changed.emit()
-
-
-def _count_in_um(made: Image) -> None:
-    """Say of a result that its z, which had the unit of a stack that has none, is in µm."""
-    axis = z_axis_of(made)
-    if axis is not None:
-        made.units = (*made.units[:axis], "um", *made.units[axis + 1 :])
 
 
 def _file_says_step(layer: Image) -> bool:

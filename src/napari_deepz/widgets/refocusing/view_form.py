@@ -57,6 +57,7 @@ class ViewForm:
             value=True,
             tooltip="The inferred picture has the contrast and the gamma of the measured image.",
         )
+        self._beneath: list[Image] = []
         self.panes, self._flip = Panes(viewer, parent), Flip(viewer, self.flip_now, yields=True)
         self.widget = Rows(self.choice, side_by_side(self.same_contrast, self.flip))
         self.choice.changed.connect(self._on_choice)
@@ -69,10 +70,15 @@ class ViewForm:
         """Whether what is inferred lies to the right of its image, in the world."""
         return bool(self.choice.value == BESIDE)
 
+    @property
+    def is_flipping(self) -> bool:
+        """Whether one of image and picture is seen at a time."""
+        return bool(self._flip.seen)
+
     def show(self, image: Image | None) -> None:
         """Arrange the layers for an image."""
         if image is not self._image:
-            self._flip.stop()
+            self._stop_flip()
         self._image = image
         self._flip.claim_key()
         if self.choice.value == LINKED:
@@ -83,7 +89,7 @@ class ViewForm:
 
     def close(self) -> None:
         """Leave the viewer as it was before the dock."""
-        self._flip.stop()
+        self._stop_flip()
         self._flip.release_key()
         self.panes.leave()
 
@@ -96,7 +102,17 @@ class ViewForm:
         if self._image is None or not pictures:
             return
         self.choice.value = OVER
+        self._beneath = [layer for layer in self._pictures() if layer is not pictures[-1]]
+        for layer in self._beneath:
+            layer.visible = False
         self._flip.start({"MEASURED": self._image, "INFERRED": pictures[-1]})
+
+    def _stop_flip(self) -> None:
+        """Show all that was seen before."""
+        self._flip.stop()
+        for layer in self._beneath:
+            layer.visible = layer in self._viewer.layers
+        self._beneath = []
 
     def _pictures(self) -> list[Image]:
         """What is made of the image and can be seen, the topmost last."""
@@ -105,7 +121,7 @@ class ViewForm:
         return [layer for layer in pictures_of(self._viewer, self._image) if layer.visible]
 
     def _on_choice(self, choice: str) -> None:
-        self._flip.stop()
+        self._stop_flip()
         if choice == LINKED:
             self.panes.show(self._image)
         else:
@@ -121,7 +137,7 @@ class ViewForm:
             return
         for layer in pictures_of(self._viewer, image):
             if same:
-                layer.contrast_limits = tuple(image.contrast_limits)
+                layer.contrast_limits, layer.gamma = tuple(image.contrast_limits), image.gamma
                 link_contrast(self._viewer, image, layer)
             else:
                 unlink_contrast(self._viewer, image, layer)

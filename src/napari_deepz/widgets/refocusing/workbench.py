@@ -212,6 +212,8 @@ class Workbench(QObject):  # type: ignore[misc]
 
     def say_what_is_seen(self) -> None:
         """Write on the canvas what of the image is seen there."""
+        if not self.awake:
+            return
         target = self.live.target
         is_live = target is not None and target.layer.visible
         self._canvas_text.show(self._image.layer, self._live_text if is_live else "", self._place)
@@ -225,6 +227,8 @@ class Workbench(QObject):  # type: ignore[misc]
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
         target, request = self.live.target, self._live_request
+        if self._view.is_flipping:
+            return
         if target is None or request is None or not target.is_there:
             return
         seen = [

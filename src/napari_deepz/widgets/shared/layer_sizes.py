@@ -105,6 +105,13 @@ def adopt_sizes(layer: Layer, series: ImageSeries) -> None:
         set_pixel_size(layer, series.pixel_size_um)
 
 
+def count_z_in_um(layer: Layer) -> None:
+    """Say of a result that its z is in µm; it had the unit of a stack that says none."""
+    axis = z_axis_of(layer)
+    if axis is not None:
+        layer.units = (*layer.units[:axis], "um", *layer.units[axis + 1 :])
+
+
 def set_pixel_size(layer: Layer, pixel_size_um: float) -> None:
     """Write a pixel size into a layer that has none; it stays where it is in pixels."""
     said = np.array(placing_of(layer).grid.pixel_size_um)

@@ -91,6 +91,18 @@ def shown_depth_um(layer: Image, view: View) -> float | None:
     return record.z_um[shown_index(layer, view)[axis]]
 
 
+def lies_at(layer: Layer, view: View) -> bool:
+    """Whether the viewer shows the time point and channel of which a result is."""
+    placing, z_axis = placing_of(layer), z_axis_of(layer)
+    position = view.position(layer)
+    return all(
+        axis == z_axis or abs(at - start) <= abs(step) / 2
+        for axis, (at, start, step) in enumerate(
+            zip(position[:-2], placing.starts, placing.steps, strict=False)
+        )
+    )
+
+
 def input_z_um(layer: Image, record: ResultRecord) -> float | None:
     """Where in the world the input plane of a stack of flat planes lies; None for other results."""
     axis = z_axis_of(layer)

@@ -183,7 +183,7 @@ class SurfaceView:
         unit_um = length_um(self._viewer.dims.units[axis]) or 1.0
         pressed_at, sent = event.position, 0
         camera = viewer.scene.camera
-        camera.mouse_pan = False
+        before, camera.mouse_pan = camera.mouse_pan, False
         try:
             while event.type != "mouse_release":
                 yield
@@ -195,7 +195,7 @@ class SurfaceView:
                     self.dragged.emit(round((steps - sent) * _DRAG_STEP_UM, 6))
                     sent = steps
         finally:
-            camera.mouse_pan = True
+            camera.mouse_pan = before
 
 
 def moved_along(
