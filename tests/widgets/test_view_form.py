@@ -282,6 +282,30 @@ def test_live_does_not_come_over_what_is_flipped(dock: VirtualRefocusing, qtbot:
     assert dock.viewer.canvas.overlays.text.text == "MEASURED: cells"
 
 
+def test_live_does_not_come_over_what_is_compared(
+    dock: VirtualRefocusing,
+    add_dock: Callable[[Any, str], Any],
+    rng: np.random.Generator,
+    qtbot: Any,
+) -> None:
+    stack = rng.integers(100, 4000, (9, 64, 80), dtype=np.uint16)
+    dock.image.choice.value = add_image(dock, stack, "stack", translate=(-4, 0, 0))
+    dock.viewer.dims.set_point(0, 0)
+    live_on(dock, qtbot, 0)
+    run(dock, qtbot)
+    compare = add_dock(dock.viewer, "Compare with measured stack")
+    compare.reset_choices()
+    compare.review()
+    compare.flip()
+    compare.flip()
+    for depth in (1, 1.3, 2):
+        dock.viewer.dims.set_point(0, depth)
+        qtbot.wait(150)
+        assert panes(dock.viewer) == [{"cells", "stack"}]
+    compare.look.value = "As they are"
+    compare.close()
+
+
 def test_a_result_comes_back_when_the_next_run_fails(
     dock: VirtualRefocusing, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

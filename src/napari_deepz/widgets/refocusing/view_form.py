@@ -70,11 +70,6 @@ class ViewForm:
         """Whether what is inferred lies to the right of its image, in the world."""
         return bool(self.choice.value == BESIDE)
 
-    @property
-    def is_flipping(self) -> bool:
-        """Whether one of image and picture is seen at a time."""
-        return bool(self._flip.seen)
-
     def show(self, image: Image | None) -> None:
         """Arrange the layers for an image."""
         if image is not self._image:

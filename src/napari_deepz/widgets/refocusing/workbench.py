@@ -26,6 +26,7 @@ from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
 from napari_deepz.widgets.refocusing.view_form import LINKED, ViewForm
+from napari_deepz.widgets.shared.flipping import flipped
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, shown_index
 from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
@@ -227,9 +228,10 @@ class Workbench(QObject):  # type: ignore[misc]
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
         target, request = self.live.target, self._live_request
-        if self._view.is_flipping:
-            return
         if target is None or request is None or not target.is_there:
+            return
+        if between := flipped():
+            target.layer.visible &= target.layer in between
             return
         seen = [
             result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from napari import Viewer
 from napari.layers import Image
@@ -11,6 +12,14 @@ from napari.layers import Image
 from napari_deepz.widgets.shared.plain_text import visible
 
 FLIP_KEY = "F"
+
+
+_ACTIVE: WeakSet[Flip] = WeakSet()
+
+
+def flipped() -> list[Image]:
+    """Layers that are shown one at a time now, which nobody else is to show or hide."""
+    return [layer for flip in _ACTIVE if flip.seen for layer in flip._layers.values()]
 
 
 class Flip:
@@ -35,6 +44,7 @@ class Flip:
         self._visible: dict[str, bool] = {}
         self._text: tuple[str, bool] | None = None
         self._seen = ""
+        _ACTIVE.add(self)
 
     @property
     def seen(self) -> str:
