@@ -48,6 +48,14 @@ def test_a_network_that_only_takes_away_noise_gains_nothing() -> None:
     )
 
 
+def test_no_gain_and_some_loss() -> None:
+    depths = [scored(1, 0.3, 0.35, 0.2), scored(2, 0.1, 0.15, 0.2)]
+    assert verdict(depths) == (
+        "No better than doing nothing on all 2 planes: detail 0.20 against 0.28; worse than the "
+        "input plane on 1."
+    )
+
+
 @pytest.mark.parametrize("z_um", [0.0, 1.0])
 def test_nothing_is_said_without_scores(z_um: float) -> None:
     assert verdict([]) == ""

@@ -47,7 +47,8 @@ def verdict(depths: Sequence[DepthScores]) -> str:
             "Do not use this model for this sample."
         )
     if not better:
-        return f"No better than doing nothing on {all_of_them}: {_how_much(scored)}."
+        told = f"; worse than the input plane on {len(worse)}" if worse else ""
+        return f"No better than doing nothing on {all_of_them}: {_how_much(scored)}{told}."
     rest = [depth for depth in scored if _gain(depth) <= 0]
     told = f", {len(worse)} of them worse than the input plane" if worse else ""
     return (
