@@ -410,6 +410,8 @@ def test_live_is_on_by_default_and_says_what_it_does(
     assert dock.view.choice.value == LINKED
     add_image(dock, np.tile(pixels, (8, 8)))
     qtbot.waitUntil(lambda: dock.workbench.message.text() == "preparing…", timeout=10_000)
+    said = dock.viewer.canvas.overlays.text.text
+    assert said == "INFERRED (right): being prepared\nfrom cells"
     qtbot.waitUntil(lambda: "+0 µm, exact" in dock.workbench.message.text(), timeout=60_000)
     assert any(layer.metadata.get(LIVE) for layer in dock.viewer.layers)
     assert not results_in(dock.viewer)

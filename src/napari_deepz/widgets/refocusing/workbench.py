@@ -39,6 +39,7 @@ from napari_deepz.widgets.shared.results import (
 )
 
 _MB = 1e6
+_BEING_PREPARED = "being prepared"
 _MOST_LIVE_PIXELS = 1 << 27
 """The whole image is refocused in the background: more would take minutes and much memory."""
 _PREPARING_AFTER_MS = 200
@@ -101,7 +102,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self._image, self._surface = image, surface
         self._planes = planes
         self._tool = Tool.NONE
-        self._live_text = "live"
+        self._live_text = _BEING_PREPARED
         self._live_request: RefocusRequest | None = None
         self._live_digest = ""
         self.awake = True
@@ -198,7 +199,10 @@ class Workbench(QObject):  # type: ignore[misc]
             if is_other_plane:
                 self._one_focus.follow_slider(is_live=True, input_changed=True)
             self._preparing.start()
+            before = self.live.target
             self.live.show(request, layer, frame, beside=self._view.beside)
+            if self.live.target is not before:
+                self._live_text = _BEING_PREPARED
             self._live_request = request
             self._show_on_top(layer)
         else:
