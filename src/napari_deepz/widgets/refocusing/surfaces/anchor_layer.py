@@ -16,7 +16,7 @@ Z = "z_um"
 """The feature in which each anchor keeps its depth."""
 
 _MARKER_LIMITS_PX = (14, 28)
-_BORDER = 0.15
+_BORDER = 0.06
 """Width of the ring of an anchor, as a part of its diameter."""
 _TEXT_SIZE = 10
 
