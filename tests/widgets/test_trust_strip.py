@@ -12,6 +12,7 @@ from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS
 from napari_deepz.widgets.refocusing.trust_strip import Light
 from napari_deepz.widgets.shared.forms import HOW_FAR
+from napari_deepz.widgets.shared.plain_text import tooltip
 from tests.widgets.conftest import add_image, set_range
 
 
@@ -89,6 +90,7 @@ def test_what_cannot_be_refocused_cannot_be_pressed(
     assert not dock.panel.refocus.isEnabled()
     assert not dock.panel.keep.isEnabled()
     assert not dock.panel.apply.isEnabled()
+    assert dock.panel.refocus.toolTip() == tooltip(dock.forms.resolved().problem) != ""
 
 
 def test_what_anchors_lack_is_said_once(dock: VirtualRefocusing) -> None:

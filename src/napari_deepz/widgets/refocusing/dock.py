@@ -199,7 +199,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.image.show_input()
         self.workbench.say_what_is_seen()
         request = resolved.request
-        self.panel.offer(stack_facts(request) if request else "")
+        self.panel.offer(stack_facts(request) if request else "", why_not=resolved.problem)
         self.panel.allow(
             refocus=request is not None,
             export=bool(results_in(self.viewer)),

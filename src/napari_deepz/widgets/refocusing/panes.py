@@ -68,11 +68,6 @@ class Panes(QObject):  # type: ignore[misc]
         for event in ("point", "ndisplay"):
             getattr(viewer.dims.events, event).connect(self._soon)
 
-    @property
-    def are_shown(self) -> bool:
-        """Whether there are two panes now."""
-        return self._grid_before is not None
-
     def has_put_away(self, layer: Layer) -> bool:
         """Whether a layer is hidden because another one is to be seen in its pane."""
         return layer in self._put_away

@@ -6,10 +6,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_deepz.widgets.shared.forms import Link
-from napari_deepz.widgets.shared.plain_text import PlainLabel
+from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
 from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 KEEP = "&Keep this image"
+_KEEPS = "Refocus onto the plane at Focus, and keep it as a layer."
 
 _BAR_STEPS, _BAR_PX = 1000, 8
 _HELP = "https://github.com/napari-deepz/napari-deepz/blob/main/docs/tutorials/straighten_a_worm.md"
@@ -38,7 +39,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
         self._state = state
         self.copy = copy
         self._can_refocus = self._can_export = self._can_apply = False
-        self.keep = _button(KEEP, "Refocus onto the plane at Focus, and keep it as a layer.")
+        self.keep = _button(KEEP, _KEEPS)
         self.refocus = _button(KEEP, "")
         self.apply = _button(
             "&Apply to…", "Do the same with other planes, time points and channels of this layer."
@@ -92,9 +93,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
             if stack
             else "Refocus onto the surface, and keep the picture as a layer."
         )
-        for button in (self.keep, self.refocus, self.apply):
-            button.setStatusTip(why_not)
-        self.refocus.setToolTip(does)
+        self.refocus.setToolTip(tooltip(why_not) or does)
+        self.keep.setToolTip(tooltip(why_not) or _KEEPS)
 
     def allow(self, *, refocus: bool, export: bool, apply: bool = False) -> None:
         """Say what would make sense if nothing were running."""

@@ -82,6 +82,7 @@ class Runs(QObject):  # type: ignore[misc]
         self._failed = False
         self._result: ResultLayer | None = None
         self._waiting: list[Resolved] = []
+        self._one_plane = self._beside = False
         self._refresh_timer = QTimer(self, singleShot=True)
         self._refresh_timer.timeout.connect(self._refresh)
         self.device = forms.compute.describe()
@@ -92,7 +93,7 @@ class Runs(QObject):  # type: ignore[misc]
         """Whether a job could be started."""
         return bool(self._state.phase is Phase.IDLE)
 
-    def refocus(self, wanted: Iterable[Resolved], *, one_plane: bool, beside: bool) -> bool:
+    def refocus(self, wanted: Iterable[Resolved], *, one_plane: bool, beside: bool) -> None:
         """Refocus one input after the other, each into a layer of its own.
 
         Parameters
@@ -103,15 +104,11 @@ class Runs(QObject):  # type: ignore[misc]
             Make only the plane that is looked at.
         beside : bool
             Put the layers to the right of the image.
-
-        Returns
-        -------
-        bool
-            Whether there was anything to start.
         """
-        self._waiting = [*wanted]
-        self._one_plane, self._beside = one_plane, beside
-        return self.are_idle and self._refocus_next()
+        if self.are_idle:
+            self._waiting = [*wanted]
+            self._one_plane, self._beside = one_plane, beside
+            self._refocus_next()
 
     def _refocus_next(self) -> bool:
         if not self._waiting:
