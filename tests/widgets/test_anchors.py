@@ -108,7 +108,11 @@ def assert_rows(scene: Any, rows: Any) -> None:
     layer = scene.anchors.layer
     np.testing.assert_array_equal(layer.data, found[:, :2])
     np.testing.assert_array_equal(layer.features["z_um"], found[:, 2])
-    assert list(layer.text.values) == [f"  {z_um:+z.1f} µm" for z_um in found[:, 2]]
+    texts = [str(text) for text in layer.text.values]
+    assert texts[:1] == [f"  {z_um:+z.1f} µm" for z_um in found[:1, 2]]
+    assert all(
+        text in ("", f"  {z_um:+z.1f} µm") for text, z_um in zip(texts, found[:, 2], strict=True)
+    )
     assert_colours(layer, found[:, 2])
 
 
@@ -266,6 +270,21 @@ def test_features_without_depth_do_not_lose_it(three: Scene) -> None:
         warnings.simplefilter("ignore", RuntimeWarning)  # of napari, that it cannot colour
         three.anchors.layer.features = {"name": ["a", "b", "c"]}
     assert_rows(three, ALL_ROWS)
+
+
+def test_no_depth_is_written_over_another_and_closer_up_there_are_more(scene: Scene) -> None:
+    scene.anchors.replace([(50, 60, 1), (50, 68, 2), (60, 60, 3), (50, 80, 4)])
+
+    def written(zoom: float) -> list[str]:
+        scene.viewer.scene.camera.zoom = zoom
+        QApplication.processEvents()
+        return [str(text).strip() for text in scene.anchors.layer.text.values]
+
+    all_of_them = ["+1.0 µm", "+2.0 µm", "+3.0 µm", "+4.0 µm"]
+    assert written(0.1) == [all_of_them[0], "", "", ""]
+    assert written(2) == [all_of_them[0], "", all_of_them[2], ""]  # 20 pixels further down.
+    assert written(5) == [all_of_them[0], "", all_of_them[2], all_of_them[3]]
+    assert written(20) == all_of_them
 
 
 def test_features_with_other_depths_are_taken_over(three: Scene) -> None:

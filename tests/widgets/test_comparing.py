@@ -406,10 +406,10 @@ def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock: VirtualR
     assert dock.look.value == Look.FLIP.value
     np.testing.assert_allclose(result.translate[-1], 0)
     overlay = viewer.canvas.overlays.text
-    assert (overlay.text, overlay.visible) == ("Virtual: cells (virtual)", True)
+    assert (overlay.text, overlay.visible) == ("Virtual\ncells (virtual)", True)
     press_f(dock)
     assert seen(viewer) == {"cells", "measured"}
-    assert overlay.text == "Measured: measured"
+    assert overlay.text == "Measured\nmeasured"
     press_f(dock)
     assert seen(viewer) == {"cells", "cells (virtual)"}
     dock.look.value = Look.AS_THEY_ARE.value
@@ -845,6 +845,6 @@ def test_flip_alone_puts_everything_back(viewer: Any, stack: Any) -> None:
     flip.start(layers)
     assert (seen(viewer), flip.seen) == ({"one"}, "one")
     flip.flip()
-    assert (seen(viewer), viewer.canvas.overlays.text.text) == ({"two"}, "two: two")
+    assert (seen(viewer), viewer.canvas.overlays.text.text) == ({"two"}, "two\ntwo")
     flip.stop()
     assert (seen(viewer), viewer.canvas.overlays.text.text) == ({"one"}, "mine")

@@ -102,14 +102,13 @@ def test_sizes_of_the_file_are_read_whoever_opened_it(
 ) -> None:
     dock = open_dock()
     layer = opened_by_napari(dock.viewer, calibrated)
-    dock.review()
-    assert dock.image.sizes.pixel_size.value == 0.0645
-    assert dock.image.sizes.source.text() == "The file says 0.0645 µm."
-    assert not dock.image.sizes.z_step.native.isVisibleTo(dock)
-    set_range(dock, -1, 1, 1)
     dock.viewer.dims.set_point(0, 3)
-    result = run(dock, qtbot)
+    dock.review()
     np.testing.assert_allclose(layer.scale, (0.3, 0.0645, 0.0645))
+    assert not dock.image.sizes.widget.isVisibleTo(dock)
+    assert "pixel size" not in dock.trust.cautions.text()
+    set_range(dock, -1, 1, 1)
+    result = run(dock, qtbot)
     # The plane that was shown is refocused, though the stack is thinner now.
     assert record_of(result).request.plane.position == "z 3"
     assert dock.viewer.dims.point[0] == pytest.approx(0.9)
@@ -118,6 +117,18 @@ def test_sizes_of_the_file_are_read_whoever_opened_it(
     assert record is not None
     assert record.request.sampling.pixel_size_um == 0.0645
     assert not any("pixel size" in note for note in record.provenance.notes)
+
+
+def test_a_stack_that_says_its_pixels_gets_its_z_step_from_its_file(
+    open_dock: Callable[..., VirtualRefocusing], calibrated: Path
+) -> None:
+    dock = open_dock()
+    layer = opened_by_napari(dock.viewer, calibrated)
+    layer.scale, layer.units = (1, 0.07, 0.07), ("pixel", "um", "um")
+    dock.review()
+    np.testing.assert_allclose(layer.scale, (0.3, 0.07, 0.07))
+    assert str(layer.units[0]) == "micrometer"
+    assert not dock.image.sizes.widget.isVisibleTo(dock)
 
 
 def test_a_typed_size_is_used_at_once(

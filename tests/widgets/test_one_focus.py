@@ -141,20 +141,20 @@ def test_the_canvas_says_what_is_seen(dock: VirtualRefocusing, qtbot: Any) -> No
 
     assert canvas(dock) == ""
     picture = live(dock, qtbot)
-    says("INFERRED (right): +0 µm, live\nfrom cells")
+    says("INFERRED (right)\n+0 µm, live\nfrom cells")
     run(dock, qtbot)
     exact(dock, qtbot)
     assert not picture.visible
-    says("INFERRED (right): +0 µm\nfrom cells")
+    says("INFERRED (right)\n+0 µm\nfrom cells")
     dock.viewer.dims.set_point(0, 3)
-    says("INFERRED (right): +3 µm\nfrom cells")
+    says("INFERRED (right)\n+3 µm\nfrom cells")
     dock.view.choice.value = OVER
-    says("INFERRED (over the measured image): +3 µm\nfrom cells")
+    says("INFERRED (over the image)\n+3 µm\nfrom cells")
     dock.workbench.close()
     says("")
     dock.workbench.awake = True
     dock.review()
-    says("INFERRED (over the measured image): +3 µm\nfrom cells")
+    says("INFERRED (over the image)\n+3 µm\nfrom cells")
     dock.workbench.live_switch.value = False
     dock.viewer.layers.remove(results_in(dock.viewer)[-1])
     says("")

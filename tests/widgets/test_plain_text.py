@@ -33,6 +33,7 @@ from napari_deepz.widgets.shared.plain_text import (
     PlainLabel,
     asked,
     distinct,
+    ends_of,
     harmless,
     show_error,
     tooltip,
@@ -243,8 +244,16 @@ def test_the_name_on_the_canvas_is_visible(make_viewer: Callable[[], Any]) -> No
     layer = viewer.add_image(np.zeros((9, 9)), name=f"{TURNED}\n{ESCAPE}")
     flip = Flip(viewer, lambda: None)
     flip.start({"Virtual": layer})
-    assert viewer.canvas.overlays.text.text == "Virtual: abc�gpj.exe␊␛]0;owned␇␛[31mred�2J"
+    assert viewer.canvas.overlays.text.text == "Virtual\nabc�gpj.e…[31mred�2J"
     flip.stop()
+
+
+def test_long_names_keep_both_ends() -> None:
+    """A large font on a small screen leaves room for some 25 characters on the canvas."""
+    name = "2026-11-27 day 4 adult unc-119 worm 17"
+    assert ends_of(f"{name} before") == "2026-11-2…17 before"
+    assert ends_of(f"{name} after") != ends_of(f"{name} before")
+    assert ends_of("exactly 20 character") == "exactly 20 character"
 
 
 def test_files_with_hostile_names_are_opened_or_refused_in_plain_text(tmp_path: Path) -> None:

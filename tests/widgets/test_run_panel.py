@@ -176,7 +176,7 @@ def test_a_first_stack_is_seen_where_the_focus_was(dock: VirtualRefocusing, qtbo
     layer = run(dock, qtbot)
     assert dock.viewer.dims.point[0] == 3
     qtbot.waitUntil(lambda: dock.facts.shown.text() == "Shown: z = 3 µm")
-    text = "INFERRED (right): +3 µm\nfrom cells"
+    text = "INFERRED (right)\n+3 µm\nfrom cells"
     qtbot.waitUntil(lambda: dock.viewer.canvas.overlays.text.text == text, timeout=2000)
     assert layer.visible
 

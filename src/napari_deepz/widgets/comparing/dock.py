@@ -28,7 +28,8 @@ from napari_deepz.widgets.comparing.pair_view import Look, PairView
 from napari_deepz.widgets.comparing.pairing import Pairing, difference_arguments
 from napari_deepz.widgets.shared.activity import Activity
 from napari_deepz.widgets.shared.background import Job, Work, tell
-from napari_deepz.widgets.shared.flipping import FLIP_KEY, ContrastLink
+from napari_deepz.widgets.shared.contrast import link_contrast, unlink_contrast
+from napari_deepz.widgets.shared.flipping import FLIP_KEY
 from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Rows, Scrolled, group, single_shot
 from napari_deepz.widgets.shared.news import Advance
 from napari_deepz.widgets.shared.plain_text import PlainLabel
@@ -96,7 +97,7 @@ class StackComparison(Scrolled):
         self.curves = DepthCurves(self.viewer)
         self.sections = CursorSections(self.viewer)
         self._pair_view = PairView(self.viewer, self.flip)
-        self._contrast = ContrastLink()
+        self._linked: tuple[Image, Image] | None = None
         self._lay_out()
 
         self._review_timer = single_shot(self, self.review)
@@ -138,7 +139,7 @@ class StackComparison(Scrolled):
         self.cancel()
         self._pair_view.restore()
         self._pair_view.flip.release_key()
-        self._contrast.unlink()
+        self._unlink()
         self._watch([])
         self.sections.leave()
         self.viewer.dims.events.point.disconnect(self._on_point)
@@ -317,11 +318,16 @@ class StackComparison(Scrolled):
         self._pair_view.show(look, virtual, measured, blend=self.blend.value)
 
     def _link(self, _: Any = None) -> None:
+        self._unlink()
         virtual, measured = self.form.virtual, self.form.measured
         if self.link.value and virtual is not None and measured is not None:
-            self._contrast.link([measured, virtual])
-        else:
-            self._contrast.unlink()
+            self._linked = measured, virtual
+            link_contrast(self.viewer, *self._linked)
+
+    def _unlink(self) -> None:
+        if self._linked is not None:
+            unlink_contrast(self.viewer, *self._linked)
+        self._linked = None
 
     def _draw_curves(self, _: Any = None) -> None:
         self.curves.show_scores(self.depths, MEASURES[self.measure.value])

@@ -8,7 +8,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
 from napari_deepz.widgets.shared.placement import View
-from napari_deepz.widgets.shared.plain_text import visible
+from napari_deepz.widgets.shared.plain_text import ends_of
 from napari_deepz.widgets.shared.results import (
     lies_at,
     made_of,
@@ -21,7 +21,9 @@ _CORNER = "top_left"
 
 
 class CanvasText:
-    """A line in the corner of the canvas, as long as something inferred is seen.
+    """Lines in the corner of the canvas, as long as something inferred is seen.
+
+    They are short: a large font on a small screen leaves a canvas of 260 pixels.
 
     It is written from the event loop: napari draws in the middle of adding a layer, and does not
     survive a text that changes there.
@@ -55,7 +57,7 @@ class CanvasText:
         inferred = live or self._of_result(image)
         text = ""
         if inferred:
-            text = f"INFERRED ({place}): {inferred}\nfrom {visible(image.name) if image else ''}"
+            text = f"INFERRED ({place})\n{inferred}\nfrom {ends_of(image.name) if image else ''}"
         self._wanted = text
         if self._wanted != self._said:
             self._timer.start()

@@ -18,6 +18,7 @@ except OSError as error:  # https://github.com/pytorch/pytorch/issues/166628
 
 from napari.layers import Image
 from qtpy.QtCore import QEvent, QSize
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_deepz.engine.last_encoding import LastEncoding
@@ -138,12 +139,12 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             Scrolled(
                 group("Input", self.image.widget, forms.optics.widget, facts.image, facts.samples),
                 self.model_card,
-                group("Focus (µm)", self.surface.focus.native, look.live_widget),
                 group("Surface", self.surface.widget, Rows(look.mesh_switch), facts.result),
                 group("View", self.view.widget, facts.shown),
             ),
             1,
         )
+        layout.addWidget(group("Focus (µm)", self.surface.focus.native, look.live_widget))
         layout.addWidget(self.trust)
         layout.addWidget(self.panel)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -163,6 +164,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
                 self.workbench.close()
         return bool(super().event(event))
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give the strip the part of another height that it may take."""
+        super().resizeEvent(event)
+        self.trust.fit()
+
     def reset_choices(self, _: Any = None) -> None:
         """Look again which layers there are; napari calls this when they change."""
         self.forms.reset_choices()
@@ -179,6 +185,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         """Show what there is to know about the present settings."""
         if self.state.phase is not Phase.IDLE:
             return
+        self.image.sizes.take_from_file()
         resolved = self.forms.resolved()
         model, plane = resolved.model, resolved.plane
         if model is not None and plane is not None:

@@ -12,9 +12,9 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_deepz.widgets.refocusing.contrast import suit_contrast
 from napari_deepz.widgets.refocusing.input_axes import InputAxes
 from napari_deepz.widgets.refocusing.size_form import SizeForm
+from napari_deepz.widgets.shared.contrast import suit_contrast
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.layers import input_plane, names_of

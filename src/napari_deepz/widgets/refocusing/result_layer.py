@@ -12,9 +12,9 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.refocusing.contrast import link_contrast
 from napari_deepz.widgets.refocusing.exporting.repeating import flat_through
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone
+from napari_deepz.widgets.shared.contrast import link_contrast
 from napari_deepz.widgets.shared.placement import Frame, length_um
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.requests import RefocusRequest
@@ -104,7 +104,6 @@ class ResultLayer:
             data,
             name=f"{layer_name(request.plane.title)} (virtual)",
             colormap=source.colormap.name,
-            contrast_limits=tuple(source.contrast_limits),
             metadata={RESULT: self._record},
             **placing,
         )

@@ -59,8 +59,8 @@ class RunPanel(QWidget):  # type: ignore[misc]
         layout.setSpacing(4)
         layout.addWidget(self.refocus)
         _add_row(layout, (self.keep, 1), (self.apply, 1))
-        layout.addWidget(self.bar)
-        _add_row(layout, (self.message, 1), (Link("Help", _HELP), 0), (self.cancel, 0))
+        layout.addWidget(self.message)
+        _add_row(layout, (self.bar, 1), (Link("Help", _HELP), 0), (self.cancel, 0))
         _add_row(layout, (self.export, 1), (copy, 1), (self.restore, 1))
         for button, clicked in (
             (self.keep, self.keep_clicked),
@@ -99,6 +99,7 @@ class RunPanel(QWidget):  # type: ignore[misc]
     def allow(self, *, refocus: bool, export: bool, apply: bool = False) -> None:
         """Say what would make sense if nothing were running."""
         self._can_refocus, self._can_export, self._can_apply = refocus, export, apply
+        self.apply.setVisible(apply)
         self._show()
 
     def _show(self) -> None:

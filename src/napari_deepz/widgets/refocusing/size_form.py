@@ -17,6 +17,7 @@ from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layer_files import file_of
 from napari_deepz.widgets.shared.layer_sizes import (
     TYPED,
+    adopt_is_due,
     adopt_sizes,
     count_z_in_um,
     is_plausible,
@@ -98,7 +99,7 @@ class SizeForm:
         self.z_step.changed.connect(self._on_step)
 
     def suggest(self, layer: Image | None, model_um: float | None) -> None:
-        """Fill in the sizes of the image's file, what its scale suggests, or the model's.
+        """Fill in what the image's scale suggests, or the model's pixel size.
 
         Parameters
         ----------
@@ -110,12 +111,24 @@ class SizeForm:
         self._layer = None if layer is None else ref(layer)
         if layer is None or _size_of(layer) is not None:
             return
-        series = file_of(layer).series
-        stated_um = None if series is None else series.pixel_size_um
-        guess_um = stated_um or likely_pixel_size_um(layer) or model_um
+        guess_um = likely_pixel_size_um(layer) or model_um
         if guess_um is not None and is_plausible(guess_um):
             with self.pixel_size.changed.blocked():
                 self.pixel_size.value = guess_um
+
+    def take_from_file(self) -> None:
+        """Give the chosen image what its file says of its sizes, if who opened it left that out.
+
+        Not while napari is changing its layers.
+        """
+        layer = self._chosen()
+        if layer is None or layer not in self._viewer.layers:
+            return
+        series = file_of(layer).series
+        if series is not None and adopt_is_due(layer, series):
+            with self._keeping_plane():
+                adopt_sizes(layer, series)
+            self._viewer.reset_view()
 
     def review(self, layer: Image | None) -> None:
         """Ask for what is not known of an image, and say where a suggestion comes from."""
@@ -127,14 +140,14 @@ class SizeForm:
                 self.pixel_size.value = size_um
         self._rows.show_row(self.pixel_size, asks)
         self._rows.show_row(self.use, asks and size_um is None)
-        lacks_step = layer is not None and lacks_z_step(layer) and not _file_says_step(layer)
+        lacks_step = layer is not None and lacks_z_step(layer)
         self._rows.show_row(self.z_step, lacks_step)
         self.source.setText(self._about(layer, size_um, typed))
         self.source.setVisible(bool(self.source.text()))
         self.widget.setVisible(asks or lacks_step)
 
     def write(self) -> None:
-        """Give an image without a pixel size the one of its file, or else what is entered.
+        """Give an image without a pixel size the one that is entered.
 
         Raises
         ------
@@ -144,14 +157,9 @@ class SizeForm:
         layer = self._chosen()
         if layer is None or pixel_size_um(layer) is not None:
             return
-        series = file_of(layer).series
-        if series is not None and series.pixel_size_um == self.pixel_size.value:
-            with self._keeping_plane():
-                adopt_sizes(layer, series)
-        else:
-            said_um = said_pixel_size_um(layer)
-            set_pixel_size(layer, self.pixel_size.value)
-            layer.metadata[TYPED] = said_um
+        said_um = said_pixel_size_um(layer)
+        set_pixel_size(layer, self.pixel_size.value)
+        layer.metadata[TYPED] = said_um
         self._viewer.reset_view()
 
     def _chosen(self) -> Image | None:
@@ -161,9 +169,6 @@ class SizeForm:
         if layer is None:
             return ""
         if size_um is None:
-            series = file_of(layer).series
-            if series is not None and series.pixel_size_um is not None:
-                return f"The file says {series.pixel_size_um:g} µm."
             if likely_pixel_size_um(layer) is not None:
                 return "The layer's scale suggests it, but has no unit."
             return "Nothing says how large its pixels are: the model's are filled in; enter yours."
@@ -191,11 +196,6 @@ class SizeForm:
                 count_z_in_um(made)
             self._viewer.reset_view()
             self.changed.emit()
-
-
-def _file_says_step(layer: Image) -> bool:
-    series = file_of(layer).series
-    return series is not None and series.z_step_um is not None
 
 
 def _size_of(layer: Image) -> float | None:

@@ -14,7 +14,9 @@ from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Scrolled
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
 
-_MOST_LINES = 6
+_MOST_LINES, _LEAST_LINES = 6, 2
+_DOCK_LINES_PER_LINE = 8
+"""So many lines of text fit into a dock for each that the strip takes of it."""
 _NARROWEST_PX = 200
 
 
@@ -99,19 +101,21 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         texts = (self.cautions, self.knows, self.image)
         for text in (self.says, *texts):
             text.setVisible(bool(text.text()))
-        self._fit()
+        self.fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give the texts the height that they need at another width."""
         super().resizeEvent(event)
-        self._fit()
+        self.fit()
 
-    def _fit(self) -> None:
-        """As high as all texts below each other, but no higher than some lines."""
+    def fit(self) -> None:
+        """Be as high as all texts below each other, but leave most of a low window to the rest."""
         layout, frame_px = self._list.widget().layout(), 2 * self._list.frameWidth()
         width_px = max(self._list.viewport().width(), _NARROWEST_PX)
         needed_px = layout.heightForWidth(width_px) + frame_px
-        most_px = _MOST_LINES * self.fontMetrics().lineSpacing()
+        line_px = self.fontMetrics().lineSpacing()
+        lines = self.parentWidget().height() // line_px // _DOCK_LINES_PER_LINE
+        most_px = min(max(lines, _LEAST_LINES), _MOST_LINES) * line_px
         self._list.setFixedHeight(min(most_px, needed_px))
 
 

@@ -9,8 +9,8 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
-from napari_deepz.widgets.refocusing.contrast import link_contrast, unlink_contrast
 from napari_deepz.widgets.refocusing.panes import Panes
+from napari_deepz.widgets.shared.contrast import link_contrast, unlink_contrast
 from napari_deepz.widgets.shared.flipping import FLIP_KEY, Flip
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.results import pictures_of
@@ -132,7 +132,6 @@ class ViewForm:
             return
         for layer in pictures_of(self._viewer, image):
             if same:
-                layer.contrast_limits, layer.gamma = tuple(image.contrast_limits), image.gamma
                 link_contrast(self._viewer, image, layer)
             else:
                 unlink_contrast(self._viewer, image, layer)

@@ -227,7 +227,7 @@ class Workbench(QObject):  # type: ignore[misc]
     def _place(self) -> str:
         """Where what is inferred is seen, for the text on the canvas."""
         in_a_pane = self._view.choice.value == LINKED
-        return "right" if in_a_pane or self._view.beside else "over the measured image"
+        return "right" if in_a_pane or self._view.beside else "over the image"
 
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from napari import Viewer
 from napari.layers import Image
 
-from napari_deepz.widgets.shared.plain_text import visible
+from napari_deepz.widgets.shared.plain_text import ends_of
 
 FLIP_KEY = "F"
 
@@ -109,45 +109,8 @@ class Flip:
         for other, layer in self._layers.items():
             layer.visible = other == role
         overlay = _text_overlay(self._viewer)
-        overlay.text = f"{role}: {visible(self._layers[role].name)}"
+        overlay.text = f"{role}\n{ends_of(self._layers[role].name)}"
         overlay.visible = True
-
-
-class ContrastLink:
-    """Keeps the contrast limits of layers alike, whichever is changed."""
-
-    def __init__(self) -> None:
-        self._layers: list[Image] = []
-        self._busy = False
-
-    def link(self, layers: list[Image]) -> None:
-        """Give all layers the contrast limits of the first, and keep them alike."""
-        self.unlink()
-        self._layers = list(layers)
-        for layer in self._layers:
-            layer.events.contrast_limits.connect(self._on_change)
-        if layers:
-            self._follow(layers[0])
-
-    def unlink(self) -> None:
-        """Let each layer go its own way; the limits stay as they are."""
-        for layer in self._layers:
-            layer.events.contrast_limits.disconnect(self._on_change)
-        self._layers = []
-
-    def _on_change(self, event: Any) -> None:
-        self._follow(event.source)
-
-    def _follow(self, changed: Image) -> None:
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            for layer in self._layers:
-                if tuple(layer.contrast_limits) != tuple(changed.contrast_limits):
-                    layer.contrast_limits = tuple(changed.contrast_limits)
-        finally:
-            self._busy = False
 
 
 def _holder(viewer: Any) -> Flip | None:

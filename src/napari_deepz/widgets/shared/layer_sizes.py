@@ -93,15 +93,25 @@ def lacks_z_step(layer: Layer) -> bool:
     return axis is not None and layer.data.shape[axis] > 1 and said_z_step_um(layer) is None
 
 
+def adopt_is_due(layer: Layer, series: ImageSeries) -> bool:
+    """Whether a layer lacks sizes that its file says."""
+    try:
+        lacks_pixel = pixel_size_um(layer) is None
+    except LayerError:
+        return False
+    says_pixel = series.pixel_size_um is not None and is_plausible(series.pixel_size_um)
+    return (lacks_pixel and says_pixel) or (lacks_z_step(layer) and series.z_step_um is not None)
+
+
 def adopt_sizes(layer: Layer, series: ImageSeries) -> None:
-    """Give a layer the axes and sizes of its file, which whoever opened it has left out."""
+    """Give a layer the axes and sizes of its file that whoever opened it has left out."""
     layer.axis_labels = tuple(series.axes.lower())
     scale, units = list(layer.scale), list(layer.units)
     for axis, step, unit in (("T", series.t_step_s, "s"), ("Z", series.z_step_um, "um")):
         if axis in series.axes and step is not None:
             scale[series.axes.index(axis)], units[series.axes.index(axis)] = step, unit
     layer.scale, layer.units = scale, units
-    if series.pixel_size_um is not None:
+    if pixel_size_um(layer) is None and series.pixel_size_um is not None:
         set_pixel_size(layer, series.pixel_size_um)
 
 

@@ -22,6 +22,7 @@ Choice = TypeVar("Choice")
 
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 4000
+_ENDS = 10
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ENTITY = re.compile(r"&(?=lt;)")
 
@@ -49,6 +50,12 @@ def _shown(character: str) -> str:
         code = ord(character)
         return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
     return character
+
+
+def ends_of(name: str) -> str:
+    """Make a name visible in little room: both ends tell images apart that begin alike."""
+    shown = visible(name)
+    return shown if len(shown) <= 2 * _ENDS else f"{shown[: _ENDS - 1]}…{shown[-_ENDS:]}"
 
 
 def distinct(choices: Iterable[tuple[str, Choice]]) -> Iterator[tuple[str, Choice]]:

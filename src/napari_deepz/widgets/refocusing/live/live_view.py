@@ -13,9 +13,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Preview, Rectangle, Stage
-from napari_deepz.widgets.refocusing.contrast import link_contrast
 from napari_deepz.widgets.refocusing.live.live_task import LiveWork, Shown
 from napari_deepz.widgets.shared.background import Job
+from napari_deepz.widgets.shared.contrast import link_contrast
 from napari_deepz.widgets.shared.placement import Frame, lay
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.requests import RefocusRequest
@@ -59,7 +59,6 @@ class LiveLayer:
             self._pixels,
             name=f"{layer_name(request.plane.title)} (live)",
             colormap=source.colormap.name,
-            contrast_limits=tuple(source.contrast_limits),
             metadata={LIVE: True},
             **frame.flat(right_um=self.beside_um if beside else 0.0),
         )

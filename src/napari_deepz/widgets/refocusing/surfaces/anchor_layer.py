@@ -19,6 +19,8 @@ _MARKER_LIMITS_PX = (14, 28)
 _BORDER = 0.06
 """Width of the ring of an anchor, as a part of its diameter."""
 _TEXT_SIZE = 10
+_LABEL_PX = (16.0, 84.0)
+"""Height and width on the canvas that a depth of `_TEXT_SIZE` takes, with some room."""
 
 
 def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
@@ -37,7 +39,7 @@ def add_layer(viewer: Any, ground: Ground, *, visible: bool) -> Points:
         border_contrast_limits=ground.range_um,
         canvas_size_limits=_MARKER_LIMITS_PX,
         text={
-            "string": f"  {{{Z}:+z.1f}} µm",
+            "string": {"array": []},
             "size": _TEXT_SIZE,
             "color": "white",
             "anchor": "lower_left",
@@ -80,3 +82,25 @@ def write(layer: Points, rows: Rows) -> None:
     layer.features = features
     if layer.border_color_mode != "colormap":
         layer.border_color = Z
+
+
+def label(layer: Points, zoom: float) -> None:
+    """Write depths beside anchors, but none over another: closer up there are more.
+
+    Parameters
+    ----------
+    layer : Points
+        The anchors.
+    zoom : float
+        Pixels of the canvas for each unit of the world.
+    """
+    rows = read(layer)
+    corners_px = rows[:, :2] * np.abs(layer.scale[-2:]) * zoom
+    written: list[int] = []
+    for at, corner_px in enumerate(corners_px):
+        apart_px = np.abs(corners_px[written] - corner_px)
+        if (apart_px >= _LABEL_PX).any(axis=1).all():
+            written.append(at)
+    texts = [f"  {z_um:+z.1f} µm" if at in written else "" for at, z_um in enumerate(rows[:, 2])]
+    if texts != list(layer.text.values):
+        layer.text.string = {"array": texts}

@@ -14,7 +14,13 @@ from qtpy.QtCore import QTimer
 
 from napari_deepz.widgets.refocusing.surfaces.anchor_ground import Ground
 from napari_deepz.widgets.refocusing.surfaces.anchor_history import NO_ROWS, History, Rows
-from napari_deepz.widgets.refocusing.surfaces.anchor_layer import add_layer, dress, read, write
+from napari_deepz.widgets.refocusing.surfaces.anchor_layer import (
+    add_layer,
+    dress,
+    label,
+    read,
+    write,
+)
 from napari_deepz.widgets.refocusing.surfaces.anchor_lines import JoiningLine, LineTool
 from napari_deepz.widgets.shared.placement import Frame
 from napari_deepz.widgets.shared.plain_text import show_info
@@ -73,6 +79,7 @@ class Anchors:
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._on_tool)
+        viewer.scene.camera.events.zoom.connect(self._on_zoom)
 
     @property
     def layer(self) -> Points | None:
@@ -283,6 +290,7 @@ class Anchors:
         self._writing = True
         try:
             write(layer, self._history.present)
+            label(layer, self._viewer.scene.camera.zoom)
         finally:
             self._writing = False
 
@@ -290,12 +298,17 @@ class Anchors:
         """Keep the layers of lines as they should be; not while napari changes its layers."""
         if not self._line_tool.in_use:
             self._line_tool.put_away()
+        if self._layer is not None:
+            label(self._layer, self._viewer.scene.camera.zoom)
         if self._joined and self._visible and self._layer is not None and self._ground is not None:
             positions_um = self._history.present[:, :2]
             width_um = self._ground.marker_um * _LINE_PART
             self._joining_line.show(positions_um, self._layer, self._ground.placing(), width_um)
         else:
             self._joining_line.remove()
+
+    def _on_zoom(self, _: Any) -> None:
+        self._tidy_timer.start()
 
     def _on_tool(self, _: Any = None) -> None:
         self._tidy_timer.start()

@@ -41,7 +41,10 @@ def suit_contrast(layer: Image, plane: InputPlane) -> None:
 
 
 def link_contrast(viewer: Any, source: Image, made: Image) -> None:
-    """Let a layer and the one that it is made from always have the same contrast."""
+    """Give a layer the contrast of the one that it is made from or compared with, and keep both
+    alike, whichever is changed.
+    """
+    made.contrast_limits, made.gamma = tuple(source.contrast_limits), source.gamma
     viewer.layers.link_layers([source, made], _LINKED)
 
 
