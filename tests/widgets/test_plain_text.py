@@ -251,7 +251,7 @@ def test_the_name_on_the_canvas_is_visible(make_viewer: Callable[[], Any]) -> No
 def test_long_names_keep_both_ends() -> None:
     """A large font on a small screen leaves room for some 25 characters on the canvas."""
     name = "2026-11-27 day 4 adult unc-119 worm 17"
-    assert ends_of(f"{name} before") == "2026-11-2…17 before"
+    assert ends_of(f"{name} before") == "2026-11-2… 17 before"
     assert ends_of(f"{name} after") != ends_of(f"{name} before")
     assert ends_of("exactly 20 character") == "exactly 20 character"
 
