@@ -113,7 +113,7 @@ def calibrated_stack(way: Journey) -> None:
     way.start()
     way.viewer.open(path, plugin="napari")
     way.viewer.dims.set_point(0, 8)
-    way.take("stack_opened_by_napari")
+    way.take("stack_opened_by_napari", LIVE_TAKES_S)
     way.refocus()
     way.take("plane_8_refocused", LIVE_TAKES_S)
     way.viewer.dims.set_point(0, 12)

@@ -58,6 +58,7 @@ from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 _NARROWEST_PX = 360
 """Wide enough for every kind of surface, so that the canvas keeps its size when it is changed."""
+_MARGIN_PX = 9
 _REVIEW_AFTER_MS = 150
 
 
@@ -144,7 +145,9 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             ),
             1,
         )
-        layout.addWidget(group("Focus (µm)", self.surface.focus.native, look.live_widget))
+        focus_card = group("Focus (µm)", self.surface.focus.native, look.live_widget)
+        focus_card.setContentsMargins(_MARGIN_PX, 0, _MARGIN_PX, 0)
+        layout.addWidget(focus_card)
         layout.addWidget(self.trust)
         layout.addWidget(self.panel)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

@@ -22,6 +22,8 @@ OUTSIDE = "magenta"
 """Colour of what lies outside the range of depths that the model knows."""
 
 _OPACITY = 0.4
+_LEGEND_CORNER = "bottom_left"
+"""At the top the canvas says what is inferred."""
 _HELP = "Shift + drag the surface in 3D to move it along z"
 _TURN_FIRST = "Turn the view with the mouse first: z now points straight at you."
 _SMALLEST_SINE = 0.1
@@ -127,8 +129,8 @@ class SurfaceView:
             self._data(), name=NAME, shading="none", opacity=_OPACITY, **self._placing
         )
         self._colour(layer, axial_range_um)
-        layer.colorbar.visible = True
-        layer.name_overlay.visible = True
+        for overlay in (layer.colorbar, layer.name_overlay):
+            overlay.position, overlay.visible = _LEGEND_CORNER, True
         layer.help = _HELP
         self._viewer.add_layer(layer)
         self._layer = layer
