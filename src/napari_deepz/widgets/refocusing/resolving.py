@@ -223,7 +223,8 @@ def _sampling(plane: InputPlane, settings: DockSettings) -> tuple[Sampling, tupl
                 f"one from {smallest_um:g} to {largest_um:g} µm."
             )
     if plane.pixel_size_um is None or plane.is_size_typed:
-        notes = (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm is taken, as entered.",)
+        how = "entered" if plane.is_size_typed else "filled in for it"
+        notes = (f"{_about_pixel_size(plane)}; {pixel_size_um:g} µm is taken, as {how}.",)
     return Sampling(pixel_size_um=pixel_size_um, **settings.optics), notes
 
 
