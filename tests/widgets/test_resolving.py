@@ -97,7 +97,8 @@ def test_a_caution_has_the_words_that_are_in_the_file() -> None:
 
 def test_an_unknown_pixel_size() -> None:
     found = settled(Flat(0), layer(None))
-    assert "does not say its pixel size; 0.9 µm is taken, as filled in for it" in cautions_for(found)[0]
+    caution = cautions_for(found)[0]
+    assert "does not say its pixel size; 0.9 µm is taken, as filled in for it" in caution
     assert found.request is not None
     assert found.request.sampling == Sampling(pixel_size_um=0.9)
     assert found.request.notes[0] in cautions_for(found)
