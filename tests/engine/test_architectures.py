@@ -10,6 +10,7 @@ import torch
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.several_planes import SeveralPlanes
 from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.surfaces import Flat, Tilted
@@ -20,6 +21,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "encode once": lambda: EncodeOnce(base=4, levels=4),
     "z basis": lambda: ZBasis(base=4, widest=16, levels=4),
     "told z basis": lambda: ToldZBasis(base=4, widest=16, levels=4),
+    "several planes": lambda: SeveralPlanes(base=4, widest=16, levels=4),
 }
 
 

@@ -49,8 +49,8 @@ def print_entry(entry: dict[str, Any], progress: Progress) -> None:
         table.add_column(z_um, justify="right")
     rows = dict.fromkeys(row for scores in entry["correlation"].values() for row in scores)
     for row in rows:
-        scores = (score[row] for score in entry["correlation"].values())
-        table.add_row(row, *("none" if score is None else f"{score:.3f}" for score in scores))
+        scores = (score.get(row) for score in entry["correlation"].values())
+        table.add_row(row, *("–" if score is None else f"{score:.3f}" for score in scores))
     console.print(table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,6 +15,7 @@ from napari_deepz.models.optical_range import OpticalRange, PlacedOptics
 from napari_deepz.networks.base import Generator
 from napari_deepz.networks.deepz_unet import DeepZUNet
 from napari_deepz.networks.encode_once import EncodeOnce
+from napari_deepz.networks.several_planes import SeveralPlanes
 from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.networks.z_basis import ZBasis
 from napari_deepz.sampling import Sampling
@@ -25,7 +26,7 @@ _PIXEL_SIZE_TOLERANCE = 0.02
 # Control characters, which a terminal obeys, broken ones, and line breaks that no editor shows.
 _FORBIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 
-Architecture = Literal["deepz-unet", "encode-once", "z-basis", "told-z-basis"]
+Architecture = Literal["deepz-unet", "encode-once", "z-basis", "told-z-basis", "several-planes"]
 
 
 class DeepZUNetParameters(BaseModel):
@@ -63,13 +64,28 @@ class ToldZBasisParameters(ZBasisParameters):
     """Size and planes of the generator of any objective."""
 
 
-Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters | ToldZBasisParameters
+class SeveralPlanesParameters(ToldZBasisParameters):
+    """Size and planes of the generator that takes several input planes."""
+
+    doubts: int = Field(8, ge=1, le=512)
+
+
+Parameters = DeepZUNetParameters | EncodeOnceParameters | ZBasisParameters
 
 _PARAMETERS: dict[Architecture, type[Parameters]] = {
     "deepz-unet": DeepZUNetParameters,
     "encode-once": EncodeOnceParameters,
     "z-basis": ZBasisParameters,
     "told-z-basis": ToldZBasisParameters,
+    "several-planes": SeveralPlanesParameters,
+}
+
+
+_OF_PARAMETERS: dict[type[Parameters], Callable[..., Generator]] = {
+    EncodeOnceParameters: EncodeOnce,
+    ZBasisParameters: ZBasis,
+    ToldZBasisParameters: ToldZBasis,
+    SeveralPlanesParameters: SeveralPlanes,
 }
 
 
@@ -141,7 +157,10 @@ class ModelSpec(BaseModel):
         self._check_texts()
         parameters = self._checked_parameters()
         if isinstance(parameters, ToldZBasisParameters) != (self.optical is not None):
-            raise ValueError("an 'optical' range goes with the architecture 'told-z-basis' alone")
+            raise ValueError(
+                "an 'optical' range goes with the architectures 'told-z-basis' and "
+                "'several-planes' alone"
+            )
         if self.optical is not None and self._assumed().lateral_unit_um is None:
             raise ValueError(
                 "a model with an 'optical' range needs the 'na' and 'emission_wavelength_um' that "
@@ -240,7 +259,6 @@ class ModelSpec(BaseModel):
         if isinstance(parameters, DeepZUNetParameters):
             return DeepZUNet(**parameters.model_dump(), dpm_scale_um=self.dpm_scale_um)
         low, high = self.axial_range_um
-        if isinstance(parameters, EncodeOnceParameters):
-            return EncodeOnce(**parameters.model_dump(), z_min_um=low, z_max_um=high)
-        kind = ToldZBasis if isinstance(parameters, ToldZBasisParameters) else ZBasis
-        return kind(**parameters.model_dump(), z_min_um=low, z_max_um=high)
+        return _OF_PARAMETERS[type(parameters)](
+            **parameters.model_dump(), z_min_um=low, z_max_um=high
+        )

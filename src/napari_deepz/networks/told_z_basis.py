@@ -84,6 +84,12 @@ class ToldZBasis(ZBasis):
             (N, P, Y, X).
         """
         scales = iter(self._modulation(told))
+        features = self._told_features(image, scales)
+        weights = self._told_weights(features, image, next(scales))
+        basis = self.basis.weight if planes is None else self.basis.weight[planes]
+        return F.conv2d(weights, basis) + image
+
+    def _told_features(self, image: Tensor, scales: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
         features, skips = F.pixel_unshuffle(image, 2), []
         for level, block in enumerate(self.down):
             features = features if level == 0 else F.max_pool2d(features, 2)
@@ -92,13 +98,16 @@ class ToldZBasis(ZBasis):
         for level in reversed(range(len(self.up))):
             joined = torch.cat([self.widen[level](features), skips[level]], dim=1)
             features = _through(self.up[level], joined, scales)
+        return features
+
+    def _told_weights(
+        self, features: Tensor, image: Tensor, modulation: tuple[Tensor, Tensor]
+    ) -> Tensor:
         wide = F.interpolate(
             self.squeeze(features), scale_factor=2, mode="bilinear", align_corners=False
         )
-        scale, shift = next(scales)
-        weights = F.relu(self.fine(torch.cat([wide, image], dim=1)) * scale + shift)
-        basis = self.basis.weight if planes is None else self.basis.weight[planes]
-        return F.conv2d(weights, basis) + image
+        scale, shift = modulation
+        return F.relu(self.fine(torch.cat([wide, image], dim=1)) * scale + shift)
 
     def for_optics(self, told: Sequence[float | None], reach_um: float) -> ZBasis:
         """Give the plain generator for one image, with its planes in µm.

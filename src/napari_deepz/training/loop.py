@@ -147,9 +147,12 @@ def _identity(model: Model) -> dict[str, str]:
 
 
 def _copy_weights(source: Model, network: Generator) -> None:
-    """Take the weights of a model; one that is told its optics can start from one that is not."""
+    """Take the weights of a model; one that is told its optics can start from one that is not.
+
+    So can one of several planes from one of one plane: what is not there yet stays as it is drawn.
+    """
     weights = source.network.state_dict()
-    if isinstance(network, ToldZBasis) and not isinstance(source.network, ToldZBasis):
+    if isinstance(network, ToldZBasis):
         weights = {**network.state_dict(), **weights}
     try:
         network.load_state_dict(weights)

@@ -11,6 +11,7 @@ import numpy as np
 from napari_deepz.io.reading import read_image
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.training.any_objective.lesson import AnyObjectiveLesson
+from napari_deepz.training.any_objective.planes_lesson import PlanesLesson
 from napari_deepz.training.any_objective.volumes import volumes_of
 from napari_deepz.training.checks import check_run
 from napari_deepz.training.config import TrainConfig
@@ -64,9 +65,9 @@ def run_training(
     if config.model.optical is not None:
         volumes = _collected(volumes_of(data), total, on_stack, watch)
         seen, learned = volumes[: data.validation_count], volumes[data.validation_count :]
-        return train_on(
-            config, lambda network: AnyObjectiveLesson(config, learned, seen, network), **settings
-        )
+        takes_several = config.model.architecture == "several-planes"
+        kind = PlanesLesson if takes_several else AnyObjectiveLesson
+        return train_on(config, lambda network: kind(config, learned, seen, network), **settings)
     if data.stacks:
         spec = config.model
         stacks = [_measured(path, spec) for path in _files(folder, data.stacks)]

@@ -96,43 +96,54 @@ class VolumeSampler:
 
     def _samples(self, rng: np.random.Generator, chosen: NDArray[np.int64]) -> list[Sample]:
         volume = self._volumes[int(rng.integers(len(self._volumes)))]
-        light, told = volume.light, volume.told.copy()
+        light = volume.light
         middle = int(rng.integers(len(light)))
-        steps = chosen - self._reach
-        if rng.uniform() < 0.5:  # Seen from behind, all aberrations have the other sign.
-            steps, told[2] = -steps, -told[2]
+        side = 1 if rng.uniform() < 0.5 else -1
+        steps = side * (chosen - self._reach)
         exposure = draw_exposure(rng, light.shape[1:])
         picture = exposure.record(light[middle], rng)
         intensity = fit_intensity(self._normalisation, picture)
         expected = exposure.expected(light[(middle + steps) % len(light)])
-        hidden = rng.uniform(size=3) < _NOT_TOLD
-        told[hidden | (rng.uniform() < _TOLD_NOTHING)] = np.nan
+        told = draw_told(rng, volume.told, side)
         samples = []
         for _ in range(_PATCHES_OF_A_PLANE):
-            window = self._window(rng, expected)
+            window = draw_window(rng, expected, self._patch_px)
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
             samples.append(
                 (
-                    _turned(intensity.apply(picture[window]), turns, flip),
-                    _turned(intensity.apply(expected[window]), turns, flip),
+                    turned(intensity.apply(picture[window]), turns, flip),
+                    turned(intensity.apply(expected[window]), turns, flip),
                     told,
                 )
             )
         return samples
 
-    def _window(
-        self, rng: np.random.Generator, expected: NDArray[np.float32]
-    ) -> tuple[Any, slice, slice]:
-        """A patch; mostly the one of three with the most to see."""
-        highest = np.array(expected.shape[1:]) - self._patch_px + 1
-        count = _CANDIDATES if rng.uniform() < _CHOOSY else 1
-        windows = [
-            np.s_[..., y : y + self._patch_px, x : x + self._patch_px]
-            for y, x in rng.integers(0, highest, (count, 2))
-        ]
-        return max(windows, key=lambda window: expected[window].max(axis=0).std())
+
+def draw_told(
+    rng: np.random.Generator, optics: NDArray[np.float32], side: int
+) -> NDArray[np.float32]:
+    """Draw what of (3,) optics is told; seen from behind (side -1), aberrations change sign."""
+    told = optics.copy()
+    told[2] *= side
+    hidden = rng.uniform(size=3) < _NOT_TOLD
+    told[hidden | (rng.uniform() < _TOLD_NOTHING)] = np.nan
+    return told
 
 
-def _turned(image: NDArray[np.float32], turns: int, flip: bool) -> NDArray[np.float32]:
-    turned = np.rot90(image, turns, axes=(-2, -1))
-    return np.ascontiguousarray(turned[..., ::-1] if flip else turned)
+def draw_window(
+    rng: np.random.Generator, expected: NDArray[np.float32], patch_px: int
+) -> tuple[Any, slice, slice]:
+    """Draw a patch of (P, Y, X) targets; mostly the one of three with the most to see."""
+    highest = np.array(expected.shape[1:]) - patch_px + 1
+    count = _CANDIDATES if rng.uniform() < _CHOOSY else 1
+    windows = [
+        np.s_[..., y : y + patch_px, x : x + patch_px]
+        for y, x in rng.integers(0, highest, (count, 2))
+    ]
+    return max(windows, key=lambda window: expected[window].max(axis=0).std())
+
+
+def turned(image: NDArray[np.float32], turns: int, flip: bool) -> NDArray[np.float32]:
+    """Turn (..., Y, X) by right angles, and mirror it."""
+    found = np.rot90(image, turns, axes=(-2, -1))
+    return np.ascontiguousarray(found[..., ::-1] if flip else found)

@@ -74,11 +74,8 @@ class AnyObjectiveLesson(Lesson[ToldBatch]):
         return network.encode_told(*parts)
 
     def error(self, predicted: Tensor, batch: ToldBatch) -> Tensor:
-        """Mean absolute error, heavier where it is bright, and again in the two finest bands."""
-        target = batch.target.to(predicted.device)
-        error = predicted - target
-        whole = (error.abs() * (1 + target.abs())).mean()
-        return whole + torch.stack([band.abs().mean() for band in _finest_bands(error)]).sum()
+        """The error of the pictures."""
+        return picture_error(predicted, batch.target.to(predicted.device))
 
     def validate(self, network: ToldZBasis, device: torch.device) -> Scores:
         """Correlate planes with the truth, and their detail, with and without being told."""
@@ -137,6 +134,13 @@ class AnyObjectiveLesson(Lesson[ToldBatch]):
         if not np.isfinite(predicted).all():
             raise FloatingPointError
         return predicted
+
+
+def picture_error(picture: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error, heavier where it is bright, and again in the two finest bands."""
+    error = picture - target
+    whole = (error.abs() * (1 + target.abs())).mean()
+    return whole + torch.stack([band.abs().mean() for band in _finest_bands(error)]).sum()
 
 
 def _check_steps(config: TrainConfig, network: ToldZBasis) -> None:
