@@ -354,7 +354,7 @@ def test_the_difference_is_a_layer_at_the_measured_place(
     np.testing.assert_array_equal(
         layer.data, (stack.astype(np.float64) - virtual_planes).astype(np.float32)
     )
-    assert layer.name == "measured minus cells (virtual)"
+    assert layer.name == "Difference: measured minus cells (virtual)"
     assert layer.axis_labels == ("z", "y", "x")
     assert [str(unit) for unit in layer.units] == ["micrometer"] * 3
     np.testing.assert_allclose(layer.scale, (1, PIXEL_UM, PIXEL_UM))

@@ -19,7 +19,7 @@ from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.widgets.shared.reopened import recognise
 from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import PIXEL_UM
-from tests.widgets.test_comparing import TITLE, compare, names_in
+from tests.widgets.test_comparing import TITLE, compare, names_in, wait_idle
 
 INPUT_Z = 6
 
@@ -70,6 +70,13 @@ def test_it_is_compared_with_the_stack_it_was_made_from(
     at_focus = dock.depths[2].unrefocused
     assert at_focus.rmse == 0  # The input plane is the measured plane of the same depth.
     assert "doing nothing" in dock.verdict.text()
+
+    dock.panel.difference.click()
+    wait_idle(dock, qtbot)
+    dock.reset_choices()
+    (difference,) = [one for one in viewer.layers if one.name.startswith("Difference: measured")]
+    assert record_of(difference) is None
+    assert difference.translate[0] == INPUT_Z - 2
 
 
 def test_another_stack_is_compared_with_a_warning(

@@ -282,6 +282,26 @@ def test_live_does_not_come_over_what_is_flipped(dock: VirtualRefocusing, qtbot:
     assert dock.viewer.canvas.overlays.text.text == "MEASURED\ncells"
 
 
+def test_a_setting_that_is_not_flipped_ends_flipping(dock: VirtualRefocusing, qtbot: Any) -> None:
+    stack = run(dock, qtbot)
+    live_on(dock, qtbot, 0)
+    dock.view.flip_now()
+    dock.view.flip_now()
+    assert panes(dock.viewer) == [{stack.name}]
+    dock.viewer.dims.set_point(0, stack.metadata["napari-deepz"].z_um[0])
+    qtbot.wait(150)
+    assert panes(dock.viewer) == [{stack.name}]  # It has that depth.
+    dock.surface.kind.value = "Tilted plane"
+    dock.surface.tilt_x.value = 3
+    qtbot.waitUntil(lambda: "exact" in dock.workbench.message.text(), timeout=10_000)
+    assert dock.workbench.live.target.layer.visible
+    assert dock.workbench.live.target.layer.name in set().union(*panes(dock.viewer))
+    said = dock.viewer.canvas.overlays.text
+    qtbot.waitUntil(
+        lambda: said.text == "INFERRED (over the image)\non the surface, live\nfrom cells"
+    )
+
+
 def test_live_does_not_come_over_what_is_compared(
     dock: VirtualRefocusing,
     add_dock: Callable[[Any, str], Any],

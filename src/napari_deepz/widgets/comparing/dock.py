@@ -96,7 +96,7 @@ class StackComparison(Scrolled):
         self.panel = ComparePanel(self.state)
         self.curves = DepthCurves(self.viewer)
         self.sections = CursorSections(self.viewer)
-        self._pair_view = PairView(self.viewer, self.flip)
+        self._pair_view = PairView(self.viewer, self.flip, self.look_as_before)
         self._linked: tuple[Image, Image] | None = None
         self._lay_out()
 
@@ -294,6 +294,10 @@ class StackComparison(Scrolled):
             self._pair_view.flip.flip()
         else:
             self.look.value = Look.FLIP.value
+
+    def look_as_before(self) -> None:
+        """Show both layers as they were before they were arranged here."""
+        self.look.value = Look.AS_THEY_ARE.value
 
     def _on_choice(self) -> None:
         layers = [layer for layer in (self.form.virtual, self.form.measured) if layer is not None]

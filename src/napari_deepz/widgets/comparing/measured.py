@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from numpy.typing import NDArray
 
+from napari_deepz.widgets.shared.layer_files import DIFFERENCE
 from napari_deepz.widgets.shared.layer_sizes import is_step, z_axis_of
 from napari_deepz.widgets.shared.placement import (
     Grid,
@@ -19,9 +20,6 @@ from napari_deepz.widgets.shared.placement import (
     shown_index,
 )
 from napari_deepz.widgets.shared.results import is_inferred
-
-DIFFERENCE = "napari-deepz difference"
-"""Where a layer of differences says what it is, in its metadata."""
 
 
 class UnknownStep(LayerError):

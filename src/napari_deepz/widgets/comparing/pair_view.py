@@ -38,11 +38,13 @@ class PairView:
         Of the layers.
     on_key : callable
         Called when the key for flipping is pressed.
+    on_end : callable
+        Called when flipping has to end.
     """
 
-    def __init__(self, viewer: Any, on_key: Callable[[], None]) -> None:
+    def __init__(self, viewer: Any, on_key: Callable[[], None], on_end: Callable[[], None]) -> None:
         self._viewer = viewer
-        self.flip = Flip(viewer, on_key)
+        self.flip = Flip(viewer, on_key, on_end=on_end)
         self._virtual: Image | None = None
         self._measured: Image | None = None
         self._before: _Before | None = None

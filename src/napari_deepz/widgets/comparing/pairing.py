@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 from napari_deepz.analysis.comparison import PlanePair, describe_match, match_planes
 from napari_deepz.images import digest_of
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.comparing.measured import (
-    DIFFERENCE,
-    LayerStack,
-    measured_stack,
-)
-from napari_deepz.widgets.shared.layer_files import PROVENANCE
+from napari_deepz.widgets.comparing.measured import LayerStack, measured_stack
+from napari_deepz.widgets.shared.layer_files import DIFFERENCE, PROVENANCE
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.placement import Grid, LayerError, View, placing_of
 from napari_deepz.widgets.shared.plain_text import layer_name
@@ -196,7 +192,7 @@ def difference_arguments(layer: Image, found: Pairing) -> dict[str, Any]:
     first = min(pair.measured for pair in found.pairs)
     at = (*stack.index[: stack.z_axis], first, *stack.index[stack.z_axis + 1 :], 0, 0)
     moved = np.subtract(layer.data_to_world(at), layer.data_to_world(np.zeros(layer.ndim)))
-    name = f"{layer_name(layer.name)} minus {layer_name(found.virtual_name)}"
+    name = f"Difference: {layer_name(layer.name)} minus {layer_name(found.virtual_name)}"
     note = (
         f"Measured minus virtual: '{layer.name}' minus '{found.virtual_name}', pixel by pixel in "
         "their own intensity units. Planes without a partner are NaN."

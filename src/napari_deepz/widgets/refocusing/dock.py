@@ -308,7 +308,7 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
 
     def _on_setting(self) -> None:
         self.runs.forget_failure()
-        self.workbench.follow()
+        self.workbench.follow(is_setting=True)
         self._review_soon()
 
     def _review_soon(self, _: Any = None) -> None:

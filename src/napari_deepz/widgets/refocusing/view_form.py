@@ -58,7 +58,10 @@ class ViewForm:
             tooltip="The inferred picture has the contrast and the gamma of the measured image.",
         )
         self._beneath: list[Image] = []
-        self.panes, self._flip = Panes(viewer, parent), Flip(viewer, self.flip_now, yields=True)
+        self.panes, self._flip = (
+            Panes(viewer, parent),
+            Flip(viewer, self.flip_now, on_end=self._stop_flip, yields=True),
+        )
         self.widget = Rows(self.choice, side_by_side(self.same_contrast, self.flip))
         self.choice.changed.connect(self._on_choice)
         self.flip.changed.connect(lambda _: self.flip_now())

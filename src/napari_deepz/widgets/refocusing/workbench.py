@@ -26,7 +26,7 @@ from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
 from napari_deepz.widgets.refocusing.view_form import LINKED, ViewForm
-from napari_deepz.widgets.shared.flipping import flipped
+from napari_deepz.widgets.shared.flipping import end_flips, flipped
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, shown_index
 from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
@@ -108,7 +108,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self.awake = True
         self._watched: Image | None = None
         self._index: tuple[int, ...] = ()
-        self._is_following = False
+        self._is_following = self._follows_slider = self._ends_flip = False
         # Scale, position and unit of a layer change one after the other: waits for all of them.
         self._image_timer = QTimer(self, singleShot=True, interval=0)
         self._image_timer.timeout.connect(self.image_changed)
@@ -154,18 +154,19 @@ class Workbench(QObject):  # type: ignore[misc]
         self._dims_timer.timeout.connect(self._follow_dims)
         viewer.dims.events.point.connect(self._on_dims)
 
-    def follow(self, _: Any = None) -> None:
-        """Show what the forms say now."""
+    def follow(self, _: Any = None, *, is_setting: bool = False) -> None:
+        """Show what the forms say now; a new setting ends flipping if that does not show it."""
         if not self.awake:
             return
         if self._is_following:
             self._on_image()
             return
         self._is_following = True
+        self._ends_flip = is_setting and not self._follows_slider
         try:
             self._follow()
         finally:
-            self._is_following = False
+            self._is_following = self._ends_flip = False
 
     def _follow(self) -> None:
         resolved = self._resolved()
@@ -234,16 +235,19 @@ class Workbench(QObject):  # type: ignore[misc]
         target, request = self.live.target, self._live_request
         if target is None or request is None or not target.is_there:
             return
-        if between := flipped():
-            target.layer.visible &= target.layer in between
-            return
+        between = flipped()
         seen = [
             result
             for result in results_in(self._viewer)
             if result in made_of(self._viewer, layer)
-            and (result.visible or self._view.panes.has_put_away(result))
+            and (result.visible or result in between or self._view.panes.has_put_away(result))
         ]
-        target.layer.visible = not any(shows(result, request, self._live_digest) for result in seen)
+        is_new = not any(shows(result, request, self._live_digest) for result in seen)
+        if target.layer in between or (between and not (is_new and self._ends_flip)):
+            target.layer.visible &= target.layer in between
+            return
+        end_flips()
+        target.layer.visible = is_new
         layers = self._viewer.layers
         highest = max((layers.index(result) for result in seen), default=-1)
         if target.layer.visible and layers.index(target.layer) < highest:
@@ -386,5 +390,9 @@ class Workbench(QObject):  # type: ignore[misc]
         if layer is not None and shown_index(layer, self._image.input_view) != self._index:
             self._on_image()
             return
-        self._one_focus.follow_slider(is_live=self.live.target is not None)
+        self._follows_slider = True
+        try:
+            self._one_focus.follow_slider(is_live=self.live.target is not None)
+        finally:
+            self._follows_slider = False
         self.say_what_is_seen()

@@ -22,6 +22,13 @@ def flipped() -> list[Image]:
     return [layer for flip in _ACTIVE if flip.seen for layer in flip._layers.values()]
 
 
+def end_flips() -> None:
+    """Stop flipping everywhere, as something else is to be seen."""
+    for flip in list(_ACTIVE):
+        if flip.seen:
+            flip._on_end()
+
+
 class Flip:
     """Shows one of two layers at a time; a key changes to the other.
 
@@ -31,13 +38,22 @@ class Flip:
         Whose layers and whose key.
     on_key : callable
         Called when the key is pressed.
+    on_end : callable, optional
+        Called when something else is to be seen: it has to `stop`, which is done where None.
     yields : bool, optional
         Whether it leaves the key to another one that claims it.
     """
 
-    def __init__(self, viewer: Any, on_key: Callable[[], None], *, yields: bool = False) -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        on_key: Callable[[], None],
+        *,
+        on_end: Callable[[], None] | None = None,
+        yields: bool = False,
+    ) -> None:
         self._viewer = viewer
-        self._on_key = on_key
+        self._on_key, self._on_end = on_key, on_end or self.stop
         self._yields = yields
         self._has_key = False
         self._layers: dict[str, Image] = {}

@@ -17,6 +17,10 @@ PROVENANCE = "provenance"
 """Where the layers of files and differences keep their record, in their metadata."""
 
 
+DIFFERENCE = "napari-deepz difference"
+"""In the metadata of a layer of differences: what was subtracted from what."""
+
+
 @dataclass(frozen=True, eq=False)
 class LayerFile:
     """Header of the file behind a layer.

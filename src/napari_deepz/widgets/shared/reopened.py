@@ -16,7 +16,7 @@ from napari_deepz.recipes.again import recipe_in
 from napari_deepz.recipes.cooking import depths_um, source_pixels
 from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.layer_files import PROVENANCE, file_of
+from napari_deepz.widgets.shared.layer_files import DIFFERENCE, PROVENANCE, file_of
 from napari_deepz.widgets.shared.layer_sizes import adopt_sizes, z_axis_of
 from napari_deepz.widgets.shared.placement import length_um, placing_of
 from napari_deepz.widgets.shared.requests import RefocusRequest
@@ -35,6 +35,8 @@ def recognise(layer: Layer) -> None:
         Any; what is no such stack stays as it is.
     """
     if not isinstance(layer, Image) or layer in _NO_RESULTS or record_of(layer) is not None:
+        return
+    if DIFFERENCE in layer.metadata:  # It has the record of what was subtracted.
         return
     with suppress(ValueError, OSError):
         if is_inferred(layer) and _recognised(layer):
