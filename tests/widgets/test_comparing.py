@@ -406,10 +406,10 @@ def test_the_key_flips_at_the_same_place_and_puts_everything_back(dock: VirtualR
     assert dock.look.value == Look.FLIP.value
     np.testing.assert_allclose(result.translate[-1], 0)
     overlay = viewer.canvas.overlays.text
-    assert (overlay.text, overlay.visible) == ("Virtual\ncells (virtual)", True)
+    assert (overlay.text, overlay.visible) == ("INFERRED\ncells (virtual)", True)
     press_f(dock)
     assert seen(viewer) == {"cells", "measured"}
-    assert overlay.text == "Measured\nmeasured"
+    assert overlay.text == "MEASURED\nmeasured"
     press_f(dock)
     assert seen(viewer) == {"cells", "cells (virtual)"}
     dock.look.value = Look.AS_THEY_ARE.value

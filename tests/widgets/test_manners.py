@@ -35,7 +35,7 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import (
 )
 from napari_deepz.widgets.refocusing.view_form import LINKED, OVER
 from napari_deepz.widgets.shared.forms import Section
-from napari_deepz.widgets.shared.run_state import Phase
+from napari_deepz.widgets.shared.results import results_in
 from tests.widgets.conftest import add_image, wait_idle
 
 pytestmark = pytest.mark.window
@@ -201,7 +201,7 @@ def test_live_and_refocus_are_one_key_away(shown: VirtualRefocusing, qtbot: Any)
         QTest.keyClick(window, Qt.Key_I, Qt.AltModifier)
         qtbot.waitUntil(lambda on=on: live.value is on, timeout=2000)
     QTest.keyClick(window, Qt.Key_M, Qt.AltModifier)
-    qtbot.waitUntil(lambda: shown.state.phase is not Phase.IDLE, timeout=2000)
+    qtbot.waitUntil(lambda: bool(results_in(shown.viewer)), timeout=5000)
     wait_idle(shown, qtbot)
     assert shown.viewer.layers[-1].data.shape[0] == 9
 

@@ -215,7 +215,7 @@ def test_each_time_shows_its_own_result(
         seen = [{"cells", "movie"}, {f"movie t {t} (virtual)"}]
         qtbot.waitUntil(lambda seen=seen: panes(dock.viewer)[-2:] == seen, timeout=2000)
     said = dock.viewer.canvas.overlays.text.text
-    assert said == "INFERRED (right)\n+0 µm\nfrom movie"
+    assert said == "INFERRED (right)\n+0 µm\nfrom movie, t 1"
 
 
 def test_a_saved_stack_that_is_opened_stays_to_be_seen(

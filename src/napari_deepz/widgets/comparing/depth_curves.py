@@ -23,8 +23,8 @@ from napari_deepz.widgets.comparing.plot import (
 )
 
 MEASURES = {
-    "Correlation": "correlation",
     "Detail (correlation of what is sharp)": "detail",
+    "Correlation": "correlation",
     "Structural similarity (SSIM)": "ssim",
     "Signal-to-noise ratio (PSNR, dB)": "psnr",
 }
@@ -95,7 +95,7 @@ class DepthCurves(QWidget):  # type: ignore[misc]
             # Infinity is no place on an axis; NaN leaves a gap.
             curve.setData(z_um, np.where(np.isfinite(values), values, math.nan))
         title = {field: name for name, field in MEASURES.items()}[measure]
-        self.plot.left.setLabel(title)
+        self.plot.left.setLabel(title.split(" (")[0])
 
     def shade(self, axial_range_um: tuple[float, float] | None) -> None:
         """Shade the depths for which the model was trained, where they are known."""

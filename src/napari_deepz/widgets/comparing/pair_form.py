@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,16 @@ from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layer_sizes import count_z_in_um, set_z_step
 from napari_deepz.widgets.shared.layers import names_of
 from napari_deepz.widgets.shared.placement import View
+from napari_deepz.widgets.shared.plain_text import tooltip
 from napari_deepz.widgets.shared.reopened import recognise
 from napari_deepz.widgets.shared.results import input_z_um, pictures_of, record_of
 
 _NARROWEST_CHARACTERS = 14
+
+
+def _show_whole_name(choice: ComboBox, layer: Image | None) -> None:
+    """In the tooltip, as the menu cuts it."""
+    choice.native.setToolTip(tooltip(choice.tooltip if layer is None else layer.name))
 
 
 class PairForm:
@@ -66,6 +73,7 @@ class PairForm:
             policy = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             choice.native.setSizeAdjustPolicy(policy)
             choice.native.setMinimumContentsLength(_NARROWEST_CHARACTERS)
+            choice.changed.connect(partial(_show_whole_name, choice))
         self.z_step = FloatSpinBox(
             label="z step (µm)",
             min=PLAUSIBLE_Z_STEPS_UM[0],

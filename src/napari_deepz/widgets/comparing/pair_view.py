@@ -74,7 +74,7 @@ class PairView:
         )
         place(virtual, beside=look is Look.BESIDE)
         if look is Look.FLIP:
-            self.flip.start({"Virtual": virtual, "Measured": measured})
+            self.flip.start({"INFERRED": virtual, "MEASURED": measured})
             return
         virtual.visible = measured.visible = True
         if look is Look.OVER:

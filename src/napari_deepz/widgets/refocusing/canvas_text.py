@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from napari.layers import Image
@@ -16,8 +17,28 @@ from napari_deepz.widgets.shared.results import (
     results_in,
     shown_depth_um,
 )
+from napari_deepz.widgets.shared.room_beside import field_of
 
 _CORNER = "top_left"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A picture that is seen.
+
+    Attributes
+    ----------
+    layer : Image
+        Which one.
+    at : str
+        Where it was refocused to.
+    input_position : str
+        Which plane of a stack it is made from, such as "z 22"; nothing of an image.
+    """
+
+    layer: Image
+    at: str
+    input_position: str
 
 
 class CanvasText:
@@ -42,23 +63,24 @@ class CanvasText:
         self._timer = QTimer(parent, singleShot=True, interval=0)
         self._timer.timeout.connect(self._write)
 
-    def show(self, image: Image | None, live: str, place: str) -> None:
+    def show(self, image: Image | None, live: Seen | None) -> None:
         """Say what of an image is seen.
 
         Parameters
         ----------
         image : Image or None
             The measured one.
-        live : str
-            What the live picture shows, such as "+3 µm"; nothing where it is not seen.
-        place : str
-            Where what is inferred is seen.
+        live : Seen or None
+            The live picture, where it is seen.
         """
-        inferred = live or self._of_result(image)
-        text = ""
-        if inferred:
-            text = f"INFERRED ({place})\n{inferred}\nfrom {ends_of(image.name) if image else ''}"
-        self._wanted = text
+        seen = live or self._of_result(image)
+        self._wanted = ""
+        if image is not None and seen is not None:
+            beside = self._viewer.canvas.grid.enabled
+            beside |= not field_of(seen.layer).overlaps(field_of(image))
+            place = "right" if beside else "over the image"
+            source = ", ".join(filter(None, (ends_of(image.name), seen.input_position)))
+            self._wanted = f"INFERRED ({place})\n{seen.at}\nfrom {source}"
         if self._wanted != self._said:
             self._timer.start()
 
@@ -79,10 +101,10 @@ class CanvasText:
         overlay.position, overlay.text = _CORNER, text
         overlay.visible = True
 
-    def _of_result(self, image: Image | None) -> str:
+    def _of_result(self, image: Image | None) -> Seen | None:
         """What the newest result of an image shows, if it can be seen."""
         if image is None:
-            return ""
+            return None
         own = made_of(self._viewer, image)
         view = View.of(self._viewer)
         seen = [
@@ -92,10 +114,12 @@ class CanvasText:
         ]
         record = record_of(seen[-1]) if seen else None
         if record is None:
-            return ""
+            return None
         only_um = record.z_um[0] if len(record.z_um) == 1 else None
-        return _at(only_um if only_um is not None else shown_depth_um(seen[-1], view))
+        depth_um = only_um if only_um is not None else shown_depth_um(seen[-1], view)
+        return Seen(seen[-1], depth_in_words(depth_um), record.request.plane.position)
 
 
-def _at(depth_um: float | None) -> str:
+def depth_in_words(depth_um: float | None) -> str:
+    """A depth relative to the input, or where it differs from pixel to pixel that it does."""
     return "on the surface" if depth_um is None else f"{depth_um:+g} µm"

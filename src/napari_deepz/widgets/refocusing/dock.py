@@ -34,7 +34,7 @@ from napari_deepz.widgets.refocusing.models.model_dialogs import (
     ask_conversion,
 )
 from napari_deepz.widgets.refocusing.models.model_task import add_to_models, convert_model
-from napari_deepz.widgets.refocusing.resolving import Resolved
+from napari_deepz.widgets.refocusing.resolving import NO_SIZE, Resolved
 from napari_deepz.widgets.refocusing.run_panel import RunPanel
 from napari_deepz.widgets.refocusing.runs import Runs
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS
@@ -203,6 +203,8 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             resolved = replace(resolved, request=None, problem=str(error))
         if self.surface.kind.value == ANCHORS:  # What is missing is said beside the anchors.
             cautions = [text for text in cautions if text != self.anchors.text.text()]
+        if plane is not None and plane.is_size_typed:  # The strip says that it was entered.
+            cautions = [text for text in cautions if not text.startswith(NO_SIZE)]
         self.facts.review(resolved, package=self.model.package)
         self.trust.review(resolved, cautions)
         self._name_model(resolved)

@@ -25,6 +25,8 @@ from napari_deepz.widgets.shared.layers import frame_of, input_plane
 from napari_deepz.widgets.shared.placement import Frame, LayerError, View
 from napari_deepz.widgets.shared.requests import RefocusRequest
 
+NO_SIZE = "The image does not say its pixel size"
+
 _COARSE_GRID_PX = 256
 
 
@@ -230,7 +232,7 @@ def _sampling(plane: InputPlane, settings: DockSettings) -> tuple[Sampling, tupl
 
 def _about_pixel_size(plane: InputPlane) -> str:
     if plane.doubtful_pixel_um is None:
-        return "The image does not say its pixel size"
+        return NO_SIZE
     return (
         f"The image says that its pixels are {plane.doubtful_pixel_um:g} µm wide, which no "
         "microscope's are"

@@ -48,13 +48,16 @@ def verdict(resolved: Resolved, cautions: list[str]) -> tuple[Light, str]:
     if resolved.layer is None or model is None:
         return Light.NONE, ""
     if request is None:
-        return Light.RED, "Nothing can be refocused yet"
+        missing = "Nothing can be refocused yet"
+        return Light.RED, missing if resolved.shown is None else "Set more anchors first"
     if any(DISTRUST in caution for caution in cautions):
         return Light.RED, f"Not what {model.name} was made for"
     if cautions:
         return Light.YELLOW, "With care: see below"
     if request.sampling.na is None:
         return Light.YELLOW, "Objective not known: choose it above"
+    if resolved.plane is not None and resolved.plane.is_size_typed:
+        return Light.YELLOW, "As good as the pixel size entered"
     return Light.GREEN, f"As {model.name} was made for"
 
 

@@ -15,7 +15,7 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Stage
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.refocusing.canvas_text import CanvasText
+from napari_deepz.widgets.refocusing.canvas_text import CanvasText, Seen, depth_in_words
 from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.live.live_task import Shown
 from napari_deepz.widgets.refocusing.live.live_view import Live
@@ -25,7 +25,7 @@ from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, SurfaceForm
 from napari_deepz.widgets.refocusing.surfaces.surface_view import SurfaceView
-from napari_deepz.widgets.refocusing.view_form import LINKED, ViewForm
+from napari_deepz.widgets.refocusing.view_form import ViewForm
 from napari_deepz.widgets.shared.flipping import end_flips, flipped
 from napari_deepz.widgets.shared.input_plane import InputPlane
 from napari_deepz.widgets.shared.placement import Frame, shown_index
@@ -221,14 +221,10 @@ class Workbench(QObject):  # type: ignore[misc]
         if not self.awake:
             return
         target = self.live.target
-        is_live = target is not None and target.layer.visible
-        self._canvas_text.show(self._image.layer, self._live_text if is_live else "", self._place)
-
-    @property
-    def _place(self) -> str:
-        """Where what is inferred is seen, for the text on the canvas."""
-        in_a_pane = self._view.choice.value == LINKED
-        return "right" if in_a_pane or self._view.beside else "over the image"
+        live, request = None, self._live_request
+        if target is not None and target.layer.visible and request is not None:
+            live = Seen(target.layer, self._live_text, request.plane.position)
+        self._canvas_text.show(self._image.layer, live)
 
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
@@ -307,8 +303,8 @@ class Workbench(QObject):  # type: ignore[misc]
         more = "" if is_exact else "; preparing the whole…"
         text = f"{where}{shown.preview.stage}, {shown.seconds * 1e3:.0f} ms{more}"
         self._preparing.stop()
-        seen = f"{depths_um[0]:+g} µm" if depths_um else "on the surface"
-        self._live_text, self._live_digest = f"{seen}, live", shown.digest
+        where = depth_in_words(depths_um[0] if depths_um else None)
+        self._live_text, self._live_digest = f"{where}, live", shown.digest
         if self._watched is not None:
             self._show_on_top(self._watched)
         kept = ""

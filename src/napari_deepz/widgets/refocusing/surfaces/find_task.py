@@ -78,13 +78,14 @@ def find_focus(
     depths_um = request.surface.uniform_z_um or ()
     pixel_um, shape = request.sampling.pixel_size_um, request.plane.shape
     found = find_surface(stack, depths_um, pixel_um, form=form)
+    rows_um = few_anchors(found, shape, pixel_um)
     where = "1 place" if found.rejected == 1 else f"{found.rejected} places"
     send(
         SurfaceFound(
-            few_anchors(found, shape, pixel_um),
+            rows_um,
             confidence_map(found.focus, shape),
-            f"Found: {found.surface.describe()}, {found.spread_um:.2g} µm rms from what is "
-            f"sharpest; {where} left out.",
+            f"{len(rows_um)} anchors set where it is sharpest; {where} left out, too far from "
+            "the others.",
         )
     )
 
