@@ -247,7 +247,7 @@ def test_the_line_is_dragged_with_the_mouse(dock: VirtualRefocusing, qtbot: Any)
     QApplication.processEvents()
     view, box = curves.findChild(QGraphicsView), curves.plot.view
     view.resize(300, 220)
-    QApplication.processEvents()
+    qtbot.wait(100)  # The verdict has changed the layout.
 
     def at(z_um: float) -> Any:
         middle = sum(box.viewRange()[1]) / 2
