@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_deepz.engine.compute import Compute
     from napari_deepz.engine.lens import Lens
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
+    from napari_deepz.engine.several_planes import EncodedPlanes
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
     from napari_deepz.recipes.again import recipe_of
@@ -35,6 +36,7 @@ __all__ = [
     "Compute",
     "Curved",
     "EncodedImage",
+    "EncodedPlanes",
     "Flat",
     "FromImage",
     "FromPoints",
@@ -63,6 +65,7 @@ _HOMES = {
     "Watch": "watch",
     "cook": "recipes.cooking",
     "EncodedImage": "engine.refocus",
+    "EncodedPlanes": "engine.several_planes",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -205,23 +205,28 @@ class EncodedImage:
         """Refocus onto all planes at once; see the function `refocus`."""
         targets = check_surfaces(surfaces)
         count = sum(len(target) for target in targets)
-        planes: list[RefocusedPlane] = []
-        for plane in self.iter_refocus(targets, watch=watch):
-            if count == 1:
-                data = plane.data[np.newaxis]
-            elif not planes:
-                data = np.empty((count, *plane.data.shape), dtype=np.float32)
-            if count > 1:
-                data[plane.index] = plane.data
-            planes.append(replace(plane, data=data[plane.index]))
-        return RefocusedStack(
-            data=data,
-            z_um=tuple(plane.z_um for plane in planes),
-            surfaces=tuple(plane.surface for plane in planes),
-            out_of_range=tuple(plane.out_of_range for plane in planes),
-            notes=planes[-1].notes,
-            device=planes[-1].device,
-        )
+        return stacked(self.iter_refocus(targets, watch=watch), count)
+
+
+def stacked(planes: Iterable[RefocusedPlane], count: int) -> RefocusedStack:
+    """Put so many planes, in the order of their index, into one array."""
+    got: list[RefocusedPlane] = []
+    for plane in planes:
+        if count == 1:
+            data = plane.data[np.newaxis]
+        elif not got:
+            data = np.empty((count, *plane.data.shape), dtype=np.float32)
+        if count > 1:
+            data[plane.index] = plane.data
+        got.append(replace(plane, data=data[plane.index]))
+    return RefocusedStack(
+        data=data,
+        z_um=tuple(plane.z_um for plane in got),
+        surfaces=tuple(plane.surface for plane in got),
+        out_of_range=tuple(plane.out_of_range for plane in got),
+        notes=got[-1].notes,
+        device=got[-1].device,
+    )
 
 
 def iter_refocus(

@@ -1,0 +1,64 @@
+"""How much each of several input planes counts where a target lies."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Merge = Literal["distance", "nearest", "linear"]
+MERGES: tuple[str, ...] = get_args(Merge)
+
+_SOFTENING_SHARE = 0.05
+"""Of the model's range to one side: 0.5 µm of 10 µm."""
+
+
+def shares_of(
+    merge: Merge,
+    at_um: ArrayLike,
+    target_um: ArrayLike,
+    axial_range_um: tuple[float, float],
+) -> NDArray[np.float32]:
+    """Weigh input planes for a target.
+
+    Parameters
+    ----------
+    merge : {"distance", "nearest", "linear"}
+        "distance": 1/(d + s)², d µm away, where s is 0.5 µm for a model that knows 10 µm to each
+        side and in proportion for others; a plane counts nothing beyond what the model knows, as
+        long as another one is within. "nearest": the nearest plane alone. "linear": the two planes
+        around the target, by their distances; beyond the outermost one that one alone.
+    at_um : array-like
+        (K,) where the planes were taken.
+    target_um : array-like
+        Where the target lies: one number, or (Y, X).
+    axial_range_um : tuple of float
+        What the model knows, relative to an input plane.
+
+    Returns
+    -------
+    ndarray
+        (K,) or (K, Y, X) float32, one in sum.
+    """
+    at = np.asarray(at_um, np.float64)
+    target = np.asarray(target_um, np.float64)
+    away = target - at.reshape(-1, *[1] * target.ndim)
+    if merge == "nearest":
+        nearest = np.abs(away).argmin(axis=0)
+        shares = (np.arange(len(at)).reshape(-1, *[1] * target.ndim) == nearest).astype(float)
+    elif merge == "linear":
+        order = np.argsort(at)
+        units = np.eye(len(at))
+        shares = np.empty(away.shape)
+        for place, plane in enumerate(order):
+            shares[plane] = np.interp(target, at[order], units[place])
+    else:
+        low_um, high_um = axial_range_um
+        softening_um = _SOFTENING_SHARE * (high_um - low_um) / 2
+        shares = 1 / (np.abs(away) + softening_um) ** 2
+        within = (away >= low_um) & (away <= high_um)
+        shares *= within | ~within.any(axis=0)
+        shares /= shares.sum(axis=0)
+    weighed: NDArray[np.float32] = shares.astype(np.float32)
+    return weighed

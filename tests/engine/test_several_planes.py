@@ -1,0 +1,182 @@
+"""Several input planes: what each says, weighed; brought together first; nothing lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_deepz import EncodedPlanes, refocus
+from napari_deepz.engine.aligning import align_planes
+from napari_deepz.engine.merging import shares_of
+from napari_deepz.surfaces import Flat, Tilted
+from napari_deepz.watch import Cancelled, Watch
+from tests.engine.fake_generators import PIXEL_SIZE_UM, AddDistance, model_of
+
+SHAPE = (64, 80)
+AT_UM = (0.0, 4.0, -3.0)
+RANGE_UM = (-10.0, 10.0)
+
+
+@pytest.fixture
+def images(rng: np.random.Generator) -> list[np.ndarray]:
+    """The same place three times, each with noise of its own."""
+    place = 1000 + 2000 * gaussian_filter(rng.standard_normal(SHAPE), 3)
+    noise = rng.standard_normal((3, *SHAPE))
+    return [(place + one - one.mean()).astype(np.float32) for one in noise]
+
+
+def planes_of(images: list[np.ndarray], merge: str = "distance") -> EncodedPlanes:
+    """Each adds the distance from itself to its pixels."""
+    model = model_of(AddDistance(slope=1), normalisation="as-is")
+    return EncodedPlanes(
+        images,
+        AT_UM[: len(images)],
+        model,
+        merge=merge,  # type: ignore[arg-type]
+        pixel_size_um=PIXEL_SIZE_UM,
+    )
+
+
+def test_shares_fall_with_the_square_of_the_distance() -> None:
+    found = shares_of("distance", (0, 4), 1.0, RANGE_UM)
+    expected = np.array([1 / 1.5**2, 1 / 3.5**2])
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-6)
+    assert np.array_equal(shares_of("distance", (0, 18), 9.0, RANGE_UM), [0.5, 0.5])
+    # The second is 10.5 µm away, more than the model knows; then both are.
+    assert np.array_equal(shares_of("distance", (0, 18), 7.5, RANGE_UM), [1, 0])
+    far = shares_of("distance", (0, 18), 40.0, RANGE_UM)
+    assert 0 < far[0] < far[1] < 1
+
+
+def test_linear_shares_are_those_of_interpolation() -> None:
+    depths = np.array([[-5.0, -1.5, 0.0], [1.0, 3.0, 9.0]])
+    found = shares_of("linear", AT_UM, depths, RANGE_UM)
+    values = np.array([10.0, 50.0, -20.0])
+    expected = np.interp(depths, [-3, 0, 4], [-20, 10, 50])
+    np.testing.assert_allclose((found * values[:, None, None]).sum(axis=0), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("merge", ["distance", "nearest"])
+@pytest.mark.parametrize("surface", [Flat(-2, 3, 1), Tilted(6, -3)])
+def test_each_plane_says_what_it_would_alone(
+    images: list[np.ndarray], surface: Flat | Tilted, merge: str
+) -> None:
+    merged = planes_of(images, merge).refocus(surface)
+    for index, depths_um in enumerate(
+        surface.dpm(SHAPE, PIXEL_SIZE_UM, at) for at in range(len(surface))
+    ):
+        shares = shares_of(merge, AT_UM, depths_um, RANGE_UM)  # type: ignore[arg-type]
+        alone = [image + depths_um - z for image, z in zip(images, AT_UM, strict=True)]
+        np.testing.assert_allclose(merged.data[index], (shares * alone).sum(axis=0), rtol=1e-5)
+    assert merged.z_um == (surface.uniform_z_um or (None,))
+
+
+def test_one_plane_is_an_ordinary_run(images: list[np.ndarray]) -> None:
+    model = model_of(AddDistance(slope=0.3), normalisation="mean-std")
+    surfaces = [Flat(-2, 2, 1), Tilted(2, 1)]
+    one = EncodedPlanes(images[:1], (0,), model, pixel_size_um=PIXEL_SIZE_UM).refocus(surfaces)
+    ordinary = refocus(images[0], surfaces, model, pixel_size_um=PIXEL_SIZE_UM)
+    np.testing.assert_allclose(one.data, ordinary.data, rtol=1e-6)
+    assert one.z_um == ordinary.z_um
+
+
+def test_linear_needs_no_network(images: list[np.ndarray]) -> None:
+    planes = planes_of(images, "linear")
+    merged = planes.refocus(Flat(-3, 4, 1))
+    np.testing.assert_array_equal(merged.data[3], images[0])
+    np.testing.assert_array_equal(merged.data[7], images[1])
+    np.testing.assert_allclose(merged.data[5], (images[0] + images[1]) / 2, rtol=1e-6)
+    assert not planes.is_ready
+
+
+def test_a_surface_costs_little_once_all_are_encoded(images: list[np.ndarray]) -> None:
+    network = AddDistance()
+    model = model_of(network, normalisation="as-is")
+    planes = EncodedPlanes(images, AT_UM, model, pixel_size_um=PIXEL_SIZE_UM)
+    planes.refocus([Flat(0), Flat(4), Flat(-3)])
+    assert planes.is_ready
+    planes.refocus(Tilted(3, 0))
+    assert network.log.count("encode") == 3
+
+
+def test_depths_beyond_all_planes_are_flagged(images: list[np.ndarray]) -> None:
+    merged = planes_of(images).refocus(Flat(8, 16, 2))
+    flagged = [mask is not None and bool(mask.all()) for mask in merged.out_of_range]
+    assert flagged == [False, False, False, False, True]  # 16 µm: 12 µm from the last plane.
+
+
+def test_a_run_can_be_stopped(images: list[np.ndarray]) -> None:
+    stops = iter([False] * 8 + [True] * 100)
+    with pytest.raises(Cancelled):
+        planes_of(images).refocus(Flat(-3, 4, 0.5), watch=Watch(lambda: next(stops)))
+
+
+def test_where_one_plane_was_not_measured_the_others_count(images: list[np.ndarray]) -> None:
+    images[1][:, :20] = np.nan
+    merged = planes_of(images).refocus(Flat(3)).data[0]
+    alone = planes_of([images[0], np.roll(images[1], 0), images[2]], "nearest").refocus(Flat(3))
+    assert np.isfinite(merged).all()
+    shares = shares_of("distance", AT_UM, 3.0, RANGE_UM)
+    others = shares[0] * (images[0] + 3) + shares[2] * (images[2] + 6)
+    expected = others / (shares[0] + shares[2])
+    np.testing.assert_allclose(merged[:, :18], expected[:, :18], rtol=1e-5)
+    np.testing.assert_allclose(alone.data[0][:, 24:], images[1][:, 24:] - 1, rtol=1e-5)
+    assert np.isfinite(alone.data).all()
+
+
+def test_what_no_plane_measured_stays_as_it_was(images: list[np.ndarray]) -> None:
+    for image in images:
+        image[:, :20] = 0
+    merged = planes_of(images).refocus(Flat(1)).data[0]
+    assert (merged[:, :20] == 0).all()
+    assert (merged[:, 24:] > 0).all()
+
+
+def test_planes_are_brought_to_the_light_and_the_place_of_the_first(
+    rng: np.random.Generator,
+) -> None:
+    wide = gaussian_filter(rng.standard_normal((160, 160)), 4)
+    wide = (wide - wide.min()) / np.ptp(wide)
+    first, moved = wide[20:140, 20:140], wide[23:143, 18:138]
+    dark = 100.0
+    planes = [dark + 900 * first, dark + 0.7 * 900 * moved]
+    for plane in planes:
+        plane[0, :80] = dark  # The camera's offset.
+    one, other = align_planes(planes)
+    assert (one.shift_px, one.gain) == ((0, 0), 1)
+    np.testing.assert_array_equal(one.pixels, planes[0].astype(np.float32))
+    np.testing.assert_allclose(other.shift_px, (3, -2), atol=0.15)
+    assert other.gain == pytest.approx(1 / 0.7, rel=0.05)
+    inner = np.s_[12:-12, 12:-12]
+    assert np.abs(other.pixels[inner] - planes[0][inner]).max() < 0.06 * 900
+    assert other.describe("Plane 2")[0].startswith("Plane 2 was multiplied by 1.4")
+    assert "along y and -2" in other.describe("Plane 2")[1]
+
+
+def test_optical_sections_keep_their_light(rng: np.random.Generator) -> None:
+    """Confocal planes above a sample are dark, and stay so."""
+    plane = 100 + 900 * gaussian_filter(rng.standard_normal(SHAPE), 3).clip(0)
+    _, other = align_planes([plane, 100 + (plane - 100) * 0.05])
+    assert other.gain == 1
+
+
+@pytest.mark.parametrize(
+    ("at_um", "merge", "words"),
+    [
+        ((0,), "distance", "2 planes and 1 depths"),
+        ((1, 1), "distance", "all different"),
+        ((0, np.nan), "distance", "all different"),
+        ((0, 1), "median", "'median' is not known; use 'distance', 'nearest', 'linear'"),
+    ],
+)
+def test_wrong_planes_are_refused_in_a_sentence(
+    images: list[np.ndarray], at_um: tuple[float, ...], merge: str, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        EncodedPlanes(images[:2], at_um, model_of(AddDistance()), merge=merge)  # type: ignore[arg-type]
+
+
+def test_planes_of_other_shapes_are_refused(images: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="same height and width"):
+        EncodedPlanes([images[0], images[1][:40]], (0, 1), model_of(AddDistance()))
