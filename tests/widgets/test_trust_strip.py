@@ -42,6 +42,12 @@ def test_another_objective_is_red(dock: VirtualRefocusing, objective: str) -> No
     assert light(dock) == "RED"
     assert dock.trust.says.text() == "Not what tiny was made for"
     assert "do not trust the result" in dock.trust.cautions.text()
+    set_range(dock, -1, 1, 1)
+    dock.image.layer.scale = (0.5, 0.5)
+    dock.review()
+    first, *_ = dock.trust.cautions.text().splitlines()
+    assert "do not trust" in first
+    assert dock.trust.knows.toolTip().count("<qt>") <= 1
 
 
 def test_depths_beyond_the_model_are_red(dock: VirtualRefocusing) -> None:

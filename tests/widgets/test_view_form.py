@@ -17,8 +17,8 @@ from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.view_form import LINKED, OVER
-from napari_deepz.widgets.shared.layer_files import PROVENANCE
-from napari_deepz.widgets.shared.results import LIVE, results_in
+from napari_deepz.widgets.shared.layer_files import DIFFERENCE, PROVENANCE
+from napari_deepz.widgets.shared.results import LIVE, record_of, results_in
 from tests.widgets.canvas import canvas_of
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, wait_idle
 
@@ -94,6 +94,42 @@ def test_there_are_two_panes_whatever_is_shown_of_the_inferred(
     assert panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}]
     run(dock, qtbot)
     assert panes(dock.viewer) == [{"cells"}, {"cells (virtual) [1]"}]
+
+
+def test_the_canvas_names_the_measured_plane_beside_which_it_is(
+    dock: VirtualRefocusing, rng: np.random.Generator, qtbot: Any
+) -> None:
+    stack = rng.integers(100, 4000, (9, 64, 80), dtype=np.uint16)
+    dock.image.choice.value = add_image(dock, stack, "stack")
+    dock.viewer.dims.set_point(0, 4)
+    live_on(dock, qtbot, 0)
+    said = dock.viewer.canvas.overlays.text
+    qtbot.waitUntil(lambda: said.text == "INFERRED (right)\n+0 µm, live\nfrom stack, z 4")
+    picture = dock.workbench.live.target.layer
+    assert picture.name == "stack z 4 (live)"
+    run(dock, qtbot)
+    dock.viewer.dims.set_point(0, 6)
+    moved = "INFERRED (right)\n+2 µm\nfrom stack, z 4\nmeasured (left): z 6"
+    qtbot.waitUntil(lambda: said.text == moved)
+    dock.image.axes.take(0, 6)
+    qtbot.waitUntil(lambda: picture.name == "stack z 6 (live)")
+
+
+def test_a_difference_has_the_right_pane_for_itself(
+    dock: VirtualRefocusing, rng: np.random.Generator, qtbot: Any
+) -> None:
+    run(dock, qtbot)
+    record = record_of(results_in(dock.viewer)[0])
+    assert record is not None
+    about = {DIFFERENCE: "one minus the other", PROVENANCE: record.provenance.to_json()}
+    pixels = rng.normal(size=(3, 64, 80)).astype(np.float32)
+    difference = add_image(dock, pixels, "Difference", metadata=about)
+    dock.reset_choices()
+    dock.workbench.follow()
+    qtbot.waitUntil(lambda: panes(dock.viewer) == [{"cells"}, {"Difference"}])
+    difference.visible = False
+    dock.workbench.follow()
+    qtbot.waitUntil(lambda: panes(dock.viewer) == [{"cells"}, {"cells (virtual)"}])
 
 
 def test_a_stack_that_gave_way_to_live_comes_back_with_it(
@@ -430,8 +466,8 @@ def test_live_is_on_by_default_and_says_what_it_does(
     assert dock.view.choice.value == LINKED
     add_image(dock, np.tile(pixels, (8, 8)))
     qtbot.waitUntil(lambda: dock.workbench.message.text() == "preparing…", timeout=10_000)
-    said = dock.viewer.canvas.overlays.text.text
-    assert said == "INFERRED (right)\nbeing prepared\nfrom cells"
+    text, said = dock.viewer.canvas.overlays.text, "INFERRED (right)\nbeing prepared\nfrom cells"
+    qtbot.waitUntil(lambda: text.text == said, timeout=2000)
     qtbot.waitUntil(lambda: "+0 µm, exact" in dock.workbench.message.text(), timeout=60_000)
     assert any(layer.metadata.get(LIVE) for layer in dock.viewer.layers)
     assert not results_in(dock.viewer)

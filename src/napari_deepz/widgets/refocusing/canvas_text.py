@@ -8,7 +8,8 @@ from typing import Any
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer
 
-from napari_deepz.widgets.shared.placement import View
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.placement import View, shown_index
 from napari_deepz.widgets.shared.plain_text import ends_of
 from napari_deepz.widgets.shared.results import (
     lies_at,
@@ -81,6 +82,9 @@ class CanvasText:
             place = "right" if beside else "over the image"
             source = ", ".join(filter(None, (ends_of(image.name), seen.input_position)))
             self._wanted = f"INFERRED ({place})\n{seen.at}\nfrom {source}"
+            shown = self._shown_plane(image)
+            if beside and shown and shown not in seen.input_position.split(", "):
+                self._wanted += f"\nmeasured (left): {shown}"
         if self._wanted != self._said:
             self._timer.start()
 
@@ -100,6 +104,13 @@ class CanvasText:
             return
         overlay.position, overlay.text = _CORNER, text
         overlay.visible = True
+
+    def _shown_plane(self, image: Image) -> str:
+        """Which plane of a stack napari shows, such as "z 19"; nothing of an image."""
+        axis = z_axis_of(image)
+        if axis is None:
+            return ""
+        return f"z {shown_index(image, View.of(self._viewer))[axis]}"
 
     def _of_result(self, image: Image | None) -> Seen | None:
         """What the newest result of an image shows, if it can be seen."""

@@ -8,6 +8,7 @@ from weakref import WeakSet
 from napari.layers import Image, Layer
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_deepz.widgets.shared.layer_files import DIFFERENCE
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import (
     CONFIDENCE,
@@ -99,7 +100,8 @@ class Panes(QObject):  # type: ignore[misc]
             self._restore_grid()
             self._bring_back({*self._put_away})
         else:
-            self._show_only(image, self._topmost(pictures))
+            differences = [one for one in layers if DIFFERENCE in one.metadata and one.visible]
+            self._show_only(image, [self._topmost(pictures), *differences][-1])
             inferred = [layer for layer in layers if _is_picture(layer)]
             if [*layers][len(layers) - len(inferred) :] != inferred:
                 for layer in inferred:

@@ -212,6 +212,8 @@ def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) 
     layer = next((layer for layer in viewer.layers if layer.metadata.get(CONFIDENCE)), None)
     if layer is not None:
         viewer.layers.remove(layer)
+    selection = viewer.layers.selection
+    before = selection.active
     viewer.add_image(
         confidence,
         name="Confidence of the focus (0 to 1)",
@@ -222,3 +224,4 @@ def show_confidence(viewer: Any, confidence: NDArray[np.float32], frame: Frame) 
         metadata={CONFIDENCE: True},
         **frame.flat(),
     )
+    selection.active = before

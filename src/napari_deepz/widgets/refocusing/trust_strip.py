@@ -12,7 +12,7 @@ from napari_deepz.models.spec import ModelSpec
 from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.shared.forms import HOW_FAR, Link, Scrolled
 from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.plain_text import PlainLabel, tooltip
+from napari_deepz.widgets.shared.plain_text import PlainLabel
 
 _MOST_LINES, _LEAST_LINES = 6, 2
 _DOCK_LINES_PER_LINE = 8
@@ -99,8 +99,9 @@ class TrustStrip(QWidget):  # type: ignore[misc]
         self.says.setText(words)
         self.knows.setText(f"Knows {_known(resolved.model.spec)}" if resolved.model else "")
         self.image.setText(_about(resolved.plane, resolved) if resolved.plane else "")
-        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in cautions))
-        self.knows.setToolTip(tooltip(resolved.model.spec.sample) if resolved.model else "")
+        gravest_first = sorted(cautions, key=lambda caution: DISTRUST not in caution)
+        self.cautions.setText("\n".join(f"⚠ {caution}" for caution in gravest_first))
+        self.knows.setToolTip(resolved.model.spec.sample if resolved.model else "")
         texts = (self.cautions, self.knows, self.image)
         for text in (self.says, *texts):
             text.setVisible(bool(text.text()))

@@ -57,7 +57,7 @@ class LiveLayer:
         before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
-            name=f"{layer_name(request.plane.title)} (live)",
+            name=_name(request),
             colormap=source.colormap.name,
             metadata={LIVE: True},
             **frame.flat(right_um=self.beside_um if beside else 0.0),
@@ -106,6 +106,10 @@ class LiveLayer:
             self._viewer.layers.remove(self.layer)
 
 
+def _name(request: RefocusRequest) -> str:
+    return f"{layer_name(request.plane.title)} (live)"
+
+
 class Live(QObject):  # type: ignore[misc]
     """Shows the newest request, and drops those that it has no time for.
 
@@ -147,6 +151,8 @@ class Live(QObject):  # type: ignore[misc]
             self.target = LiveLayer(self._viewer, source, frame, request, beside=beside)
             if beside:
                 self._viewer.reset_view()
+        elif target.layer.name != _name(request):
+            target.layer.name = _name(request)
         self._wanted = request
         self._generation += 1
         if self._job is None:
