@@ -10,7 +10,7 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest coverage lint docs clean bench fidelity any-objective
+.PHONY: demo test lowest coverage lint docs clean bench fidelity any-objective several-planes
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -42,6 +42,9 @@ fidelity: $(EVERYTHING) $(if $(wildcard $(MEASURED)/celegans_embryo_*.ome.tif),$
 
 any-objective: $(EVERYTHING)
 	$(BIN)/python -m benchmarks.any_objective $(MEASURED)
+
+several-planes: $(EVERYTHING)
+	$(BIN)/python -m benchmarks.several_planes $(MEASURED)
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)

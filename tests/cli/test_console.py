@@ -135,13 +135,17 @@ def test_an_undefined_correlation_is_none(
     monkeypatch.setattr(console, "width", 100)
     entry = {
         "loss": 1.0,
-        "correlation": {"2": {"refocused": None, "unrefocused": 0.5}},
+        "correlation": {"2": {"refocused": None, "unrefocused": 0.5}, "gap 2": {"merged": 0.7}},
         "unit": "µm",
     }
     print_entry(entry, Progress(2, 1))
     said = capsys.readouterr().out
-    assert "none" in said
-    assert "0.500" in said
+    rows = [line.split("│")[1:-1] for line in said.splitlines() if "│" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["refocused", "none", "–"],
+        ["unrefocused", "0.500", "–"],
+        ["merged", "–", "0.700"],
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])

@@ -49,9 +49,15 @@ def print_entry(entry: dict[str, Any], progress: Progress) -> None:
         table.add_column(z_um, justify="right")
     rows = dict.fromkeys(row for scores in entry["correlation"].values() for row in scores)
     for row in rows:
-        scores = (score.get(row) for score in entry["correlation"].values())
-        table.add_row(row, *("–" if score is None else f"{score:.3f}" for score in scores))
+        table.add_row(row, *(_cell(scores, row) for scores in entry["correlation"].values()))
     console.print(table)
+
+
+def _cell(scores: dict[str, float | None], row: str) -> str:
+    if row not in scores:
+        return "–"
+    score = scores[row]
+    return "none" if score is None else f"{score:.3f}"
 
 
 @contextmanager
