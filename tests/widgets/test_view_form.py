@@ -327,15 +327,16 @@ def test_a_setting_that_is_not_flipped_ends_flipping(dock: VirtualRefocusing, qt
     dock.viewer.dims.set_point(0, stack.metadata["napari-deepz"].z_um[0])
     qtbot.wait(150)
     assert panes(dock.viewer) == [{stack.name}]  # It has that depth.
+    flipped = "INFERRED\n-4 µm\ncells (virtual)"
+    qtbot.waitUntil(lambda: dock.viewer.canvas.overlays.text.text == flipped)
     dock.surface.kind.value = "Tilted plane"
     dock.surface.tilt_x.value = 3
     qtbot.waitUntil(lambda: "exact" in dock.workbench.message.text(), timeout=10_000)
     assert dock.workbench.live.target.layer.visible
     assert dock.workbench.live.target.layer.name in set().union(*panes(dock.viewer))
     said = dock.viewer.canvas.overlays.text
-    qtbot.waitUntil(
-        lambda: said.text == "INFERRED (over the image)\non the surface, live\nfrom cells"
-    )
+    qtbot.waitUntil(lambda: said.text == "INFERRED (right)\non the surface, live\nfrom cells")
+    assert dock.view.choice.value == LINKED
 
 
 def test_live_does_not_come_over_what_is_compared(
@@ -383,7 +384,7 @@ def test_f_flips_between_both(dock: VirtualRefocusing, qtbot: Any) -> None:
     canvas = canvas_of(viewer)
     for seen, text in (
         ({"cells"}, "MEASURED\ncells"),
-        ({"cells (virtual)"}, "INFERRED\ncells (virtual)"),
+        ({"cells (virtual)"}, "INFERRED\n+0 µm\ncells (virtual)"),
         ({"cells"}, "MEASURED\ncells"),
     ):
         QTest.keyClick(canvas, Qt.Key.Key_F)

@@ -126,9 +126,16 @@ class CanvasText:
         record = record_of(seen[-1]) if seen else None
         if record is None:
             return None
-        only_um = record.z_um[0] if len(record.z_um) == 1 else None
-        depth_um = only_um if only_um is not None else shown_depth_um(seen[-1], view)
-        return Seen(seen[-1], depth_in_words(depth_um), record.request.plane.position)
+        return Seen(seen[-1], shown_of(seen[-1], view), record.request.plane.position)
+
+
+def shown_of(layer: Image, view: View) -> str:
+    """At which depth a result is shown; nothing of what is no result."""
+    record = record_of(layer)
+    if record is None:
+        return ""
+    only_um = record.z_um[0] if len(record.z_um) == 1 else None
+    return depth_in_words(only_um if only_um is not None else shown_depth_um(layer, view))
 
 
 def depth_in_words(depth_um: float | None) -> str:

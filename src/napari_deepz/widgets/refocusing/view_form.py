@@ -9,10 +9,12 @@ from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtCore import QObject
 
+from napari_deepz.widgets.refocusing.canvas_text import shown_of
 from napari_deepz.widgets.refocusing.panes import Panes
 from napari_deepz.widgets.shared.contrast import link_contrast, unlink_contrast
 from napari_deepz.widgets.shared.flipping import FLIP_KEY, Flip
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
+from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.results import pictures_of
 
 LINKED, OVER, BESIDE = "Side by side (linked)", "Over the image", "Beside the image"
@@ -58,9 +60,16 @@ class ViewForm:
             tooltip="The inferred picture has the contrast and the gamma of the measured image.",
         )
         self._beneath: list[Image] = []
+        self._before_flip = LINKED
         self.panes, self._flip = (
             Panes(viewer, parent),
-            Flip(viewer, self.flip_now, on_end=self._stop_flip, yields=True),
+            Flip(
+                viewer,
+                self.flip_now,
+                on_end=self._end_flip,
+                describe=lambda layer: shown_of(layer, View.of(viewer)),
+                yields=True,
+            ),
         )
         self.widget = Rows(self.choice, side_by_side(self.same_contrast, self.flip))
         self.choice.changed.connect(self._on_choice)
@@ -99,11 +108,22 @@ class ViewForm:
         pictures = self._pictures()
         if self._image is None or not pictures:
             return
+        before = self.choice.value
         self.choice.value = OVER
+        self._before_flip = before
         self._beneath = [layer for layer in self._pictures() if layer is not pictures[-1]]
         for layer in self._beneath:
             layer.visible = False
         self._flip.start({"MEASURED": self._image, "INFERRED": pictures[-1]})
+
+    def tell_flipped(self) -> None:
+        """Write on the canvas what is seen of what is flipped."""
+        self._flip.tell()
+
+    def _end_flip(self) -> None:
+        """Look at both as before flipping."""
+        self.choice.value = self._before_flip
+        self._stop_flip()
 
     def _stop_flip(self) -> None:
         """Show all that was seen before."""

@@ -225,13 +225,14 @@ class Workbench(QObject):  # type: ignore[misc]
         if target is not None and target.layer.visible and request is not None:
             live = Seen(target.layer, self._live_text, request.plane.position)
         self._canvas_text.show(self._image.layer, live)
+        self._view.tell_flipped()
 
     def _show_on_top(self, layer: Image) -> None:
         """Show the live picture over results, but not where a result shows the same."""
         target, request = self.live.target, self._live_request
         if target is None or request is None or not target.is_there:
             return
-        between = flipped()
+        between = flipped(self._viewer)
         seen = [
             result
             for result in results_in(self._viewer)
@@ -242,7 +243,7 @@ class Workbench(QObject):  # type: ignore[misc]
         if target.layer in between or (between and not (is_new and self._ends_flip)):
             target.layer.visible &= target.layer in between
             return
-        end_flips()
+        end_flips(self._viewer)
         target.layer.visible = is_new
         layers = self._viewer.layers
         highest = max((layers.index(result) for result in seen), default=-1)

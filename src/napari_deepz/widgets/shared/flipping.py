@@ -17,16 +17,23 @@ FLIP_KEY = "F"
 _ACTIVE: WeakSet[Flip] = WeakSet()
 
 
-def flipped() -> list[Image]:
+def flipped(viewer: Any) -> list[Image]:
     """Layers that are shown one at a time now, which nobody else is to show or hide."""
-    return [layer for flip in _ACTIVE if flip.seen for layer in flip._layers.values()]
+    return [layer for flip in _flips_in(viewer) for layer in flip._layers.values()]
 
 
-def end_flips() -> None:
-    """Stop flipping everywhere, as something else is to be seen."""
-    for flip in list(_ACTIVE):
-        if flip.seen:
-            flip._on_end()
+def end_flips(viewer: Any) -> None:
+    """Stop flipping in a viewer, as something else is to be seen."""
+    for flip in _flips_in(viewer):
+        flip._on_end()
+
+
+def _flips_in(viewer: Any) -> list[Flip]:
+    return [
+        flip
+        for flip in _ACTIVE
+        if flip.seen and any(layer in viewer.layers for layer in flip._layers.values())
+    ]
 
 
 class Flip:
@@ -40,6 +47,8 @@ class Flip:
         Called when the key is pressed.
     on_end : callable, optional
         Called when something else is to be seen: it has to `stop`, which is done where None.
+    describe : callable, optional
+        What is seen of a layer now, such as "+3 µm", for the text on the canvas.
     yields : bool, optional
         Whether it leaves the key to another one that claims it.
     """
@@ -50,10 +59,12 @@ class Flip:
         on_key: Callable[[], None],
         *,
         on_end: Callable[[], None] | None = None,
+        describe: Callable[[Image], str] | None = None,
         yields: bool = False,
     ) -> None:
         self._viewer = viewer
         self._on_key, self._on_end = on_key, on_end or self.stop
+        self._describe = describe
         self._yields = yields
         self._has_key = False
         self._layers: dict[str, Image] = {}
@@ -124,9 +135,17 @@ class Flip:
         self._layers[role].visible = True
         for other, layer in self._layers.items():
             layer.visible = other == role
-        overlay = _text_overlay(self._viewer)
-        overlay.text = f"{role}\n{ends_of(self._layers[role].name)}"
-        overlay.visible = True
+        self.tell()
+        _text_overlay(self._viewer).visible = True
+
+    def tell(self) -> None:
+        """Write on the canvas what is seen, if anything is flipped."""
+        if not self._seen:
+            return
+        layer = self._layers[self._seen]
+        described = self._describe(layer) if self._describe is not None else ""
+        lines = filter(None, (self._seen, described, ends_of(layer.name)))
+        _text_overlay(self._viewer).text = "\n".join(lines)
 
 
 def _holder(viewer: Any) -> Flip | None:
