@@ -88,6 +88,9 @@ def test_linear_needs_no_network(images: list[np.ndarray]) -> None:
     np.testing.assert_array_equal(merged.data[7], images[1])
     np.testing.assert_allclose(merged.data[5], (images[0] + images[1]) / 2, rtol=1e-6)
     assert not planes.is_ready
+    assert "no network was used" in merged.notes[-1]
+    beyond = planes.refocus(Flat(-4, 5, 3)).out_of_range
+    assert [mask is not None for mask in beyond] == [True, False, False, True]
 
 
 def test_a_surface_costs_little_once_all_are_encoded(images: list[np.ndarray]) -> None:

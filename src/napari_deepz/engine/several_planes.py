@@ -25,6 +25,8 @@ from napari_deepz.watch import UNWATCHED, Watch
 
 Pixels = NDArray[np.float32]
 
+_NO_NETWORK = "Interpolated between the measured planes; no network was used."
+
 
 class EncodedPlanes:
     """Several images of one place, taken at known depths, ready to be refocused together.
@@ -81,6 +83,8 @@ class EncodedPlanes:
             for z_um, plane in zip(self._at_um, aligned, strict=True)
             for note in plane.describe(f"The input plane at {z_um:g} µm")
         )
+        if merge == "linear":
+            self.notes += (_NO_NETWORK,)
         self._pixels = [plane.pixels for plane in aligned]
         self._measured = [image.measured for image in checked]
         self._give_back = checked[0].give_back
@@ -107,7 +111,11 @@ class EncodedPlanes:
         self, surfaces: Surfaces, *, watch: Watch = UNWATCHED
     ) -> Generator[RefocusedPlane, None, None]:
         """Yield refocused planes one by one; as the function `engine.refocus.iter_refocus`."""
-        targets = check_surfaces(surfaces)
+        return self._planes(check_surfaces(surfaces), watch)
+
+    def _planes(
+        self, targets: tuple[Surface, ...], watch: Watch
+    ) -> Generator[RefocusedPlane, None, None]:
         plan = self._encoded[0].plan(targets)
         shape, pixel_um = plan.image_shape, plan.pixel_size_um
         depths = [_depths_um(plane, shape, pixel_um) for plane in plan.planes]
@@ -121,11 +129,8 @@ class EncodedPlanes:
             for plane, depth_um, share in zip(plan.planes, depths, shares, strict=True):
                 data = np.zeros(shape, np.float32)
                 notes = dict.fromkeys(self.notes)
-                outside = np.ones(shape, np.bool_)
+                outside = self._outside(depth_um, shape)
                 for one, of_one in enumerate(pictures):
-                    low_um, high_um = self._spec.axial_range_um
-                    away_um = depth_um - self._at_um[one]
-                    outside &= (away_um < low_um) | (away_um > high_um)
                     if share[one].any():
                         alone = next(of_one)
                         data += share[one] * alone.data
@@ -168,6 +173,16 @@ class EncodedPlanes:
         kept = np.where(kept.sum(axis=0) == 0, shares, kept)
         weighed: Pixels = (kept / kept.sum(axis=0)).astype(np.float32)
         return weighed
+
+    def _outside(self, depth_um: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """(Y, X) where no plane knows of a target; interpolating, where it lies beyond them all."""
+        if self._merge == "linear":
+            outside = (depth_um < min(self._at_um)) | (depth_um > max(self._at_um))
+        else:
+            low_um, high_um = self._spec.axial_range_um
+            away_um = depth_um - np.reshape(self._at_um, (-1, *[1] * depth_um.ndim))
+            outside = ((away_um < low_um) | (away_um > high_um)).all(axis=0)
+        return np.broadcast_to(outside, shape)
 
     def _measured_nowhere(self) -> NDArray[np.bool_] | None:
         """(Y, X) where no plane was measured; None where everywhere one was."""
