@@ -67,8 +67,46 @@ def test_untrained_it_weighs_planes_by_their_distance(images: Tensor) -> None:
             untrained.merge(images[:, k : k + 1], Z[k : k + 1], told(), target[None]).picture
             for k in range(3)
         ]
-        expected = (torch.cat(alone, dim=1) * (weights / weights.sum())[..., None]).sum(dim=1)
+        as_taken = math.exp(-1) / (1 + math.exp(-1))
+        offered = torch.cat(alone, dim=1) * (1 - as_taken) + images * as_taken
+        expected = (offered * (weights / weights.sum())[..., None]).sum(dim=1)
         torch.testing.assert_close(merged[:, index], expected)
+
+
+@torch.no_grad()
+def test_the_spread_is_wider_by_what_planes_do_not_agree_on(images: Tensor) -> None:
+    """Untrained each plane says 1, and the rest is the variance of what is offered."""
+    untrained, target = network(trained=False), torch.zeros(1)
+    z = torch.tensor([-4.0, 4.0])
+    apart = untrained.merge(images[:, :2], z, told(), target)
+    offered = [images[:, :2]]
+    for k in range(2):
+        offered.append(untrained.merge(images[:, k, None], z[k, None], told(), target).picture)
+    as_taken = math.exp(-1) / (1 + math.exp(-1))
+    shares = torch.tensor([as_taken, as_taken, 1 - as_taken, 1 - as_taken])[:, None, None] / 2
+    away = (torch.cat(offered, dim=1) - apart.picture).square()
+    variance = 1 + (away * shares).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(apart.log_spread, variance.log() / 2)
+    alike = untrained.merge(images[:, :1].expand(-1, 2, -1, -1), z, told(), target)
+    assert (alike.log_spread < apart.log_spread).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("z_um", [(0.0,), (-3.1, 1.0), (2.0, -1.4, 0.3)])
+@torch.no_grad()
+def test_a_generator_of_given_planes_says_the_same(images: Tensor, z_um: tuple[float, ...]) -> None:
+    trained, reach_um, optics = network(trained=True), 6.0, (0.6, None, None)
+    count = len(z_um)
+    together = trained.for_planes(optics, reach_um, z_um)
+    code = together.encode(images[:, :count])
+    assert code.shape == (2, len(together.plane_z_um), 32, 32)
+    assert together.plane_z_um[0] == pytest.approx(min(z_um) - reach_um)
+    assert together.plane_z_um[-1] >= max(z_um) + reach_um - 1e-9
+    step_um = reach_um / 20
+    targets = torch.tensor(together.plane_z_um) / step_um
+    merged = trained.merge(images[:, :count], torch.tensor(z_um) / step_um, told(0.6), targets)
+    torch.testing.assert_close(code, merged.picture, rtol=1e-4, atol=1e-4)
+    spreads = trained.for_planes(optics, reach_um, z_um, "log spread").encode(images[:, :count])
+    torch.testing.assert_close(spreads, merged.log_spread, rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -77,11 +115,12 @@ def test_each_plane_hears_of_the_others(images: Tensor) -> None:
     trained, other = network(trained=True), images.clone()
     other[:, 2] = 0
     features = torch.randn(1, 3, 8, 8, 8)
-    heard = trained.exchange(features, Z)
+    exchange = trained.merging.exchange
+    heard = exchange(features, Z)
     features[:, 2] += 1
-    assert (trained.exchange(features, Z)[:, 0] - heard[:, 0]).abs().max() > 1e-4
+    assert (exchange(features, Z)[:, 0] - heard[:, 0]).abs().max() > 1e-4
     alone = features[:, :1]
-    assert torch.equal(trained.exchange(alone, Z[:1]), alone)
+    assert torch.equal(exchange(alone, Z[:1]), alone)
 
 
 @torch.no_grad()

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from napari_deepz.networks.base import Generator, is_recording
+from napari_deepz.networks.base import is_recording
+from napari_deepz.networks.even_planes import EvenPlanes
 
-_MOST_INT32 = 1 << 31
 _STRIP_PX = 64
 
 
@@ -40,13 +40,11 @@ class _Block(nn.Sequential):
         )
 
 
-class FoldedUNet(Generator):
+class FoldedUNet(EvenPlanes):
     """A U-Net on the image alone, and DPMs that pick among the planes which it leads to.
 
     The image is folded by two (pixel-unshuffle) before the U-Net. What follows on it is the
-    matter of each architecture; its code holds one refocused image per plane. `decode`
-    interpolates linearly in z, per pixel, so any surface over an encoded image costs next to
-    nothing. Distances outside the planes give the outermost plane.
+    matter of each architecture.
 
     Parameters
     ----------
@@ -59,18 +57,13 @@ class FoldedUNet(Generator):
     """
 
     def __init__(self, widths: list[int], z_min_um: float, z_max_um: float, planes: int) -> None:
-        super().__init__()
-        self.z_min_um = z_min_um
-        self.z_step_um = (z_max_um - z_min_um) / (planes - 1)
-        self.planes = planes
+        super().__init__(z_min_um, z_max_um, planes)
         pairs = list(pairwise(widths))
         first = _Block(4, widths[0], first=_ExactConv2d)
         self.down = nn.ModuleList([first, *(_Block(a, b) for a, b in pairs)])
         self.widen = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
         self.up = nn.ModuleList(_Block(2 * a, a) for a, _ in pairs)
         self.size_multiple = 2 ** len(widths)
-        self.code_channels = planes
-        self.plane_z_um = tuple(z_min_um + k * self.z_step_um for k in range(planes))
         # Folded pixels: two 3 x 3 convolutions at every level on the way down, and at all but the
         # deepest on the way up.
         steps = [2**level for level in range(len(widths))]
@@ -110,43 +103,3 @@ class FoldedUNet(Generator):
             strip = self._raised(0, below[:, :, top // 2 : bottom // 2], skip[:, :, top:bottom])
             raised[:, :, first:last] = strip[:, :, first - top : last - top]
         return raised
-
-    def decode(self, code: Tensor, dpm_um: Tensor) -> Tensor:
-        """Interpolate the encoded planes at every pixel's own distance.
-
-        A DPM that is one number expanded to the image's shape takes a short cut.
-        """
-        position = ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
-        if not any(dpm_um.stride()):
-            return self._uniform(code, float(position[0, 0, 0, 0]))
-        below = position.int().clamp(max=self.planes - 2)
-        share = position - below
-        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-            lower, upper = (code.gather(1, below.long() + step) for step in (0, 1))
-        else:
-            lower, upper = _neighbours(code, below)
-        return torch.lerp(lower, upper, share)
-
-    def _uniform(self, code: Tensor, position: float) -> Tensor:
-        plane = min(int(position), self.planes - 2)
-        lower, upper = code[:, plane, None], code[:, plane + 1, None]
-        if position in (plane, plane + 1):
-            return lower if position == plane else upper
-        return torch.lerp(lower, upper, position - plane)
-
-
-def _neighbours(code: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
-    """Values of `code` in the plane `below` and the one after it, each of the shape of `below`.
-
-    In half the time that gather takes.
-    """
-    kind = torch.int32 if code.numel() < _MOST_INT32 else torch.int64
-    samples, planes, pixels = len(code), code.shape[1], below[0].numel()
-    first = torch.arange(samples, dtype=kind, device=code.device) * planes
-    index = (below.flatten(1) + first[:, None]) * pixels
-    index = (index + torch.arange(pixels, dtype=kind, device=code.device)).flatten()
-    values = code.flatten()
-    return (
-        values.index_select(0, index).view_as(below),
-        values[pixels:].index_select(0, index).view_as(below),
-    )

@@ -2,92 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch import Tensor
 
+from napari_deepz.networks.even_planes import EvenPlanes
+from napari_deepz.networks.merging import HALO_PX, Merged, Merging, apart
 from napari_deepz.networks.told_z_basis import ToldZBasis
+from napari_deepz.networks.z_basis import ZBasis
 
-_GATES = 32
+Answer = Literal["picture", "log spread"]
 
-
-@dataclass(frozen=True)
-class Merged:
-    """What several input planes say of target planes, each (N, P, Y, X).
-
-    Attributes
-    ----------
-    picture : Tensor
-        Normalised intensity.
-    log_spread : Tensor
-        Logarithm of the scale of its error, as of a Laplace distribution.
-    """
-
-    picture: Tensor
-    log_spread: Tensor
-
-
-class Exchange(nn.Module):
-    """What each input plane learns of the others, whatever their number and order.
-
-    A plane hears the mean of what the others send, each through a gate that opens by how far it
-    lies above or below. Untrained it changes nothing, and alone a plane hears nothing.
-
-    Parameters
-    ----------
-    channels : int
-        Of the features that are exchanged.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gate = nn.Sequential(
-            nn.Linear(3, _GATES),
-            nn.ReLU(),
-            nn.Linear(_GATES, _GATES),
-            nn.ReLU(),
-            nn.Linear(_GATES, 2 * channels),
-        )
-        self.send = nn.Conv2d(channels, channels, 1)
-        self.join = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.change = nn.Conv2d(channels, channels, 3, padding=1)
-        _silence(self.gate[-1], self.change)
-
-    def forward(self, features: Tensor, z: Tensor) -> Tensor:
-        """Change (N, K, C, Y, X) features of K planes at (K,) z, in steps of the planes."""
-        samples, count = features.shape[:2]
-        if count == 1:
-            return features
-        sent = _apart(self.send(features.flatten(0, 1)), samples)
-        away = z[None, :] - z[:, None]
-        said = torch.stack([away / 20, away.abs() / 20, (away.abs() + 1).log()], dim=-1)
-        scale, shift = self.gate(said)[..., None, None].chunk(2, dim=2)
-        heard = []
-        for plane in range(count):
-            others = [other for other in range(count) if other != plane]
-            gated = sent[:, others] * (1 + scale[plane, others]) + shift[plane, others]
-            heard.append(F.relu(gated).mean(dim=1))
-        joined = torch.cat([features, torch.stack(heard, dim=1)], dim=2).flatten(0, 1)
-        changed: Tensor = self.change(F.relu(self.join(joined)))
-        return features + _apart(changed, samples)
+_AT_ONCE = 8
+"""Target planes that are merged together: memory for more would not make it faster."""
 
 
 class SeveralPlanes(ToldZBasis):
-    """One encoder for each input plane, an exchange between them, and a merge for each target.
+    """One encoder for each input plane, and a `Merging` of what they say.
 
-    Every plane alone gives a picture of each target, as a `ToldZBasis` does. Of these the merged
-    one is a mean whose weights fall with the square of the distance, as 1/(d + 1)² in steps of the
-    planes, times what the network has learned to prefer pixel by pixel. With one input plane it is
-    that `ToldZBasis`.
+    With one input plane it is that `ToldZBasis`.
 
     Parameters
     ----------
     base, widest, levels, functions, planes, z_min_um, z_max_um
         As for `ToldZBasis`.
     doubts : int
-        Number of functions of z of what is preferred and of how far it may be off.
+        As for `Merging`.
     """
 
     def __init__(
@@ -102,15 +45,10 @@ class SeveralPlanes(ToldZBasis):
         doubts: int = 8,
     ) -> None:
         super().__init__(base, widest, levels, functions, z_min_um, z_max_um, planes)
-        self.exchange = Exchange(base)
-        self.doubt_squeeze = nn.Conv2d(base, doubts, 1)
-        self.doubt_fine = nn.Conv2d(doubts + 1, doubts, 3, padding=1)
-        self.preference = nn.Conv2d(doubts, planes, 1)
-        self.spread = nn.Conv2d(doubts, planes, 1)
-        _silence(self.preference, self.spread)
+        self.merging = Merging(base, planes, doubts)
 
     def merge(self, images: Tensor, z: Tensor, told: Tensor, targets: Tensor) -> Merged:
-        """Refocus images of several planes onto target planes.
+        """Refocus images of several planes onto target planes, for training.
 
         Parameters
         ----------
@@ -126,52 +64,85 @@ class SeveralPlanes(ToldZBasis):
         samples, count = images.shape[:2]
         each = images.flatten(0, 1)[:, None]
         scales = iter(self._modulation(told.repeat_interleave(count, dim=0)))
-        features = self._told_features(each, scales)
-        features = self.exchange(_apart(features, samples), z).flatten(0, 1)
-        weights = _apart(self._told_weights(features, each, next(scales)), samples)
-        doubts = _apart(self._doubts(features, each), samples)
-        pictures, preferred, spreads = [], [], []
-        for plane in range(count):
-            away = targets - z[plane]
-            rows = (away + self.planes // 2).clamp(0, self.planes - 1)
-            own = images[:, plane, None]
-            pictures.append(F.conv2d(weights[:, plane], _between(self.basis.weight, rows)) + own)
-            nearer = -2 * (away.abs() + 1).log()
-            preferred.append(
-                _course(self.preference, doubts[:, plane], rows) + nearer[:, None, None]
-            )
-            spreads.append(_course(self.spread, doubts[:, plane], rows))
-        shares = torch.stack(preferred).float().softmax(dim=0)
-        return Merged(
-            (torch.stack(pictures) * shares).sum(dim=0), (torch.stack(spreads) * shares).sum(dim=0)
-        )
+        features = apart(self._told_features(each, scales), samples)
+        features = self.merging.exchange(features, z).flatten(0, 1)
+        weights = apart(self._told_weights(features, each, next(scales)), samples)
+        doubts = apart(self.merging.doubts(features, each), samples)
+        return self.merging.merge(images, z, weights, doubts, self.basis.weight, targets)
 
-    def _doubts(self, features: Tensor, image: Tensor) -> Tensor:
-        """(N, doubts, Y, X) of features at half the size; what is learned of them stays here."""
-        wide = F.interpolate(
-            self.doubt_squeeze(features), scale_factor=2, mode="bilinear", align_corners=False
-        )
-        return F.relu(self.doubt_fine(torch.cat([wide, image], dim=1)))
+    def for_planes(
+        self,
+        told: Sequence[float | None],
+        reach_um: float,
+        z_um: Sequence[float],
+        answer: Answer = "picture",
+    ) -> PlanesTogether:
+        """Give the generator for images of one place, taken in these planes.
 
+        Parameters
+        ----------
+        told, reach_um
+            As for `for_optics`.
+        z_um : sequence of float
+            Where each image was taken, in µm; distances count on this axis.
+        answer : {"picture", "log spread"}, optional
+            What its planes are: pictures, or the logarithm of how far these may be off.
 
-def _silence(*layers: nn.Module) -> None:
-    for layer in layers:
-        for parameter in layer.parameters():
-            nn.init.zeros_(parameter)
-
-
-def _apart(joined: Tensor, samples: int) -> Tensor:
-    """(N, K, ...) of (N K, ...)."""
-    return joined.view(samples, -1, *joined.shape[1:])
+        Returns
+        -------
+        PlanesTogether
+            In evaluation mode; it shares what is learned of merging with this one.
+        """
+        plain = self.for_optics(told, reach_um)
+        return PlanesTogether(plain, self.merging, z_um, answer).eval()
 
 
-def _between(rows: Tensor, at: Tensor) -> Tensor:
-    """Rows (P, ...) of a tensor (planes, ...) between its own ones."""
-    below = at.long().clamp(max=len(rows) - 2)
-    share = (at - below).to(rows).view(-1, *[1] * (rows.ndim - 1))
-    return torch.lerp(rows[below], rows[below + 1], share)
+class PlanesTogether(EvenPlanes):
+    """The generator for a fixed number of input planes through the same optics.
 
+    `encode` takes (N, K, Y, X), the images of all planes in the order of `z_um`.
 
-def _course(layer: nn.Conv2d, values: Tensor, at: Tensor) -> Tensor:
-    assert layer.bias is not None
-    return F.conv2d(values, _between(layer.weight, at), _between(layer.bias, at))
+    Parameters
+    ----------
+    plain : ZBasis
+        The generator of each plane.
+    merging : Merging
+        What puts them together.
+    z_um, answer
+        As for `SeveralPlanes.for_planes`.
+    """
+
+    def __init__(
+        self, plain: ZBasis, merging: Merging, z_um: Sequence[float], answer: Answer
+    ) -> None:
+        step_um, reach = plain.z_step_um, plain.planes // 2
+        between = math.ceil((max(z_um) - min(z_um)) / step_um)
+        first_um = min(z_um) - reach * step_um
+        planes = plain.planes + between
+        super().__init__(first_um, first_um + (planes - 1) * step_um, planes)
+        self.plain, self.merging, self.answer = plain, merging, answer
+        self.z_steps = [(one_um - first_um) / step_um for one_um in z_um]
+        self.size_multiple = plain.size_multiple
+        self.halo_px = plain.halo_px + HALO_PX
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Merge (N, planes, Y, X) from (N, K, Y, X), all normalised."""
+        samples, (height, width) = len(image), image.shape[2:]
+        each = image.flatten(0, 1)[:, None]
+        features = apart(self.plain.features(each), samples)
+        z = image.new_tensor(self.z_steps)
+        # As with one plane, every digit shows in the picture from here on.
+        with torch.autocast(image.device.type, enabled=False):
+            features = self.merging.exchange(features.float(), z).flatten(0, 1)
+            weights = apart(self.plain.weights_of(features, each), samples)
+            doubts = apart(self.merging.doubts(features, each), samples)
+            code = image.new_empty((samples, self.planes, height, width))
+            for first in range(0, self.planes, _AT_ONCE):
+                last = min(first + _AT_ONCE, self.planes)
+                targets = torch.arange(first, last, device=image.device, dtype=image.dtype)
+                merged = self.merging.merge(
+                    image, z, weights, doubts, self.plain.basis.weight, targets
+                )
+                answer = merged.picture if self.answer == "picture" else merged.log_spread
+                code[:, first:last] = answer
+        return code

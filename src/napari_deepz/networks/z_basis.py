@@ -66,14 +66,17 @@ class ZBasis(FoldedUNet):
 
     def encode(self, image: Tensor) -> Tensor:
         """Predict (N, planes, Y, X) from (N, 1, Y, X), all normalised."""
-        features, height = self.features(image), image.shape[2]
+        features = self.features(image)
         if is_recording():
-            weights = self._weights(self.squeeze(features), image, 0, height)
-            recorded: Tensor = self.basis(weights) + image
+            recorded: Tensor = self.basis(self.weights_of(features, image)) + image
             return recorded
         # Here every digit shows in the picture, and there is little to compute.
         with torch.autocast(image.device.type, enabled=False):
             return self._planes(self.squeeze(features.float()), image)
+
+    def weights_of(self, features: Tensor, image: Tensor) -> Tensor:
+        """(N, functions, Y, X): how much of each function of z there is in each pixel."""
+        return self._weights(self.squeeze(features), image, 0, image.shape[2])
 
     def _planes(self, squeezed: Tensor, image: Tensor) -> Tensor:
         height, width = image.shape[2:]

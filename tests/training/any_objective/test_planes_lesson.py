@@ -34,7 +34,9 @@ def of_several(run: TrainConfig) -> TrainConfig:
 
 
 def test_a_run_makes_a_model_that_is_judged_between_planes_too(tmp_path: Path) -> None:
-    package = run_training(of_several(config(tmp_path / "run")), tmp_path)
+    one = run_training(config(tmp_path / "one"), tmp_path)
+    several = of_several(config(tmp_path / "run"))
+    package = run_training(several.model_copy(update={"start_from": str(one)}), tmp_path)
     assert isinstance(load_model(package).network, SeveralPlanes)
     (line,) = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     scores = json.loads(line)["correlation"]
@@ -42,16 +44,23 @@ def test_a_run_makes_a_model_that_is_judged_between_planes_too(tmp_path: Path) -
     assert {"merged", "linear", "linear, detail"} < set(scores["gap 0.65"])
 
 
-def test_it_starts_from_a_generator_of_one_plane(tmp_path: Path) -> None:
+def test_what_one_plane_gives_stays_as_it_was(tmp_path: Path) -> None:
     one = run_training(config(tmp_path / "one"), tmp_path)
-    several = of_several(config(tmp_path / "several", steps=1, learning_rate=1e-12))
+    several = of_several(config(tmp_path / "several"))
     several = several.model_copy(update={"start_from": str(one)})
     started, learned = (
         load_model(package).network for package in (one, run_training(several, tmp_path))
     )
     image = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        torch.testing.assert_close(learned.encode(image), started.encode(image))
+        assert torch.equal(learned.encode(image), started.encode(image))
+    assert isinstance(learned, SeveralPlanes)
+    assert learned.merging.spread.bias.abs().max() > 0
+
+
+def test_merging_alone_is_learned(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="name the one of one plane as start_from"):
+        run_training(of_several(config(tmp_path / "run")), tmp_path)
 
 
 def test_planes_lie_where_they_are_said_to(monkeypatch: pytest.MonkeyPatch) -> None:

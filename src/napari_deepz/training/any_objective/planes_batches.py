@@ -18,7 +18,7 @@ from napari_deepz.training.any_objective.volumes import LightVolume
 
 Pixels = NDArray[np.float32]
 
-_COUNTS = {1: 0.4, 2: 0.4, 3: 0.15, 4: 0.05}
+_COUNTS = {1: 0.2, 2: 0.5, 3: 0.2, 4: 0.1}
 _SPANS = (2.0, 36.0)
 """Shortest and longest way from the first to the last input, in steps of the planes."""
 

@@ -32,6 +32,9 @@ _GAP_SEED = 6
 class PlanesLesson(Lesson[PlanesBatch]):
     """Patches of simulated volumes with one to four input planes.
 
+    What one plane gives stays as it is; how planes are merged, and how far the picture may be off,
+    is learned.
+
     Parameters
     ----------
     config, volumes, validation
@@ -49,6 +52,13 @@ class PlanesLesson(Lesson[PlanesBatch]):
         validation: list[LightVolume],
         network: SeveralPlanes,
     ) -> None:
+        if config.start_from is None:
+            raise ValueError(
+                "A generator of several planes learns how to merge them alone: name the one of one "
+                "plane as start_from."
+            )
+        network.requires_grad_(False)
+        network.merging.requires_grad_(True)
         self._one_plane = AnyObjectiveLesson(config, volumes, validation, network)
         self._validation = validation
         self._normalisation = config.model.normalisation
