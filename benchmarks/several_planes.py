@@ -14,7 +14,7 @@ from benchmarks.fidelity.text import table, wrapped
 from napari_deepz import EncodedPlanes, Flat, load_model, read_image
 from napari_deepz.analysis.detail import detail, unit_px_of
 from napari_deepz.analysis.metrics import correlation
-from napari_deepz.engine.merging import MERGES, Merge
+from napari_deepz.engine.planes.shares import MERGES, Merge
 from napari_deepz.models.package import Model
 
 PAGE = Path(__file__).parents[1] / "docs" / "several_planes.md"
@@ -54,7 +54,7 @@ def rows(measured: Measured, folder: Path, model: Model) -> Iterator[Row]:
         for middle in dict.fromkeys(middles.tolist()):
             around = [stack[middle - half], stack[middle + half]]
             for name in MERGES:
-                merge: Merge = name  # type: ignore[assignment]
+                merge: Merge = name
                 planes = EncodedPlanes(
                     around,
                     (-half * step_um, half * step_um),
@@ -97,8 +97,8 @@ def page(found: list[Row], described: str) -> str:
                 f"Made by `make several-planes` with {described}. Two planes of a measured stack "
                 "are the input, the measured plane in the middle between them the truth; planes "
                 "and truth are noisy. `linear` interpolates between the measured planes without a "
-                "network and is the bar; `distance` and `nearest` merge what the network makes of "
-                "each plane (`engine/merging.py`). Nothing here was trained on several planes."
+                "network and is the bar; `distance` and `nearest` merge what the network makes of each "
+                "plane (`engine/planes/shares.py`). Nothing here was trained on several planes."
             ),
             wrapped(
                 f"In detail, the correlation of what is sharp, `distance` is above `linear` in "

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from napari_deepz.analysis.evaluation import evaluate
     from napari_deepz.engine.compute import Compute
     from napari_deepz.engine.lens import Lens
+    from napari_deepz.engine.planes.encoded_planes import EncodedPlanes
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
-    from napari_deepz.engine.several_planes import EncodedPlanes
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
     from napari_deepz.recipes.again import recipe_of
@@ -65,7 +65,7 @@ _HOMES = {
     "Watch": "watch",
     "cook": "recipes.cooking",
     "EncodedImage": "engine.refocus",
-    "EncodedPlanes": "engine.several_planes",
+    "EncodedPlanes": "engine.planes.encoded_planes",
     "evaluate": "analysis.evaluation",
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",

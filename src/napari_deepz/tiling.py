@@ -133,21 +133,23 @@ class Tile:
         Parameters
         ----------
         image : ndarray
-            (Y, X), the whole image.
+            (..., Y, X), the whole image.
 
         Returns
         -------
         ndarray
-            `window_shape`; a view where the window lies inside the image.
+            (..., `window_shape`); a view where the window lies inside the image.
         """
-        height, width = image.shape
+        height, width = image.shape[-2:]
         if self.y.window_stop <= height and self.x.window_stop <= width:
             return image[
-                self.y.window_start : self.y.window_stop, self.x.window_start : self.x.window_stop
+                ...,
+                self.y.window_start : self.y.window_stop,
+                self.x.window_start : self.x.window_stop,
             ]
         rows = _reflected(self.y.window_start, self.y.window_stop, height)
         columns = _reflected(self.x.window_start, self.x.window_stop, width)
-        return image[np.ix_(rows, columns)]
+        return image[..., rows[:, None], columns]
 
     def add_to(self, canvas: NDArray[np.float32], output: NDArray[np.float32]) -> None:
         """Add the tile's kept pixels to the whole image, weighted.

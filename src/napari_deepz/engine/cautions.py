@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_deepz.engine.inputs import SMALLEST_PX
 from napari_deepz.models.optical_range import PlacedOptics
@@ -30,6 +31,7 @@ def notes_on(
     *,
     sampling: Sampling | None = None,
     range_um: RangeOf = Surface.range_um,
+    at_um: Sequence[float] = (0.0,),
 ) -> tuple[str, ...]:
     """Say what the user must know about a run, a sentence each, from the model's card alone.
 
@@ -41,6 +43,8 @@ def notes_on(
         The card of the model.
     range_um : callable
         Smallest and largest depth of a surface over an image of this shape and pixel size.
+    at_um : sequence of float, optional
+        Where the input planes lie, on the axis of the surfaces.
 
     Raises
     ------
@@ -54,7 +58,7 @@ def notes_on(
     for surface in surfaces:
         notes += surface.notes
     for surface in surfaces:
-        notes += _range_notes(surface, lambda one: range_um(one, shape, pixel_um), spec)
+        notes += _range_notes(surface, lambda one: range_um(one, shape, pixel_um), spec, at_um)
     return tuple(dict.fromkeys(notes))
 
 
@@ -180,21 +184,49 @@ def _any_objective_notes(placed: PlacedOptics, spec: ModelSpec) -> Iterator[str]
         )
 
 
+def beyond_all(
+    depths_um: NDArray[np.floating], at_um: Sequence[float], axial_range_um: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Find depths that lie beyond the axial range of a model from every input plane.
+
+    Parameters
+    ----------
+    depths_um : ndarray
+        Of any shape.
+    at_um : sequence of float
+        Where the input planes lie.
+    axial_range_um : tuple of float
+        What the model knows, relative to an input plane.
+    """
+    beyond = np.ones(depths_um.shape, np.bool_)
+    for z_um in at_um:
+        outside = out_of_range_mask(depths_um - z_um, axial_range_um)
+        if outside is None:
+            return np.zeros_like(beyond)
+        beyond &= outside
+    return beyond
+
+
 def _range_notes(
-    surface: Surface, range_um: Callable[[Surface], tuple[float, float]], spec: ModelSpec
+    surface: Surface,
+    range_um: Callable[[Surface], tuple[float, float]],
+    spec: ModelSpec,
+    at_um: Sequence[float],
 ) -> Iterator[str]:
-    axial_range_um = lowest, highest = spec.axial_range_um
+    lowest, highest = spec.axial_range_um
     beyond = f"beyond the axial range of the model '{spec.name}', {lowest:g} to {highest:g} µm"
+    if len(at_um) > 1:
+        beyond += " from every input plane"
     if surface.uniform_z_um is not None:
-        outside = out_of_range_mask(np.array(surface.uniform_z_um), axial_range_um)
-        if outside is not None:
-            count = int(np.count_nonzero(outside))
+        count = int(beyond_all(np.array(surface.uniform_z_um), at_um, spec.axial_range_um).sum())
+        if count:
             lies = "planes lies" if count == 1 else "planes lie"
             which = "The plane lies" if len(surface) == 1 else f"{count} of {len(surface)} {lies}"
             yield f"{which} {beyond} ({surface.describe()}); {DISTRUST} what is shown there."
         return
     nearest, farthest = (round(z_um, 3) for z_um in range_um(surface))
-    if out_of_range_mask(np.array([nearest, farthest]), axial_range_um) is not None:
+    reached_um = (min(at_um) + lowest, max(at_um) + highest)
+    if out_of_range_mask(np.array([nearest, farthest]), reached_um) is not None:
         yield (
             f"The surface reaches from {nearest:g} to {farthest:g} µm, {beyond} "
             f"({surface.describe()}); {DISTRUST} what is shown there."

@@ -53,10 +53,16 @@ class Encoding:
         """
         with self._lock:
             if self._compute is None:
-                pixels = resample(self.image.pixels, working_shape)
+                pixels = self._on_grid(working_shape)
                 intensity = self.intensity or self._intensity(pixels)
                 self._compute = TileCompute(self.lens, intensity, pixels)
             return self._compute
+
+    def _on_grid(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        pixels = self.image.pixels
+        if pixels.ndim == 2:
+            return resample(pixels, shape)
+        return np.stack([resample(plane, shape) for plane in pixels])
 
     def _intensity(self, pixels: NDArray[np.float32]) -> Intensity:
         measured = self.image.measured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -101,6 +101,16 @@ class Lens:
                     self._fitted.pop(next(iter(self._fitted)))
                 self._fitted[sampling] = Lens(self.model.for_image(sampling), self.compute)
             return self._fitted[sampling]
+
+    def for_planes(self, sampling: Sampling | None, at_um: Sequence[float]) -> Lens:
+        """Give the lens for several images at once, taken at these depths in µm.
+
+        Raises
+        ------
+        ValueError
+            If the model has not learned to merge; one sentence.
+        """
+        return Lens(self.model.for_planes(sampling, at_um), self.compute)
 
     @property
     def name(self) -> str:

@@ -40,6 +40,7 @@ class CheckedImage:
     ----------
     pixels : ndarray
         (Y, X) float32, C-contiguous, finite, in the input's units; may be the caller's own array.
+        (K, Y, X) where a network takes several images at once.
     constant : float or None
         The value of all measured pixels where they are all equal.
     notes : tuple of str
@@ -63,7 +64,9 @@ class CheckedImage:
         unmeasured = self.unmeasured
         if unmeasured is not None:
             unmeasured = Unmeasured(unmeasured.where[y, x], unmeasured.given[y, x])
-        return replace(self, pixels=np.ascontiguousarray(self.pixels[y, x]), unmeasured=unmeasured)
+        return replace(
+            self, pixels=np.ascontiguousarray(self.pixels[..., y, x]), unmeasured=unmeasured
+        )
 
     def give_back(self, plane: Pixels) -> None:
         """Put what is no measurement into a plane, in place, as it was given."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_deepz.engine.cautions import notes_on, pixel_size_of, working_shape_of
 from napari_deepz.engine.inputs import check_shape
 from napari_deepz.models.package import Model
@@ -87,6 +90,13 @@ class PlannedPlane:
     dpm_index: int
     z_um: float | None
 
+    def depth_um(self, shape: tuple[int, int], pixel_size_um: float) -> NDArray[np.float64]:
+        """Where it lies: one number (0-d), or one for each pixel (Y, X)."""
+        if self.z_um is not None:
+            return np.asarray(self.z_um, np.float64)
+        dpm_um = self.surface.dpm(shape, pixel_size_um, self.dpm_index)
+        return np.asarray(dpm_um, np.float64)
+
 
 Pass = tuple[PlannedPlane, ...]
 
@@ -149,6 +159,7 @@ def plan_refocus(
     tile_px: int | None = None,
     budget: Budget | None = None,
     outward_from_um: float | None = None,
+    at_um: Sequence[float] = (0.0,),
 ) -> RefocusPlan:
     """Decide grid, tiles and memory strategy of a run, and what to tell the user about it.
 
@@ -169,6 +180,8 @@ def plan_refocus(
     outward_from_um : float, optional
         Depth whose neighbours come out first, for somebody who looks at it; in the order of
         `surfaces` where None. Planes that are not flat come last.
+    at_um : sequence of float, optional
+        Where the input planes lie, for a model that takes several.
 
     Returns
     -------
@@ -187,9 +200,7 @@ def plan_refocus(
     pixel_um = pixel_size_of(sampling, model.spec)
     working_shape = working_shape_of(shape, pixel_um, model.spec)
     tiles = _tiles(working_shape, model, tile_px)
-    planes = tuple(_planes(surfaces))
-    if outward_from_um is not None:
-        planes = tuple(sorted(planes, key=lambda plane: _distance_um(plane, outward_from_um)))
+    planes = planned_planes(surfaces, outward_from_um)
     strategy, passes = _strategy(planes, tiles, working_shape, model, budget)
     return RefocusPlan(
         image_shape=shape,
@@ -199,7 +210,7 @@ def plan_refocus(
         tiles=tiles,
         strategy=strategy,
         passes=passes,
-        notes=notes_on(shape, surfaces, model.spec, sampling=sampling),
+        notes=notes_on(shape, surfaces, model.spec, sampling=sampling, at_um=at_um),
     )
 
 
@@ -229,6 +240,14 @@ def _window_px(code_channels: int) -> int:
         return _WINDOW_PX
     side_px = math.isqrt(_WINDOW_CODE_BYTES // (_FLOAT_BYTES * code_channels))
     return min(max(side_px, _WINDOW_PX), _LARGEST_WINDOW_PX)
+
+
+def planned_planes(surfaces: Sequence[Surface], outward_from_um: float | None = None) -> Pass:
+    """Planes of surfaces in the order in which they come out; see `plan_refocus`."""
+    planes = tuple(_planes(surfaces))
+    if outward_from_um is None:
+        return planes
+    return tuple(sorted(planes, key=lambda plane: _distance_um(plane, outward_from_um)))
 
 
 def _planes(surfaces: Sequence[Surface]) -> Iterator[PlannedPlane]:

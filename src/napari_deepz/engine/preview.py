@@ -10,9 +10,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_deepz.engine.encoded import Encoded
 from napari_deepz.engine.last_encoding import Key
 from napari_deepz.engine.plane_cache import PlaneCache
-from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.models.package import Model
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import FromImage, Surface
@@ -60,7 +60,7 @@ class PreviewRequest:
 
     Attributes
     ----------
-    encoded : EncodedImage
+    encoded : Encoded
         The image.
     key : tuple
         Of image and model, for the cache.
@@ -76,7 +76,7 @@ class PreviewRequest:
         Rows and columns that are seen.
     """
 
-    encoded: EncodedImage
+    encoded: Encoded
     key: Key
     model: Model
     surface: Surface
@@ -96,7 +96,7 @@ class Previewer:
 
     def __init__(self, planes: PlaneCache) -> None:
         self._planes = planes
-        self._part: tuple[EncodedImage, Rectangle, EncodedImage] | None = None
+        self._part: tuple[Encoded, Rectangle, Encoded] | None = None
 
     def iter_preview(
         self,
@@ -183,7 +183,7 @@ class Previewer:
         middle: NDArray[np.float32] = data[rows, columns]
         return middle
 
-    def _encoded_part(self, whole: EncodedImage, wide: Rectangle) -> EncodedImage:
+    def _encoded_part(self, whole: Encoded, wide: Rectangle) -> Encoded:
         if self._part is None or self._part[:2] != (whole, wide):
             self._part = whole, wide, whole.part(*wide)
         return self._part[2]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
-import numpy as np
 import psutil
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.encoded import Encoded, RefocusedStack
 from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check_surfaces
 from napari_deepz.engine.lens import Lens
@@ -36,31 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class RefocusedStack:
-    """All virtual images of a run; the attributes are those of its planes.
-
-    Attributes
-    ----------
-    data : ndarray
-        (n, Y, X) float32, in the input's intensity units.
-    z_um, surfaces, out_of_range : tuple
-        One entry per plane.
-    notes : tuple of str
-        What was noticed in the run, a sentence each.
-    device : str
-        What computed it.
-    """
-
-    data: NDArray[np.float32]
-    z_um: tuple[float | None, ...]
-    surfaces: tuple[Surface, ...]
-    out_of_range: tuple[NDArray[np.bool_] | None, ...]
-    notes: tuple[str, ...]
-    device: str
-
-
-class EncodedImage:
+class EncodedImage(Encoded):
     """An image that the network has seen, ready to be refocused onto any surface.
 
     What depends on the image alone is computed at the first call and kept, so that a further
@@ -114,12 +90,26 @@ class EncodedImage:
         self._sampling = as_sampling(sampling, pixel_size_um)
         lens = Lens.of(model, compute).for_image(self._sampling)
         self._encoding = Encoding(check_image(image), lens, tile_px, intensity)
-        free_bytes = psutil.virtual_memory().available
-        self._budget = budget or Budget.of(lens.compute.memory_gb, free_bytes)
+        self._budget = budget or free_budget(lens)
+        self._at_um: tuple[float, ...] = (0.0,)
+
+    @classmethod
+    def of(
+        cls,
+        encoding: Encoding,
+        sampling: Sampling | None,
+        budget: Budget,
+        at_um: tuple[float, ...] = (0.0,),
+    ) -> EncodedImage:
+        """Take what is checked and normalised already, such as several images for one network."""
+        encoded = cls.__new__(cls)
+        encoded._encoding, encoded._sampling, encoded._budget = encoding, sampling, budget
+        encoded._at_um = at_um
+        return encoded
 
     @property
     def is_ready(self) -> bool:
-        """Whether a further surface takes milliseconds: all that it shares with others is kept."""
+        """Whether a further surface takes milliseconds."""
         return self._encoding.is_complete or self._encoding.image.constant is not None
 
     @property
@@ -136,24 +126,10 @@ class EncodedImage:
         return encoding.intensity or fit_intensity(method, image.pixels, image.measured)
 
     def part(self, y: slice, x: slice) -> EncodedImage:
-        """Cut out a rectangle, to be refocused sooner than the whole.
-
-        Its intensities are normalised like the whole image's, so that its planes are those of the
-        whole but for the pixels near its edges, where the generator does not see what is beyond.
-
-        Parameters
-        ----------
-        y, x : slice
-            Rows and columns, at least 32 of each.
-
-        Returns
-        -------
-        EncodedImage
-            Its surfaces begin at its own first pixel.
-        """
+        """Cut out a rectangle; see `Encoded.part`."""
         part, whole = copy(self), self._encoding
         image = whole.image.part(y, x)
-        check_shape(image.pixels.shape)
+        check_shape(image.pixels.shape[-2:])
         part._encoding = replace(
             whole,
             image=image,
@@ -166,6 +142,10 @@ class EncodedImage:
         """Decide how a run will be carried out, and what to tell the user about it."""
         return self._plan(check_surfaces(surfaces), self._encoding.tile_px)
 
+    def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
+        """Say before a run what the user must know about it, a sentence each."""
+        return self.plan(surfaces).notes
+
     def _plan(
         self,
         targets: tuple[Surface, ...],
@@ -173,13 +153,14 @@ class EncodedImage:
         outward_from_um: float | None = None,
     ) -> RefocusPlan:
         return plan_refocus(
-            self._encoding.image.pixels.shape,
+            self._encoding.image.pixels.shape[-2:],
             targets,
             self._encoding.lens.model,
             sampling=self._sampling,
             tile_px=tile_px,
             budget=self._budget.with_free_scratch(free_scratch_bytes()),
             outward_from_um=outward_from_um,
+            at_um=self._at_um,
         )
 
     def iter_refocus(
@@ -189,11 +170,7 @@ class EncodedImage:
         watch: Watch = UNWATCHED,
         outward_from_um: float | None = None,
     ) -> Generator[RefocusedPlane, None, None]:
-        """Yield refocused planes one by one; see the function `iter_refocus`.
-
-        `outward_from_um` is a depth whose neighbours come out first; the `index` of a plane is
-        its place in the order of `surfaces` all the same.
-        """
+        """Yield refocused planes one by one; see `Encoded.iter_refocus`."""
         compute_here()
         targets = check_surfaces(surfaces)
         run = RefocusRun(
@@ -201,32 +178,10 @@ class EncodedImage:
         )
         return run.planes()
 
-    def refocus(self, surfaces: Surfaces, *, watch: Watch = UNWATCHED) -> RefocusedStack:
-        """Refocus onto all planes at once; see the function `refocus`."""
-        targets = check_surfaces(surfaces)
-        count = sum(len(target) for target in targets)
-        return stacked(self.iter_refocus(targets, watch=watch), count)
 
-
-def stacked(planes: Iterable[RefocusedPlane], count: int) -> RefocusedStack:
-    """Put so many planes, in the order of their index, into one array."""
-    got: list[RefocusedPlane] = []
-    for plane in planes:
-        if count == 1:
-            data = plane.data[np.newaxis]
-        elif not got:
-            data = np.empty((count, *plane.data.shape), dtype=np.float32)
-        if count > 1:
-            data[plane.index] = plane.data
-        got.append(replace(plane, data=data[plane.index]))
-    return RefocusedStack(
-        data=data,
-        z_um=tuple(plane.z_um for plane in got),
-        surfaces=tuple(plane.surface for plane in got),
-        out_of_range=tuple(plane.out_of_range for plane in got),
-        notes=got[-1].notes,
-        device=got[-1].device,
-    )
+def free_budget(lens: Lens) -> Budget:
+    """What a run may keep at once with this lens, on this machine as it is now."""
+    return Budget.of(lens.compute.memory_gb, psutil.virtual_memory().available)
 
 
 def iter_refocus(

@@ -23,7 +23,8 @@ class TileCompute:
     intensity : Intensity
         Fitted to the whole image.
     pixels : ndarray
-        (Y, X) float32, the whole image on the model's grid, in the input's units.
+        (Y, X) float32, the whole image on the model's grid, in the input's units; (K, Y, X) where
+        the network takes several.
     """
 
     def __init__(self, lens: Lens, intensity: Intensity, pixels: NDArray[np.float32]) -> None:
@@ -92,4 +93,4 @@ class TileCompute:
 def _tensor(window: NDArray[np.float32]) -> Tensor:
     # PyTorch does not take arrays that must not be written to.
     own = window if window.flags.writeable else window.copy()
-    return torch.from_numpy(own)[None, None]
+    return torch.from_numpy(own if own.ndim == 3 else own[None])[None]

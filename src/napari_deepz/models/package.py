@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from napari_deepz.models.proof import StoredTest, make_test, parse_test, seriali
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.networks.base import Generator, without_weights
 from napari_deepz.networks.forking import compute_here
+from napari_deepz.networks.several_planes import SeveralPlanes
 from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.sampling import Sampling
 
@@ -73,6 +74,31 @@ class Model:
         if placed is None or not isinstance(self.network, ToldZBasis):
             return self
         network = self.network.for_optics(placed.told, placed.reach_um)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return replace(self, spec=self.spec.for_image(sampling), network=network)
+
+    def for_planes(self, sampling: Sampling | None, at_um: Sequence[float]) -> Model:
+        """Give the model for several images at once, which its network merges by itself.
+
+        Parameters
+        ----------
+        sampling : Sampling or None
+            Of the images, as far as it is known.
+        at_um : sequence of float
+            Where they were taken.
+
+        Raises
+        ------
+        ValueError
+            If the model has not learned to merge.
+        """
+        placed = self.spec.placed(sampling)
+        if placed is None or not isinstance(self.network, SeveralPlanes):
+            raise ValueError(
+                f"The model '{self.spec.name}' has not learned to merge input planes; use the "
+                "merge 'distance'."
+            )
+        network = self.network.for_planes(placed.told, placed.reach_um, at_um)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return replace(self, spec=self.spec.for_image(sampling), network=network)
 

@@ -109,7 +109,7 @@ class Cooking:
         self._planes = encoded.iter_refocus(
             recipe.surfaces, watch=watch, outward_from_um=outward_from_um
         )
-        self.note(*encoded.plan(recipe.surfaces).notes)
+        self.note(*encoded.notes_on(recipe.surfaces))
 
     @property
     def notes(self) -> tuple[str, ...]:

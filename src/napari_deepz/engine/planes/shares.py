@@ -7,18 +7,33 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Merge = Literal["distance", "nearest", "linear"]
-MERGES: tuple[str, ...] = get_args(Merge)
+Merge = Literal["learned", "distance", "nearest", "linear"]
+MERGES: tuple[Merge, ...] = get_args(Merge)
 
 _SOFTENING_SHARE = 0.05
 """Of the model's range to one side: 0.5 µm of 10 µm."""
+
+
+def checked_merge(merge: str) -> Merge:
+    """Take the name of a way to merge.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    for known in MERGES:
+        if merge == known:
+            return known
+    names = ", ".join(f"'{name}'" for name in MERGES)
+    raise ValueError(f"The merge '{merge}' is not known; use {names}.")
 
 
 def shares_of(
     merge: Merge,
     at_um: ArrayLike,
     target_um: ArrayLike,
-    axial_range_um: tuple[float, float],
+    axial_range_um: tuple[float, float] = (-np.inf, np.inf),
 ) -> NDArray[np.float32]:
     """Weigh input planes for a target.
 

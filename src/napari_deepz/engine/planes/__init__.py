@@ -1,0 +1,1 @@
+"""Several input planes of one place: brought together, each refocused, and merged."""

@@ -1,0 +1,119 @@
+"""Images of one place, taken at known depths, checked and brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_deepz.engine.inputs import check_image
+from napari_deepz.engine.mending import CheckedImage
+from napari_deepz.engine.planes.aligning import align_planes
+
+Pixels = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class InputPlanes:
+    """Input planes with one exposure and one position.
+
+    Attributes
+    ----------
+    images : tuple of CheckedImage
+        Of one shape; pixels that are no measurement are continued from what is beside them.
+    at_um : tuple of float
+        Where each was taken.
+    notes : tuple of str
+        What was done to bring them together, and what was noticed, a sentence each.
+    """
+
+    images: tuple[CheckedImage, ...]
+    at_um: tuple[float, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, images: Sequence[ArrayLike], at_um: Sequence[float]) -> InputPlanes:
+        """Check images, and bring them to the exposure and the position of the first.
+
+        Parameters
+        ----------
+        images : sequence of array-like
+            (Y, X) each, of one shape.
+        at_um : sequence of float
+            Where each was taken, all different.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be worked with; the message is a sentence for the user.
+        """
+        _check_places(images, at_um)
+        places = tuple(float(z_um) for z_um in at_um)
+        # What is no number is mended first, as it would spoil how planes are compared.
+        checked = [check_image(image) for image in images]
+        if len({image.pixels.shape for image in checked}) > 1:
+            sizes = ", ".join(f"{y} × {x}" for y, x in (one.pixels.shape for one in checked))
+            raise ValueError(
+                f"The input planes must have the same height and width; they have {sizes} pixels."
+            )
+        aligned = align_planes([image.pixels for image in checked])
+        notes = [
+            note
+            for z_um, plane in zip(places, aligned, strict=True)
+            for note in plane.describe(f"The input plane at {z_um:g} µm")
+        ]
+        notes += [note for image in checked for note in image.notes]
+        return cls(
+            tuple(
+                replace(image, pixels=plane.pixels)
+                for image, plane in zip(checked, aligned, strict=True)
+            ),
+            places,
+            tuple(dict.fromkeys(notes)),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of each."""
+        height, width = self.images[0].pixels.shape
+        return height, width
+
+    @property
+    def pixels(self) -> list[Pixels]:
+        """(Y, X) of each."""
+        return [image.pixels for image in self.images]
+
+    @property
+    def measured(self) -> NDArray[np.bool_] | None:
+        """(K, Y, X) where each was measured; None where everywhere all were."""
+        masks = [image.measured for image in self.images]
+        if all(mask is None for mask in masks):
+            return None
+        everywhere = np.ones(self.shape, np.bool_)
+        return np.stack([everywhere if mask is None else mask for mask in masks])
+
+    def part(self, y: slice, x: slice) -> InputPlanes:
+        """Cut out a rectangle."""
+        return replace(self, images=tuple(image.part(y, x) for image in self.images))
+
+    def give_back(self, plane: Pixels) -> None:
+        """Put what no plane measured into a refocused one, in place, as the first one has it."""
+        measured = self.measured
+        if measured is not None:
+            nowhere = ~measured.any(axis=0)
+            kept = plane.copy()
+            self.images[0].give_back(kept)
+            plane[nowhere] = kept[nowhere]
+
+
+def _check_places(images: Sequence[ArrayLike], at_um: Sequence[float]) -> None:
+    if not len(images) or len(images) != len(at_um):
+        raise ValueError(
+            f"Say for each input plane where it was taken: there are {len(images)} planes and "
+            f"{len(at_um)} depths."
+        )
+    if not np.isfinite(at_um).all() or len(set(at_um)) < len(at_um):
+        raise ValueError("The input planes must have been taken at depths that are all different.")

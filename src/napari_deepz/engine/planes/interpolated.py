@@ -1,0 +1,77 @@
+"""Interpolation between measured planes: what all merging is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+
+from napari_deepz.engine.encoded import Encoded
+from napari_deepz.engine.inputs import Surfaces, check_surfaces
+from napari_deepz.engine.planes.input_planes import InputPlanes
+from napari_deepz.engine.planes.shares import shares_of
+from napari_deepz.engine.planning import Pass, planned_planes
+from napari_deepz.engine.run import RefocusedPlane
+from napari_deepz.watch import UNWATCHED, Progress, Watch
+
+_NO_NETWORK = "Interpolated between the measured planes; no network was used."
+
+
+class InterpolatedPlanes(Encoded):
+    """Linear interpolation between the two measured planes around a target.
+
+    Parameters
+    ----------
+    planes : InputPlanes
+        What was measured.
+    pixel_um : float
+        Their pixel size.
+    """
+
+    device = "no network"
+    is_ready = True
+
+    def __init__(self, planes: InputPlanes, pixel_um: float) -> None:
+        self._planes, self._pixel_um = planes, pixel_um
+        self._pixels = np.stack(planes.pixels)
+
+    def part(self, y: slice, x: slice) -> InterpolatedPlanes:
+        """Cut out a rectangle; see `Encoded.part`."""
+        return InterpolatedPlanes(self._planes.part(y, x), self._pixel_um)
+
+    def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
+        """Say that no network is used."""
+        return (_NO_NETWORK, *(note for one in check_surfaces(surfaces) for note in one.notes))
+
+    def iter_refocus(
+        self,
+        surfaces: Surfaces,
+        *,
+        watch: Watch = UNWATCHED,
+        outward_from_um: float | None = None,
+    ) -> Generator[RefocusedPlane, None, None]:
+        """Yield interpolated planes; see `Encoded.iter_refocus`."""
+        targets = check_surfaces(surfaces)
+        planned = planned_planes(targets, outward_from_um)
+        return self._interpolated(planned, self.notes_on(targets), watch)
+
+    def _interpolated(
+        self, targets: Pass, notes: tuple[str, ...], watch: Watch
+    ) -> Generator[RefocusedPlane, None, None]:
+        progress = Progress(len(targets))
+        for target in targets:
+            watch.check()
+            depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+            shares = shares_of("linear", self._planes.at_um, depth_um)
+            weighed = np.einsum("k...,kyx->yx", np.atleast_1d(shares), self._pixels)
+            yield RefocusedPlane(
+                data=weighed,
+                index=target.index,
+                z_um=target.z_um,
+                surface=target.surface,
+                out_of_range=None,
+                device=self.device,
+                notes=notes,
+            )
+            progress.advance()
+            watch.on_progress(progress)

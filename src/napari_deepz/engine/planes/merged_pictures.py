@@ -1,0 +1,213 @@
+"""Each input plane refocused by itself, and what they say weighed by their distance."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import SerializeAsAny
+
+from napari_deepz.engine.encoded import Encoded
+from napari_deepz.engine.encoding import Encoding
+from napari_deepz.engine.inputs import Surfaces, check_surfaces
+from napari_deepz.engine.lens import Lens
+from napari_deepz.engine.planes.input_planes import InputPlanes
+from napari_deepz.engine.planes.shares import Merge, shares_of
+from napari_deepz.engine.planning import Budget, Pass, PlannedPlane, planned_planes
+from napari_deepz.engine.refocus import EncodedImage
+from napari_deepz.engine.run import RefocusedPlane
+from napari_deepz.intensity import Intensity
+from napari_deepz.sampling import Sampling
+from napari_deepz.surfaces import Flat, Surface
+from napari_deepz.surfaces.geometry import Depths
+from napari_deepz.watch import UNWATCHED, Progress, Watch
+
+Pixels = NDArray[np.float32]
+
+
+class MergedPictures(Encoded):
+    """An `EncodedImage` of each input plane, and shares of what each says of a target.
+
+    Parameters
+    ----------
+    planes : InputPlanes
+        What was measured.
+    lens : Lens
+        For the optics of the planes.
+    merge : str
+        How the shares are found, see `shares.shares_of`.
+    sampling : Sampling or None
+        Of the planes.
+    pixel_um : float
+        Their pixel size.
+    intensity : Intensity
+        Fitted to all of them.
+    budget : Budget
+        Of all of them together.
+    """
+
+    def __init__(
+        self,
+        planes: InputPlanes,
+        lens: Lens,
+        merge: Merge,
+        *,
+        sampling: Sampling | None,
+        pixel_um: float,
+        intensity: Intensity,
+        budget: Budget,
+    ) -> None:
+        self._planes, self._merge, self._pixel_um = planes, merge, pixel_um
+        self._axial_range_um = lens.model.spec.axial_range_um
+        each = replace(budget, code_bytes=budget.code_bytes // len(planes.images))
+        self._encoded = [
+            EncodedImage.of(
+                Encoding(replace(image, notes=(), unmeasured=None), lens, None, intensity),
+                sampling,
+                each,
+            )
+            for image in planes.images
+        ]
+
+    @property
+    def device(self) -> str:
+        """What computes, for people."""
+        return self._encoded[0].device
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a further surface takes milliseconds."""
+        return all(encoded.is_ready for encoded in self._encoded)
+
+    def part(self, y: slice, x: slice) -> MergedPictures:
+        """Cut out a rectangle; see `Encoded.part`."""
+        part = MergedPictures.__new__(MergedPictures)
+        part.__dict__ |= self.__dict__
+        part._planes = self._planes.part(y, x)
+        part._encoded = [encoded.part(y, x) for encoded in self._encoded]
+        return part
+
+    def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
+        """Say before a run what the user must know about it, a sentence each."""
+        return self._encoded[0].notes_on(surfaces)
+
+    def iter_refocus(
+        self,
+        surfaces: Surfaces,
+        *,
+        watch: Watch = UNWATCHED,
+        outward_from_um: float | None = None,
+    ) -> Generator[RefocusedPlane, None, None]:
+        """Yield merged planes; see `Encoded.iter_refocus`."""
+        targets = planned_planes(check_surfaces(surfaces), outward_from_um)
+        return self._merged(targets, _Shared(watch))
+
+    def _merged(self, targets: Pass, shared: _Shared) -> Generator[RefocusedPlane, None, None]:
+        notes: dict[str, None] = {}
+        with ExitStack() as opened:
+            pictures = [
+                opened.enter_context(closing(self._pictures(one, targets, shared)))
+                for one in range(len(self._encoded))
+            ]
+            for target in targets:
+                shares = self._shares(target)
+                data = np.zeros(self._planes.shape, np.float32)
+                for share, of_one in zip(shares, pictures, strict=True):
+                    if self._counts(share, target):
+                        alone = next(of_one)
+                        data += share * alone.data
+                        notes |= dict.fromkeys(alone.notes)
+                yield RefocusedPlane(
+                    data=data,
+                    index=target.index,
+                    z_um=target.z_um,
+                    surface=target.surface,
+                    out_of_range=None,
+                    device=self.device,
+                    notes=tuple(notes),
+                )
+
+    def _counts(self, share: Pixels, target: PlannedPlane) -> bool:
+        """Whether a plane is asked: of a surface that is not flat each one is."""
+        return target.z_um is None or bool(share.any())
+
+    def _pictures(
+        self, one: int, targets: Pass, shared: _Shared
+    ) -> Generator[RefocusedPlane, None, None]:
+        """What one input plane says of the targets for which it counts, in their order."""
+        wanted = [target for target in targets if self._counts(self._shares(target)[one], target)]
+        if not wanted:
+            return
+        encoded, at_um = self._encoded[one], self._planes.at_um[one]
+        moved = [_moved(target, -at_um) for target in wanted]
+        planned = encoded.notes_on(moved)  # Of distances from this plane alone.
+        with closing(encoded.iter_refocus(moved, watch=shared.watch())) as refocused:
+            for plane in refocused:
+                news = tuple(note for note in plane.notes if note not in planned)
+                yield replace(plane, notes=news)
+
+    def _shares(self, target: PlannedPlane) -> Pixels:
+        """What each plane counts, and nothing where it was not measured but another one was."""
+        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+        shares = shares_of(self._merge, self._planes.at_um, depth_um, self._axial_range_um)
+        there = self._planes.measured
+        if there is None:
+            return shares
+        wide = shares.reshape(len(shares), *(shares.shape[1:] or (1, 1)))
+        kept = wide * there
+        lost = kept.sum(axis=0) == 0
+        kept = np.where(lost & there, 1.0, kept)  # Another plane than the nearest has to do.
+        kept = np.where(kept.sum(axis=0) == 0, wide, kept)
+        weighed: Pixels = (kept / kept.sum(axis=0)).astype(np.float32)
+        return weighed
+
+
+class _Moved(Surface):
+    """A surface seen from another plane."""
+
+    kind: Literal["moved"] = "moved"
+    surface: SerializeAsAny[Surface]
+    by_um: float
+
+    def _depths_um(self, shape: tuple[int, int], pixel_size_um: float, index: int) -> Depths:
+        return self.surface.dpm(shape, pixel_size_um, index) + np.float32(self.by_um)
+
+    def describe(self) -> str:
+        return self.surface.describe()
+
+
+def _moved(target: PlannedPlane, by_um: float) -> Surface:
+    if target.z_um is not None:
+        return Flat(target.z_um + by_um)
+    return _Moved(surface=target.surface, by_um=by_um)
+
+
+@dataclass
+class _Shared:
+    """The progress of several runs as that of one."""
+
+    whole: Watch
+    progress: Progress = field(default_factory=lambda: Progress(0))
+
+    def watch(self) -> Watch:
+        """For one of the runs."""
+        done = prepared = 0
+        begun = False
+
+        def on_progress(one: Progress) -> None:
+            nonlocal done, prepared, begun
+            if not begun:
+                begun = True
+                self.progress.total += one.total
+                self.progress.preparing += one.preparing
+            for _ in range(one.prepared - prepared):
+                self.progress.prepare()
+            self.progress.advance(one.done - done)
+            done, prepared = one.done, one.prepared
+            self.whole.on_progress(self.progress)
+
+        return Watch(self.whole.should_stop, on_progress)
