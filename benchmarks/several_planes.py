@@ -97,8 +97,8 @@ def page(found: list[Row], described: str) -> str:
                 f"Made by `make several-planes` with {described}. Two planes of a measured stack "
                 "are the input, the measured plane in the middle between them the truth; planes "
                 "and truth are noisy. `linear` interpolates between the measured planes without a "
-                "network and is the bar; `distance` and `nearest` merge what the network makes of each "
-                "plane (`engine/planes/shares.py`). Nothing here was trained on several planes."
+                "network and is the bar; `distance` and `nearest` merge what the network makes of "
+                "each plane (`engine/planes/shares.py`)."
             ),
             wrapped(
                 f"In detail, the correlation of what is sharp, `distance` is above `linear` in "

@@ -44,6 +44,10 @@ class Provenance(BaseModel):
         ISO 8601 time, UTC; now unless given.
     input_name : str or None, optional
         Name of the image that was refocused.
+    further_inputs : tuple of str, optional
+        Further input planes, and where they were taken.
+    merge : str or None, optional
+        How several input planes were put together; "linear" without a network.
     model_name, model_version, model_sha256 : str or None, optional
         The generator and the checksum of its weights.
     surfaces : list of dict or None, optional
@@ -69,6 +73,8 @@ class Provenance(BaseModel):
     version: _Text = Field(default_factory=lambda: metadata.version("napari-deepz"))
     created: _Text = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     input_name: _Text | None = None
+    further_inputs: tuple[_Text, ...] = ()
+    merge: _Text | None = None
     model_name: _Text | None = None
     model_version: _Text | None = None
     model_sha256: _Text | None = None
@@ -111,11 +117,14 @@ class Provenance(BaseModel):
 
     def describe(self) -> str:
         """Say it in a few sentences for people who open the file in other software."""
-        sentences = [_HEADLINES[self.kind]]
+        sentences = [self._headline()]
         if self.model_name:
             label = " ".join(filter(None, (self.model_name, self.model_version)))
             sentences.append(f"Model {label}.")
-        if self.input_name:
+        if self.further_inputs:
+            planes = "; ".join(filter(None, (self.input_name, *self.further_inputs)))
+            sentences.append(f"Input planes {planes}; merge {self.merge}.")
+        elif self.input_name:
             sentences.append(f"Input image {self.input_name}.")
         if self.surfaces:
             sentences.append(f"Surface {'; '.join(map(_describe_surface, self.surfaces))}.")
@@ -129,6 +138,14 @@ class Provenance(BaseModel):
         elif self.recipe:
             sentences.append("Repeat with: napari-deepz refocus --again and the name of this file")
         return " ".join(sentences)
+
+    def _headline(self) -> str:
+        if self.kind != "inferred" or not self.further_inputs:
+            return _HEADLINES[self.kind]
+        count = len(self.further_inputs) + 1
+        if self.merge == "linear":
+            return f"INTERPOLATED between {count} measured planes, not measured."
+        return f"INFERRED by a neural network from {count} images, not measured."
 
 
 _HEADLINES = {

@@ -24,10 +24,12 @@ from napari_deepz.cli.app import (
     choose_sampling,
 )
 from napari_deepz.cli.console import console, print_line, print_note, print_path
+from napari_deepz.cli.input_planes import input_planes
 from napari_deepz.cli.progress import score_table, watched
 from napari_deepz.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from napari_deepz.recipes.cooking import Cooking
     from napari_deepz.recipes.recipe import Recipe
     from napari_deepz.surfaces import Surface
 
@@ -65,11 +67,13 @@ def demo(
 @app.command()
 def refocus(
     context: typer.Context,
-    image: Annotated[
-        Path | None, typer.Argument(help="TIFF, OME-TIFF, OME-Zarr or PNG image.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Argument(help="Result: .ome.tif, .tif, .ome.zarr or .zarr.")
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE... OUTPUT",
+            help="TIFF, OME-TIFF, OME-Zarr or PNG image, or several of the same place; and the "
+            "result: .ome.tif, .tif, .ome.zarr or .zarr.",
+        ),
     ] = None,
     z: Annotated[
         str | None,
@@ -95,6 +99,25 @@ def refocus(
     runtime: RuntimeName = "pytorch",
     memory: Memory = None,
     plane: Annotated[int | None, typer.Option(help="Plane of a stack, counted from 0.")] = None,
+    planes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Several planes of a stack, counted from 0."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UM,UM,...",
+            help="Where several input planes were taken, in µm, as 0,3; 'deeper' and 'shallower' "
+            "estimate it from the images. From the z step unless given; the first is at 0 then.",
+        ),
+    ] = None,
+    merge: Annotated[
+        str | None,
+        typer.Option(
+            help="How several planes are merged: learned, distance, nearest or linear; what is "
+            "best by measurement unless given."
+        ),
+    ] = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
     again: Annotated[
@@ -105,36 +128,48 @@ def refocus(
         ),
     ] = None,
 ) -> None:
-    """Refocus one image onto a flat range, a tilted plane or any surface."""
+    """Refocus one image, or several planes of one place, onto a flat range or any surface."""
     from napari_deepz.engine.compute import Compute
+    from napari_deepz.engine.planes.shares import checked_merge
     from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import require_no_input, require_replaceable
     from napari_deepz.recipes.again import recipe_of
-    from napari_deepz.recipes.recipe import Recipe, Source
+    from napari_deepz.recipes.recipe import Recipe
 
+    named = paths or []
     if again is not None:
-        _require_alone(context, output)
-        output = image or _beside(again)
+        _require_alone(context, named)
+        output = named[0] if named else _beside(again)
         require_no_input([output], [again])
         _cook(recipe_of(again), output)
         return
-    if image is None or output is None:
+    if len(named) < 2:
         raise ValueError(
             "Name the image to refocus and the result, or a former result with --again."
         )
+    *images, output = named
     require_replaceable(output, "inferred")
     wanted = _surface(z, surface, tilt_x, tilt_y, offset)
-    series = read_image(image)
-    source = Source(
-        path=str(image.absolute()),
-        t=choose_index(series, "T", time, "--time"),
-        c=choose_index(series, "C", channel, "--channel"),
-        z=choose_index(series, "Z", plane, "--plane"),
+    series = read_image(images[0])
+    c = choose_index(series, "C", channel, "--channel")
+    sampling = choose_sampling(series, c, pixel_size, na, immersion, wavelength)
+    chosen = input_planes(
+        images,
+        series,
+        t=time,
+        c=channel,
+        z=plane,
+        planes=planes,
+        at=at,
+        model=model,
+        sampling=sampling,
     )
     recipe = Recipe(
-        source=source,
+        source=chosen[0],
+        further=tuple(chosen[1:]),
+        merge=None if merge is None else checked_merge(merge),
         surfaces=(wanted,),
-        sampling=choose_sampling(series, source.c, pixel_size, na, immersion, wavelength),
+        sampling=sampling,
         model=model,
         compute=Compute(
             device=device or "auto", precision=precision, runtime=runtime, memory_gb=memory
@@ -152,12 +187,22 @@ def _cook(recipe: Recipe, output: Path) -> None:
         cooking = cook(recipe, watch=watch)
         output_of(cooking, output)
         surfaces = "; ".join(surface.describe() for surface in recipe.surfaces)
-        print_line(f"{cooking.model.spec.name} on {cooking.device}: {surfaces}")
+        print_line(f"{_with_what(cooking)}: {surfaces}")
         said: set[str] = set()
         _print_new(cooking.notes, said)
         save(cooking, output)
         _print_new(cooking.notes, said)
     print_path("Written:", output)
+
+
+def _with_what(cooking: Cooking) -> str:
+    recipe = cooking.recipe
+    if not recipe.further:
+        return f"{cooking.model.spec.name} on {cooking.device}"
+    planes = f"{len(recipe.sources)} input planes"
+    if recipe.merge == "linear":
+        return f"{planes}, interpolated"
+    return f"{planes}, merge {recipe.merge}, {cooking.model.spec.name} on {cooking.device}"
 
 
 def _print_new(notes: Sequence[str], said: set[str]) -> None:
@@ -167,16 +212,17 @@ def _print_new(notes: Sequence[str], said: set[str]) -> None:
             said.add(note)
 
 
-def _require_alone(context: typer.Context, output: Path | None) -> None:
+def _require_alone(context: typer.Context, named: Sequence[Path]) -> None:
     """Refuse options beside --again, which would be passed over."""
     given = [
         name
         for name in context.params
-        if name not in ("again", "image")
+        if (name != "paths" or len(named) > 1)
+        and name != "again"
         and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
     if given:
-        called = "a second name" if output is not None else f"--{given[0].replace('_', '-')}"
+        called = "a second name" if len(named) > 1 else f"--{given[0].replace('_', '-')}"
         raise ValueError(
             f"--again makes a result as it was: leave {called} out, and give the output alone."
         )

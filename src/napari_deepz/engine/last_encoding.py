@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.encoded import Encoded
 from napari_deepz.engine.inputs import Surfaces
 from napari_deepz.engine.lens import Lens
+from napari_deepz.engine.planes.encoded_planes import EncodedPlanes
+from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.engine.refocus import EncodedImage, RefocusedPlane
 from napari_deepz.images import digest_of
 from napari_deepz.models.package import Model
@@ -19,6 +25,30 @@ from napari_deepz.watch import UNWATCHED, Watch
 
 Key = tuple[object, ...]
 """Tells pixels, sampling, model and computation apart; hashable."""
+
+
+@dataclass(frozen=True, eq=False)
+class FurtherPlanes:
+    """What else was taken of the place of an image.
+
+    Attributes
+    ----------
+    images : sequence of ndarray
+        (Y, X) each.
+    at_um : tuple of float
+        Where the first image and these were taken.
+    merge : str or None
+        As for `EncodedPlanes`.
+    """
+
+    images: Sequence[NDArray[Any]]
+    at_um: tuple[float, ...]
+    merge: Merge | None
+
+    @cached_property
+    def key(self) -> Key:
+        """Tells them apart."""
+        return (*map(digest_of, self.images), self.at_um, self.merge)
 
 
 class LastEncoding:
@@ -30,7 +60,7 @@ class LastEncoding:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: tuple[Key, EncodedImage] | None = None
+        self._kept: tuple[Key, Encoded] | None = None
         self._lens: tuple[Key, Lens] | None = None
 
     def iter_refocus(
@@ -55,7 +85,8 @@ class LastEncoding:
         compute: Compute | None = None,
         *,
         digest: str | None = None,
-    ) -> tuple[Key, EncodedImage]:
+        further: FurtherPlanes | None = None,
+    ) -> tuple[Key, Encoded]:
         """Give the encoded image, a new one unless it is the last one.
 
         Parameters
@@ -64,12 +95,14 @@ class LastEncoding:
             As for `EncodedImage`.
         digest : str, optional
             `images.digest_of` the image, for who knows it already.
+        further : FurtherPlanes, optional
+            What else was taken of the same place.
 
         Returns
         -------
         key : tuple
             The same for the same pixels, model, sampling and computation.
-        encoded : EncodedImage
+        encoded : Encoded
             That of the last call with this key, or a new one.
 
         Raises
@@ -80,7 +113,8 @@ class LastEncoding:
         pixels = np.asarray(image)
         compute = compute or Compute()
         through = (model.spec.model_dump_json(), model.sha256, compute)
-        key = (digest or digest_of(pixels), sampling, *through)
+        among = None if further is None else further.key
+        key = (digest or digest_of(pixels), among, sampling, *through)
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
                 return self._kept
@@ -88,5 +122,14 @@ class LastEncoding:
             if self._lens is None or self._lens[0] != through:
                 self._lens = None
                 self._lens = through, Lens(model, compute)
-            self._kept = key, EncodedImage(pixels.copy(), self._lens[1], sampling=sampling)
+            self._kept = key, _encoded(pixels.copy(), self._lens[1], sampling, further)
             return self._kept
+
+
+def _encoded(
+    pixels: NDArray[Any], lens: Lens, sampling: Sampling | None, further: FurtherPlanes | None
+) -> Encoded:
+    if further is None:
+        return EncodedImage(pixels, lens, sampling=sampling)
+    images = [pixels, *(image.copy() for image in further.images)]
+    return EncodedPlanes(images, further.at_um, lens, merge=further.merge, sampling=sampling)

@@ -50,15 +50,15 @@ def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None
     Returns
     -------
     str or None
-        Quoted for this system's shell; None where the image is in no file.
+        Quoted for this system's shell; None where an image is in no file, or no command can name
+        all input planes.
     """
-    source, (surface, *_) = recipe.source, recipe.surfaces
-    if source.path is None:
+    inputs = _inputs(recipe)
+    if inputs is None:
         return None
-    words = ["napari-deepz", "refocus", source.path, str(output)]
-    for name, option in _INDEX_OPTIONS.items():
-        if name in source.model_fields_set:
-            words.append(f"{option}={getattr(source, name)}")
+    files, options = inputs
+    surface = recipe.surfaces[0]
+    words = ["napari-deepz", "refocus", *files, str(output), *options]
     if isinstance(surface, Flat):
         numbers = (surface.start_um, surface.stop_um, surface.step_um)
         words.append("--z=" + ":".join(_digits(number) for number in numbers if number is not None))
@@ -88,6 +88,30 @@ def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None
     return quoted(words, windows=os.name == "nt")
 
 
+def _inputs(recipe: Recipe) -> tuple[list[str], list[str]] | None:
+    """Files of the input planes, and options that choose the planes in them."""
+    sources = recipe.sources
+    paths = [source.path for source in sources if source.path is not None]
+    among = {(source.t, source.c) for source in sources}
+    planes = [source.z for source in sources]
+    if len(paths) < len(sources) or len(among) > 1:
+        return None
+    indices = [
+        f"{option}={getattr(recipe.source, name)}"
+        for name, option in _INDEX_OPTIONS.items()
+        if name in recipe.source.model_fields_set
+    ]
+    if len(sources) == 1:
+        return paths, indices
+    depths = "--at=" + ",".join(_digits(source.at_um) for source in sources)
+    merge = [] if recipe.merge is None else [f"--merge={recipe.merge}"]
+    if len(set(paths)) == 1:
+        named = "--planes=" + ",".join(map(str, planes))
+        others = [word for word in indices if not word.startswith("--plane=")]
+        return paths[:1], [*others, named, depths, *merge]
+    return (paths, [*indices, depths, *merge]) if len(set(planes)) == 1 else None
+
+
 def script_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None) -> str | None:
     """Write the Python script that cooks a recipe of one surface, and saves its planes.
 
@@ -103,9 +127,9 @@ def script_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None)
     Returns
     -------
     str or None
-        None where the image is in no file.
+        None where an image is in no file.
     """
-    if recipe.source.path is None:
+    if any(source.path is None for source in recipe.sources):
         return None
     loading, made = "", f"dz.{_constructor(recipe.surfaces[0])}"
     if surface_file is not None:
@@ -113,6 +137,7 @@ def script_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None)
         made = f"load_surface({str(surface_file)!r})"
     settings = [
         f"    source=dz.{_call('Source', recipe.source, 'sha256')},",
+        *_further(recipe),
         f"    surfaces={made},",
         f"    model={recipe.model.name!r},",
     ]
@@ -131,6 +156,14 @@ recipe = dz.Recipe(
 )
 dz.save(dz.cook(recipe), {str(output)!r})
 '''
+
+
+def _further(recipe: Recipe) -> list[str]:
+    if not recipe.further:
+        return []
+    lines = [f"        dz.{_call('Source', one, 'sha256')}," for one in recipe.further]
+    merge = [] if recipe.merge is None else [f"    merge={recipe.merge!r},"]
+    return ["    further=(", *lines, "    ),", *merge]
 
 
 def quoted(words: Sequence[str], *, windows: bool) -> str:

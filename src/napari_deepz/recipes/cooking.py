@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.last_encoding import FurtherPlanes, LastEncoding
+from napari_deepz.engine.planes.encoded_planes import EncodedPlanes
 from napari_deepz.engine.refocus import RefocusedPlane
 from napari_deepz.images import ImageSeries, digest_of
 from napari_deepz.io.reading import read_image
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
-from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.recipes.recipe import Recipe, Source
 from napari_deepz.recipes.record import describe_run
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.watch import UNWATCHED, Watch
+
+Pixels = NDArray[Any] | Sequence[NDArray[Any]]
 
 
 class Cooking:
@@ -34,8 +37,9 @@ class Cooking:
         What is to be done.
     watch : Watch, optional
         As for `engine.refocus.iter_refocus`.
-    pixels : ndarray, optional
-        (Y, X) of the source, for who has them already; read from its file where None.
+    pixels : ndarray or sequence of ndarray, optional
+        (Y, X) of the source, for who has them already, or of all input planes; read from their
+        files where None.
     model : Model, optional
         Of the recipe, for who has it already.
     encoding : LastEncoding, optional
@@ -71,26 +75,36 @@ class Cooking:
         recipe: Recipe,
         *,
         watch: Watch = UNWATCHED,
-        pixels: NDArray[Any] | None = None,
+        pixels: Pixels | None = None,
         model: Model | None = None,
         encoding: LastEncoding | None = None,
         outward_from_um: float | None = None,
     ) -> None:
         sampling = recipe.sampling
-        read_notes: tuple[str, ...] = ()
+        read_notes: dict[str, None] = {}
         if pixels is None:
-            series, source = open_source(recipe), recipe.source
-            read_notes = series.notes
-            pixels = series.plane(t=source.t, c=source.c, z=source.z)
-            if sampling is None and series.pixel_size_problem is not None:
-                raise ValueError(f"{series.pixel_size_problem}: say the pixel size in the recipe.")
-            sampling = sampling or series.sampling(source.c)
+            images = []
+            for source in recipe.sources:
+                series = open_source(source)
+                read_notes |= dict.fromkeys(series.notes)
+                images.append(series.plane(t=source.t, c=source.c, z=source.z))
+                if sampling is None and series.pixel_size_problem is not None:
+                    raise ValueError(
+                        f"{series.pixel_size_problem}: say the pixel size in the recipe."
+                    )
+                sampling = sampling or series.sampling(source.c)
+        else:
+            images = [pixels] if isinstance(pixels, np.ndarray) else list(pixels)
         self.model = model or load_model(recipe.model.name)
         _require_same(recipe, self.model)
-        digest = _checked_digest(recipe, pixels)
+        sources = [
+            source.model_copy(update={"sha256": _checked_digest(source, image)})
+            for source, image in zip(recipe.sources, images, strict=True)
+        ]
         self.recipe = recipe.model_copy(
             update={
-                "source": recipe.source.model_copy(update={"sha256": digest}),
+                "source": sources[0],
+                "further": tuple(sources[1:]),
                 "sampling": sampling,
                 "model": recipe.model.model_copy(
                     update={"version": self.model.spec.version, "sha256": self.model.sha256}
@@ -98,14 +112,21 @@ class Cooking:
             }
         )
         self.key, encoded = (encoding or LastEncoding()).encode(
-            pixels, self.model, sampling, recipe.compute, digest=digest
+            images[0],
+            self.model,
+            sampling,
+            recipe.compute,
+            digest=sources[0].sha256,
+            further=further_planes(recipe, images),
         )
-        self.shape = (int(pixels.shape[0]), int(pixels.shape[1]))
+        if isinstance(encoded, EncodedPlanes):
+            self.recipe = self.recipe.model_copy(update={"merge": encoded.merge})
+        self.shape = (int(images[0].shape[0]), int(images[0].shape[1]))
         self.count = sum(len(surface) for surface in recipe.surfaces)
         self.z_um = depths_um(recipe.surfaces)
         self.device = encoded.device
         self.given = 0
-        self._notes = dict.fromkeys(read_notes)
+        self._notes = read_notes
         self._planes = encoded.iter_refocus(
             recipe.surfaces, watch=watch, outward_from_um=outward_from_um
         )
@@ -135,17 +156,15 @@ class Cooking:
         return describe_run(self.recipe, self.model, device=self.device, notes=self.notes)
 
 
-def cook(
-    recipe: Recipe, *, pixels: NDArray[Any] | None = None, watch: Watch = UNWATCHED
-) -> Cooking:
+def cook(recipe: Recipe, *, pixels: Pixels | None = None, watch: Watch = UNWATCHED) -> Cooking:
     """Read what a recipe names, and refocus its image plane by plane.
 
     Parameters
     ----------
     recipe : Recipe
         What is to be done.
-    pixels : ndarray, optional
-        (Y, X) of an image that is in no file.
+    pixels : ndarray or sequence of ndarray, optional
+        (Y, X) of an image that is in no file, or of all input planes.
     watch : Watch, optional
         Says when to stop, and hears the progress.
 
@@ -175,8 +194,24 @@ def upward(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"surfaces": surfaces})
 
 
-def open_source(recipe: Recipe) -> ImageSeries:
-    """Open the file of a recipe's image.
+def further_planes(recipe: Recipe, images: Sequence[NDArray[Any]]) -> FurtherPlanes | None:
+    """The input planes of a recipe but the first, as the engine takes them; None without any.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to be done.
+    images : sequence of ndarray
+        (Y, X) of all its input planes.
+    """
+    if not recipe.further:
+        return None
+    at_um = tuple(source.at_um for source in recipe.sources)
+    return FurtherPlanes(images[1:], at_um, recipe.merge)
+
+
+def open_source(source: Source) -> ImageSeries:
+    """Open the file of an image.
 
     Raises
     ------
@@ -185,7 +220,6 @@ def open_source(recipe: Recipe) -> ImageSeries:
     ValueError
         If it cannot be used; one sentence.
     """
-    source = recipe.source
     if source.path is None:
         raise ValueError(
             f"The image '{source.title}' of the recipe is in no file: save it as TIFF, and name "
@@ -204,9 +238,9 @@ def source_pixels(recipe: Recipe) -> NDArray[Any]:
     ValueError
         If it cannot be used, or has other pixels than at the run; one sentence.
     """
-    series, source = open_source(recipe), recipe.source
-    pixels = np.asarray(series.plane(t=source.t, c=source.c, z=source.z))
-    _checked_digest(recipe, pixels)
+    source = recipe.source
+    pixels = np.asarray(open_source(source).plane(t=source.t, c=source.c, z=source.z))
+    _checked_digest(source, pixels)
     return pixels
 
 
@@ -225,11 +259,11 @@ def _require_same(recipe: Recipe, model: Model) -> None:
         )
 
 
-def _checked_digest(recipe: Recipe, pixels: NDArray[Any]) -> str:
+def _checked_digest(source: Source, pixels: NDArray[Any]) -> str:
     digest = digest_of(np.asarray(pixels))
-    if recipe.source.sha256 not in (None, digest):
+    if source.sha256 not in (None, digest):
         raise ValueError(
-            f"The image '{recipe.source.title}' has other pixels than that of the recipe; give the "
+            f"The image '{source.title}' has other pixels than that of the recipe; give the "
             "image that it was made with, or take the checksum out of the recipe."
         )
     return digest
@@ -237,6 +271,7 @@ def _checked_digest(recipe: Recipe, pixels: NDArray[Any]) -> str:
 
 def source_files(recipe: Recipe) -> list[Path]:
     """Files that cooking a recipe reads, and must not replace."""
-    files = [recipe.source.path, *(getattr(one, "source", None) for one in recipe.surfaces)]
+    images = (one.path for one in recipe.sources)
+    files = [*images, *(getattr(one, "source", None) for one in recipe.surfaces)]
     model = recipe.model.name if os.path.exists(recipe.model.name) else None
     return [Path(file) for file in (*files, model) if file is not None]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.models import DEFAULT_MODEL
 from napari_deepz.provenance import Provenance
 from napari_deepz.recipes.depths import write_depths
@@ -41,6 +42,8 @@ class Source(Settings):
         How people call it; that of the file where None.
     sha256 : str or None, optional
         Of the pixels (`images.digest_of`): other ones are refused.
+    at_um : float, optional
+        Where it was taken, on the axis on which depths of surfaces count.
     """
 
     called = "the source of a recipe"
@@ -51,11 +54,18 @@ class Source(Settings):
     z: int = Field(0, ge=0)
     name: str | None = None
     sha256: str | None = Field(None, pattern=_CHECKSUM)
+    at_um: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
 
     @property
     def title(self) -> str:
         """How people call it."""
         return self.name or (Path(self.path).name if self.path else "image")
+
+    def found_from(self, folder: Path) -> Source:
+        """The same with its file where it is, as seen from a folder that names are relative to."""
+        if self.path is None:
+            return self
+        return self.model_copy(update={"path": str(found_from(folder, self.path))})
 
 
 class ModelChoice(Settings):
@@ -83,7 +93,7 @@ def _as_surface(given: Any) -> Any:
 
 
 def _as_tuple(given: Any) -> Any:
-    return (given,) if isinstance(given, Surface) else given
+    return (given,) if isinstance(given, Surface | Source) else given
 
 
 def _as_choice(given: Any) -> Any:
@@ -99,7 +109,12 @@ class Recipe(Settings):
     Parameters
     ----------
     source : Source
-        The image.
+        The image. One that is alone is where depths count from.
+    further : Source or tuple of Source, optional
+        Further input planes of the same place, taken in other depths.
+    merge : {"learned", "distance", "nearest", "linear"} or None, optional
+        How several input planes are put together, see `EncodedPlanes`; None for what is best by
+        measurement.
     surfaces : Surface or tuple of Surface
         Onto what it is refocused, at least one.
     sampling : Sampling or None, optional
@@ -121,11 +136,29 @@ class Recipe(Settings):
 
     format_version: Literal[1] = 1
     source: Source
+    further: Annotated[tuple[Source, ...], BeforeValidator(_as_tuple)] = ()
+    merge: Merge | None = None
     surfaces: Annotated[tuple[_Surface, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
     sampling: Sampling | None = None
     model: Annotated[ModelChoice, BeforeValidator(_as_choice)] = ModelChoice()
     compute: Compute = Compute()
     output: str | None = None
+
+    @model_validator(mode="after")
+    def _check_planes(self) -> Self:
+        if not self.further:
+            if self.source.at_um:
+                raise ValueError("An input plane that is alone is where depths count from: 0 µm.")
+            if self.merge is not None:
+                raise ValueError("There is nothing to merge: name further input planes.")
+        elif len({one.at_um for one in self.sources}) <= len(self.further):
+            raise ValueError("Input planes must have been taken at depths that are all different.")
+        return self
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """All input planes, the first one first."""
+        return (self.source, *self.further)
 
     def to_json(self) -> str:
         """All of it as JSON, of ASCII characters alone."""
@@ -222,11 +255,8 @@ class Recipe(Settings):
             raise ValueError("Its surfaces must be a list of settings.")
         parsed = [parse_surface(one, folder, "A surface in it") for one in surfaces]
         recipe = cls(**settings | {"surfaces": tuple(parsed)})
-        if recipe.source.path is None:
-            return recipe
-        path = str(found_from(folder, recipe.source.path))
-        source = recipe.source.model_copy(update={"path": path})
-        return recipe.model_copy(update={"source": source})
+        source, *further = (one.found_from(folder) for one in recipe.sources)
+        return recipe.model_copy(update={"source": source, "further": tuple(further)})
 
 
 def depth_files(recipe: Recipe, path: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
-from napari_deepz.recipes.recipe import Recipe
+from napari_deepz.recipes.recipe import Recipe, Source
 
 
 def describe_run(
@@ -35,19 +35,28 @@ def describe_run(
         Of the kind "inferred". Its axial range spans all planes where every surface is flat; a
         surface that is not has no range before it meets an image.
     """
-    surfaces = recipe.surfaces
+    surfaces, parts = recipe.surfaces, {"source", "model", "compute"}
+    interpolated = recipe.merge == "linear"
     flat = all(surface.uniform_z_um is not None for surface in surfaces)
     depths_um = [z_um for surface in surfaces for z_um in surface.uniform_z_um or ()]
     return Provenance(
         kind="inferred",
-        input_name=recipe.source.title,
-        model_name=model.spec.name,
-        model_version=model.spec.version,
-        model_sha256=model.sha256,
+        input_name=_plane(recipe.source) if recipe.further else recipe.source.title,
+        further_inputs=tuple(_plane(one) for one in recipe.further),
+        merge=recipe.merge,
+        model_name=None if interpolated else model.spec.name,
+        model_version=None if interpolated else model.spec.version,
+        model_sha256=None if interpolated else model.sha256,
         surfaces=[surface.model_dump(mode="json") for surface in surfaces],
         axial_range_um=(min(depths_um), max(depths_um)) if flat and depths_um else None,
         sampling=recipe.sampling,
         device=device,
         notes=tuple(notes),
-        recipe=recipe.model_dump(mode="json", include={"source", "model", "compute"}),
+        recipe=recipe.model_dump(
+            mode="json", include=parts | {"further", "merge"} if recipe.further else parts
+        ),
     )
+
+
+def _plane(source: Source) -> str:
+    return f"{source.title}, z {source.z}, at {source.at_um:g} µm"

@@ -52,7 +52,7 @@ def images(shape: tuple[int, int]) -> np.ndarray:
 
 
 def learned(model: Model, given: np.ndarray) -> EncodedPlanes:
-    return EncodedPlanes(given, AT_UM[: len(given)], model, merge="learned", sampling=DRY)
+    return EncodedPlanes(list(given), AT_UM[: len(given)], model, merge="learned", sampling=DRY)
 
 
 def test_planes_are_those_of_the_network(several_model: Model) -> None:
@@ -154,4 +154,4 @@ def test_models_that_have_not_learned_it_say_so() -> None:
     model = model_of(AddDistance())
     model = replace(model, spec=model.spec.model_copy(update={"name": "old"}))
     with pytest.raises(ValueError, match="'old' has not learned to merge input planes; use the"):
-        EncodedPlanes(images((48, 64)), AT_UM, model, merge="learned", pixel_size_um=0.3)
+        EncodedPlanes(list(images((48, 64))), AT_UM, model, merge="learned", pixel_size_um=0.3)

@@ -17,6 +17,7 @@ from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.mending import CheckedImage
+from napari_deepz.engine.planes.choosing import best_merge
 from napari_deepz.engine.planes.input_planes import InputPlanes
 from napari_deepz.engine.planes.interpolated import InterpolatedPlanes
 from napari_deepz.engine.planes.merged_pictures import MergedPictures
@@ -46,10 +47,13 @@ class EncodedPlanes(Encoded):
     merge : {"learned", "distance", "nearest", "linear"}, optional
         How what the planes say is put together. "learned": by the network itself, for models that
         have learned it. "distance", "nearest": see `shares.shares_of`. "linear" interpolates
-        between the measured planes themselves, without the network.
+        between the measured planes themselves, without the network. What is best by measurement
+        where None, see `choosing.best_merge`.
 
     Attributes
     ----------
+    merge : str
+        How it is done.
     notes : tuple of str
         What was done to bring the planes together, a sentence each.
 
@@ -65,26 +69,26 @@ class EncodedPlanes(Encoded):
         at_um: Sequence[float],
         model: Model | Lens,
         *,
-        merge: Merge = "distance",
+        merge: Merge | None = None,
         sampling: Sampling | None = None,
         pixel_size_um: float | None = None,
         compute: Compute | None = None,
     ) -> None:
-        self._merge = checked_merge(merge)
         self._planes = InputPlanes.of(images, at_um)
         self._sampling = as_sampling(sampling, pixel_size_um)
         lens = Lens.of(model, compute)
+        self.merge = best_merge(lens.model) if merge is None else checked_merge(merge)
         self._spec = lens.model.spec.for_image(self._sampling)
         self._pixel_um = pixel_size_of(self._sampling, self._spec)
         self.notes = self._planes.notes
         self._inner = self._made(lens)
 
     def _made(self, lens: Lens) -> Encoded:
-        if self._merge == "linear":
+        if self.merge == "linear":
             return InterpolatedPlanes(self._planes, self._pixel_um)
         intensity = fit_series_intensity(self._spec.normalisation, self._planes.pixels)
         budget = free_budget(lens)
-        if self._merge == "learned":
+        if self.merge == "learned":
             at_um = self._planes.at_um
             together = lens.for_planes(self._sampling, at_um)
             encoding = Encoding(_as_one(self._planes), together, None, intensity)
@@ -92,7 +96,7 @@ class EncodedPlanes(Encoded):
         return MergedPictures(
             self._planes,
             lens.for_image(self._sampling),
-            self._merge,
+            self.merge,
             sampling=self._sampling,
             pixel_um=self._pixel_um,
             intensity=intensity,
@@ -118,7 +122,7 @@ class EncodedPlanes(Encoded):
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
         """Say before a run what the user must know about it, a sentence each."""
         targets = check_surfaces(surfaces)
-        if self._merge == "linear":
+        if self.merge == "linear":
             own = self._inner.notes_on(targets)
         else:
             own = notes_on(
@@ -160,7 +164,7 @@ class EncodedPlanes(Encoded):
         flat_um = None if plane.z_um is None else np.full((1, 1), plane.z_um)
         depth_um = plane.surface.dpm(shape, self._pixel_um) if flat_um is None else flat_um
         at_um = self._planes.at_um
-        if self._merge == "linear":
+        if self.merge == "linear":
             beyond = (depth_um < min(at_um)) | (depth_um > max(at_um))
         else:
             beyond = beyond_all(depth_um, at_um, self._spec.axial_range_um)

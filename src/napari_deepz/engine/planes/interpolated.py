@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import numpy as np
 
+from napari_deepz.engine.cautions import DISTRUST
 from napari_deepz.engine.encoded import Encoded
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.planes.input_planes import InputPlanes
@@ -40,8 +41,22 @@ class InterpolatedPlanes(Encoded):
         return InterpolatedPlanes(self._planes.part(y, x), self._pixel_um)
 
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
-        """Say that no network is used."""
-        return (_NO_NETWORK, *(note for one in check_surfaces(surfaces) for note in one.notes))
+        """Say that no network is used, and what lies beyond the planes."""
+        targets = check_surfaces(surfaces)
+        notes = [_NO_NETWORK, *(note for one in targets for note in one.notes)]
+        planned = planned_planes(targets)
+        low_um, high_um = min(self._planes.at_um), max(self._planes.at_um)
+        beyond = 0
+        for target in planned:
+            depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+            beyond += bool((depth_um < low_um).any() or (depth_um > high_um).any())
+        if beyond:
+            lie = "plane lies" if beyond == 1 else "planes lie"
+            notes.append(
+                f"{beyond} of {len(planned)} {lie} beyond the measured ones, {low_um:g} to "
+                f"{high_um:g} µm, and repeat the outermost; {DISTRUST} what is shown there."
+            )
+        return tuple(notes)
 
     def iter_refocus(
         self,
