@@ -49,7 +49,14 @@ def scores_of(
     data_range = intensity_range(measured, [pair.measured for pair in pairs])
     settings = {"axial_range_um": EVERYWHERE_UM} | settings
     return list(
-        iter_comparison(virtual, measured, unrefocused, pairs, data_range=data_range, **settings)
+        iter_comparison(
+            virtual,
+            measured,
+            np.asarray(unrefocused)[None],
+            pairs,
+            data_range=data_range,
+            **settings,
+        )
     )
 
 
@@ -222,7 +229,7 @@ def test_progress_is_told_and_the_work_is_lazy(stack: np.ndarray) -> None:
     scores = iter_comparison(
         stack,
         stack,
-        stack[3],
+        stack[3:4],
         pairs,
         data_range=1000,
         axial_range_um=EVERYWHERE_UM,
@@ -246,7 +253,7 @@ def test_everything_can_be_stopped(stack: np.ndarray) -> None:
     scores = iter_comparison(
         stack,
         stack,
-        stack[3],
+        stack[3:4],
         pairs,
         data_range=1000,
         axial_range_um=EVERYWHERE_UM,
@@ -265,3 +272,22 @@ def test_everything_can_be_stopped(stack: np.ndarray) -> None:
 def test_other_sizes_are_refused(stack: np.ndarray) -> None:
     with pytest.raises(ValueError, match="same size"):
         scores_of(stack[:, 1:], stack, stack[3], DEPTHS_UM, DEPTHS_UM)
+
+
+def test_of_several_input_planes_what_lies_between_is_the_baseline(stack: np.ndarray) -> None:
+    pairs = match_planes(DEPTHS_UM, DEPTHS_UM)
+    scores = list(
+        iter_comparison(
+            stack,
+            stack,
+            stack[[1, 5]],
+            pairs,
+            data_range=1000,
+            axial_range_um=EVERYWHERE_UM,
+            at_um=(-2, 2),
+        )
+    )
+    assert [scores[index].unrefocused.correlation for index in (1, 5)] == pytest.approx([1, 1])
+    between = 0.25 * stack[1] + 0.75 * stack[5]
+    expected = np.corrcoef(between.ravel(), stack[4].ravel())[0, 1]
+    assert scores[4].unrefocused.correlation == pytest.approx(expected, rel=1e-5)

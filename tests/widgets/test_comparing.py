@@ -167,7 +167,7 @@ def truth(stack: Any, virtual_planes: Any, model: Any) -> list[Any]:
         iter_comparison(
             virtual_planes,
             stack,
-            stack[4],
+            stack[4:5],
             pairs,
             data_range=intensity_range(stack, range(9)),
             axial_range_um=model.spec.axial_range_um,
@@ -232,7 +232,7 @@ def test_dragging_the_line_moves_the_slider_and_the_slider_the_line(
 ) -> None:
     dock.viewer.dims.set_point(0, 2)
     assert dock.curves.shown_line.value() == 2
-    assert dock.curves.input_line.value() == 0
+    assert [line.value() for line in dock.curves.input_lines] == [0]
     dock.curves.shown_line.setValue(-3)
     dock.curves.shown_line.sigDragged.emit(dock.curves.shown_line)
     assert dock.viewer.dims.point[0] == -3

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.analysis.detail import USUAL_UNIT_PX
 from napari_deepz.analysis.evaluation import NO_SCORES, DepthScores, Scores, score
+from napari_deepz.engine.planes.shares import interpolated
 from napari_deepz.surfaces.base import RANGE_TOLERANCE_UM
 from napari_deepz.watch import UNWATCHED, Progress, Watch
 
@@ -160,6 +161,7 @@ def iter_comparison(
     data_range: float,
     axial_range_um: tuple[float, float],
     at_zero: NDArray[Any] | None = None,
+    at_um: Sequence[float] = (0.0,),
     unit_px: float = USUAL_UNIT_PX,
     watch: Watch = UNWATCHED,
 ) -> Iterator[DepthScores]:
@@ -170,7 +172,7 @@ def iter_comparison(
     virtual, measured : Planes
         (Y, X) each, in the same intensity units; nothing is rescaled.
     unrefocused : ndarray
-        (Y, X) input plane.
+        (K, Y, X) input planes; of several, what is interpolated between them is the baseline.
     pairs : sequence of PlanePair
         Which planes belong together.
     data_range : float
@@ -179,6 +181,8 @@ def iter_comparison(
         For which depths the model was trained.
     at_zero : ndarray, optional
         (Y, X) virtual plane at a depth of zero, the second baseline; its scores are NaN without.
+    at_um : sequence of float
+        Where the input planes were taken.
     unit_px : float
         λ/NA in pixels, for the detail.
     watch : Watch, optional
@@ -202,17 +206,20 @@ def iter_comparison(
     for pair in pairs:
         watch.check()
         truth = np.asarray(measured[pair.measured], np.float32)
+        in_range = lowest - RANGE_TOLERANCE_UM <= pair.z_um <= highest + RANGE_TOLERANCE_UM
         scores = DepthScores(
             plane=pair.measured,
             z_um=pair.z_um,
-            in_range=lowest - RANGE_TOLERANCE_UM <= pair.z_um <= highest + RANGE_TOLERANCE_UM,
+            in_range=in_range,
             refocused=_finite_scores(virtual[pair.virtual], truth, data_range, unit_px),
             at_zero=(
                 NO_SCORES
                 if at_zero is None
                 else _finite_scores(at_zero, truth, data_range, unit_px)
             ),
-            unrefocused=_finite_scores(unrefocused, truth, data_range, unit_px),
+            unrefocused=_finite_scores(
+                interpolated(unrefocused, at_um, pair.z_um), truth, data_range, unit_px
+            ),
         )
         progress.advance()
         watch.on_progress(progress)

@@ -92,12 +92,10 @@ class Model:
         ValueError
             If the model has not learned to merge.
         """
+        self.spec.require_merging()
         placed = self.spec.placed(sampling)
-        if placed is None or not isinstance(self.network, SeveralPlanes):
-            raise ValueError(
-                f"The model '{self.spec.name}' has not learned to merge input planes; use the "
-                "merge 'distance'."
-            )
+        assert placed is not None
+        assert isinstance(self.network, SeveralPlanes)
         network = self.network.for_planes(placed.told, placed.reach_um, at_um)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return replace(self, spec=self.spec.for_image(sampling), network=network)

@@ -202,6 +202,20 @@ class ModelSpec(BaseModel):
             }
         )
 
+    def require_merging(self) -> None:
+        """Refuse a model that has not learned to merge input planes.
+
+        Raises
+        ------
+        ValueError
+            One sentence.
+        """
+        if self.architecture != "several-planes":
+            raise ValueError(
+                f"The model '{self.name}' has not learned to merge input planes; use the merge "
+                "'distance'."
+            )
+
     @property
     def made_for(self) -> str:
         """Through what its training images were taken, in the words that everybody uses for it.

@@ -228,8 +228,8 @@ def open_source(source: Source) -> ImageSeries:
     return read_image(source.path)
 
 
-def source_pixels(recipe: Recipe) -> NDArray[Any]:
-    """Read the image of a recipe again, as (Y, X).
+def source_pixels(source: Source) -> NDArray[Any]:
+    """Read an image of a recipe again, as (Y, X).
 
     Raises
     ------
@@ -238,7 +238,6 @@ def source_pixels(recipe: Recipe) -> NDArray[Any]:
     ValueError
         If it cannot be used, or has other pixels than at the run; one sentence.
     """
-    source = recipe.source
     pixels = np.asarray(open_source(source).plane(t=source.t, c=source.c, z=source.z))
     _checked_digest(source, pixels)
     return pixels

@@ -10,12 +10,12 @@ from napari_deepz.engine.cautions import DISTRUST
 from napari_deepz.engine.encoded import Encoded
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.planes.input_planes import InputPlanes
-from napari_deepz.engine.planes.shares import shares_of
+from napari_deepz.engine.planes.shares import interpolated
 from napari_deepz.engine.planning import Pass, planned_planes
 from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.watch import UNWATCHED, Progress, Watch
 
-_NO_NETWORK = "Interpolated between the measured planes; no network was used."
+NO_NETWORK = "Interpolated between the measured planes; no network was used."
 
 
 class InterpolatedPlanes(Encoded):
@@ -43,7 +43,7 @@ class InterpolatedPlanes(Encoded):
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
         """Say that no network is used, and what lies beyond the planes."""
         targets = check_surfaces(surfaces)
-        notes = [_NO_NETWORK, *(note for one in targets for note in one.notes)]
+        notes = [NO_NETWORK, *(note for one in targets for note in one.notes)]
         planned = planned_planes(targets)
         low_um, high_um = min(self._planes.at_um), max(self._planes.at_um)
         beyond = 0
@@ -77,10 +77,8 @@ class InterpolatedPlanes(Encoded):
         for target in targets:
             watch.check()
             depth_um = target.depth_um(self._planes.shape, self._pixel_um)
-            shares = shares_of("linear", self._planes.at_um, depth_um)
-            weighed = np.einsum("k...,kyx->yx", np.atleast_1d(shares), self._pixels)
             yield RefocusedPlane(
-                data=weighed,
+                data=interpolated(self._pixels, self._planes.at_um, depth_um),
                 index=target.index,
                 z_um=target.z_um,
                 surface=target.surface,

@@ -29,6 +29,16 @@ def checked_merge(merge: str) -> Merge:
     raise ValueError(f"The merge '{merge}' is not known; use {names}.")
 
 
+def interpolated(
+    planes: NDArray[np.generic], at_um: ArrayLike, target_um: ArrayLike
+) -> NDArray[np.float32]:
+    """Interpolate linearly between planes (K, Y, X); see "linear" in `shares_of`."""
+    shares = np.atleast_1d(shares_of("linear", at_um, target_um))
+    wide = np.asarray(planes, np.float32)
+    weighed: NDArray[np.float32] = np.einsum("k...,kyx->yx", shares, wide)
+    return weighed
+
+
 def shares_of(
     merge: Merge,
     at_um: ArrayLike,

@@ -79,25 +79,31 @@ def compare(pairing: Pairing, send: Send, watch: Watch) -> None:
     measured = _in_memory(pairing, send, watch)
     planes = [pair.measured for pair in pairing.pairs]
     data_range = intensity_range(measured, planes, watch=watch)
-    try:
-        axial_range_um = (
-            read_spec(pairing.model).for_image(pairing.provenance.sampling).axial_range_um
-        )
-    except ModelError:
-        axial_range_um = None
+    axial_range_um = _axial_range_um(pairing)
     send(Basis(data_range, axial_range_um))
     for scores in iter_comparison(
         pairing.virtual,
         measured,
-        pairing.read_input(),
+        np.stack(pairing.read_inputs()),
         pairing.pairs,
         data_range=data_range,
         axial_range_um=axial_range_um or (-math.inf, math.inf),
         at_zero=_at_zero(pairing),
+        at_um=pairing.at_um,
         unit_px=unit_px_of(pairing.provenance.sampling),
         watch=watch,
     ):
         send(scores)
+
+
+def _axial_range_um(pairing: Pairing) -> tuple[float, float] | None:
+    """What the model knows from any of the input planes; None where it is not there any more."""
+    try:
+        spec = read_spec(pairing.model).for_image(pairing.provenance.sampling)
+    except ModelError:
+        return None
+    low_um, high_um = spec.axial_range_um
+    return min(pairing.at_um) + low_um, max(pairing.at_um) + high_um
 
 
 def _at_zero(pairing: Pairing) -> NDArray[np.float32] | None:

@@ -74,10 +74,10 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.model_range = pg.LinearRegionItem(movable=False, pen=pg.mkPen(None))
         self.model_range.setBrush(pg.mkBrush(127, 127, 127, 45))
         self.model_range.setZValue(-10)
-        self.input_line = line(0, 90, GREY, dotted=True)
+        self.input_lines = [line(0, 90, GREY, dotted=True)]
         self.shown_line = line(0, 90, GREY, width=2)
         self.shown_line.setMovable(True)
-        for item in (self.model_range, self.input_line, self.shown_line):
+        for item in (self.model_range, *self.input_lines, self.shown_line):
             self.plot.draw(item, in_bounds=False)
         self.shown_line.sigDragged.connect(self._on_dragged)
         layout = QVBoxLayout(self)
@@ -102,6 +102,14 @@ class DepthCurves(QWidget):  # type: ignore[misc]
         self.model_range.setVisible(axial_range_um is not None)
         if axial_range_um is not None:
             self.model_range.setRegion(axial_range_um)
+
+    def mark_inputs(self, at_um: Sequence[float]) -> None:
+        """Draw a dotted line where each input plane was taken."""
+        for item in self.input_lines:
+            self.plot.view.removeItem(item)
+        self.input_lines = [line(z_um, 90, GREY, dotted=True) for z_um in at_um]
+        for item in self.input_lines:
+            self.plot.draw(item, in_bounds=False)
 
     def set_shown(self, z_um: float) -> None:
         """Move the line to the depth that the viewer shows."""

@@ -155,6 +155,7 @@ class StackComparison(Scrolled):
         self.form.suggest()
         self._pairing, text = self._find_pairing()
         self.match.setText(text)
+        self.curves.mark_inputs((0.0,) if self._pairing is None else self._pairing.at_um)
         for compared in (self._compared, self._job_pairing):
             if compared is not None and not self._still(compared):
                 self._forget()
@@ -263,6 +264,8 @@ class StackComparison(Scrolled):
 
     def _show_basis(self, basis: Basis) -> None:
         self.curves.shade(basis.axial_range_um)
+        several = self._job_pairing is not None and len(self._job_pairing.at_um) > 1
+        baseline = "what is interpolated between the input planes" if several else "the input plane"
         shaded = (
             "Shaded: the depths that the model was trained for."
             if basis.axial_range_um is not None
@@ -271,7 +274,7 @@ class StackComparison(Scrolled):
         self.basis.setText(
             f"PSNR and SSIM refer to a range of {basis.data_range:.4g}, from the 0.1st to the "
             "99.9th percentile of the measured planes. Refocusing counts only where it beats both "
-            "the input plane and self, the network at 0 µm, which takes away noise alone. "
+            f"{baseline} and self, the network at 0 µm, which takes away noise alone. "
             f"{shaded} Infinite or undefined scores are left out."
         )
 

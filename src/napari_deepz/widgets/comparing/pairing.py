@@ -53,8 +53,10 @@ class Pairing:
         the input image or over it.
     pixel_size_um : float
         Of the virtual planes.
-    read_input : callable
-        Loads the input plane, (Y, X).
+    read_inputs : callable
+        Loads the input planes, (Y, X) each.
+    at_um : tuple of float
+        Where they were taken.
     model : Path
         The package that made the virtual planes.
     provenance : Provenance
@@ -75,7 +77,8 @@ class Pairing:
     input_grid: Grid
     shown_grid: Grid
     pixel_size_um: float
-    read_input: Callable[[], NDArray[Any]]
+    read_inputs: Callable[[], list[NDArray[Any]]]
+    at_um: tuple[float, ...]
     model: Path
     provenance: Provenance
     measured: LayerStack
@@ -141,7 +144,7 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
     record = record_of(virtual)
     if record is None or not record.z_um:
         raise LayerError(f"'{virtual.name}' is no stack of flat virtual planes.")
-    if record.provenance.model_name is None:
+    if record.provenance.model_name is None and record.provenance.merge is None:
         raise LayerError(f"'{virtual.name}' is still being computed; wait for its last plane.")
     planes = planes_of(virtual)
     if planes.shape != (len(record.z_um), *record.request.plane.shape):
@@ -177,7 +180,8 @@ def pairing(virtual: Image, measured: Image, view: View) -> Pairing:
         input_grid=where,
         shown_grid=shown,
         pixel_size_um=record.request.sampling.pixel_size_um,
-        read_input=record.request.plane.read,
+        read_inputs=record.request.read_inputs,
+        at_um=record.request.at_um,
         model=record.request.package,
         provenance=record.provenance,
         measured=stack,
@@ -232,7 +236,7 @@ def align(virtual: Image, measured: Image, view: View) -> None:
         return
     _LOOKED_IN[virtual] = looked_in
     if source.z < len(stack) and source.sha256 == digest_of(np.asarray(stack[source.z])):
-        put_input(virtual, record.z_um, stack.z_um[source.z])
+        put_input(virtual, record.z_um, stack.z_um[source.z] - source.at_um)
         virtual.metadata[RESULT] = replace(record, source=ref(measured))
 
 

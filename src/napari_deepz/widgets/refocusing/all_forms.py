@@ -79,6 +79,8 @@ class AllForms:
             optics=self.optics.values(),
             compute=self.compute.compute(),
             pinned=self.image.pinned,
+            further=self.image.further.chosen(self.image.layer),
+            merge=self.image.further.merge.value,
         )
 
     def suggest_sizes(self, _: Any = None) -> None:

@@ -138,7 +138,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         layout.setSpacing(0)
         layout.addWidget(
             Scrolled(
-                group("Input", self.image.widget, forms.optics.widget, facts.image, facts.samples),
+                group(
+                    "Input",
+                    *(self.image.widget, forms.optics.widget),
+                    *(facts.image, facts.planes, facts.samples),
+                ),
                 self.model_card,
                 group("Surface", self.surface.widget, Rows(look.mesh_switch), facts.result),
                 group("View", self.view.widget, facts.shown),

@@ -10,6 +10,7 @@ from magicgui.widgets import PushButton
 from napari_deepz.widgets.refocusing.resolving import Resolved
 from napari_deepz.widgets.refocusing.texts import (
     image_facts,
+    inputs_facts,
     model_facts,
     result_facts,
 )
@@ -37,6 +38,7 @@ class Facts:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self.image, self.model, self.result, self.shown = (PlainLabel() for _ in range(4))
+        self.planes = PlainLabel()
         self.sample_buttons = [self._sample_button(text) for text in _SAMPLES]
         self.samples = Rows(side_by_side(*self.sample_buttons))
 
@@ -67,10 +69,11 @@ class Facts:
         self.model.setText(model_facts(model.spec) if model is not None else _no_model(package))
         self.model.setToolTip(model.spec.description if model is not None else "")
         self.result.setText(result_facts(request.surface, request.plane.shape) if request else "")
+        self.planes.setText(inputs_facts(request) if request else "")
         results = results_in(self._viewer)
         shown_um = shown_depth_um(results[-1], View.of(self._viewer)) if results else None
         self.shown.setText("" if shown_um is None else f"Shown: z = {shown_um:g} µm")
-        for text in (self.image, self.result, self.shown):
+        for text in (self.image, self.planes, self.result, self.shown):
             text.setVisible(bool(text.text()))
 
 

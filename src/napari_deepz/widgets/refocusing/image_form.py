@@ -12,6 +12,7 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from napari_deepz.widgets.refocusing.further_form import FurtherForm
 from napari_deepz.widgets.refocusing.input_axes import InputAxes
 from napari_deepz.widgets.refocusing.size_form import SizeForm
 from napari_deepz.widgets.shared.contrast import suit_contrast
@@ -70,15 +71,18 @@ class ImageForm:
         chosen = side_by_side(self.choice, self.pin)
         chosen.label, chosen.tooltip = "Image", "The measured image."
         self.axes, self.sizes = InputAxes(), SizeForm(viewer, self._input_z, self._keeping_plane)
+        self.further = FurtherForm(viewer, can_be_refocused)
         self.follows_selection = True
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (Rows(chosen), self.axes.widget, self.sizes.widget):
+        for part in (Rows(chosen), self.axes.widget, self.sizes.widget, self.further.widget):
             layout.addWidget(part)
         self.choice.changed.connect(self._on_choice)
         self.axes.changed.connect(self.changed.emit)
         self.axes.use_clicked.connect(self._use_shown)
+        self.further.changed.connect(self.changed.emit)
+        self.further.pin_clicked.connect(self._pin_first)
         self.sizes.changed.connect(self.changed.emit)
         viewer.layers.selection.events.active.connect(self._on_selected)
 
@@ -103,11 +107,17 @@ class ImageForm:
         layer = self.layer
         self.axes.show(layer, self.index())
         self.sizes.review(layer)
+        axis = None if layer is None else z_axis_of(layer)
+        self.further.show(layer, self.index(), is_pinned=axis in self.pinned)
 
     def pin_z(self) -> None:
         """Keep the plane, as the slider for z shows the depths of results from now on."""
         if self.layer is not None:
             self.axes.pin_z(self.layer, self.index())
+
+    def _pin_first(self) -> None:
+        self.pin_z()
+        self.show_input()
 
     def reset_choices(self) -> None:
         """Look again which layers there are; a new one is chosen where there was none."""

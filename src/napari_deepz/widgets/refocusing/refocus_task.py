@@ -75,7 +75,7 @@ def refocus_planes(
     """
     cooking = Cooking(
         request.recipe,
-        pixels=request.plane.read(),
+        pixels=request.read_inputs(),
         model=load_model(request.package),
         encoding=encoding,
         watch=watch,

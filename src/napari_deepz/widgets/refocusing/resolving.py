@@ -15,14 +15,17 @@ from napari.layers import Image
 
 from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.inputs import check_shape
+from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, FromImage, Surface
+from napari_deepz.widgets.refocusing.further_form import FurtherInput
 from napari_deepz.widgets.shared.input_plane import InputPlane
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.layers import frame_of, input_plane
-from napari_deepz.widgets.shared.placement import Frame, LayerError, View
+from napari_deepz.widgets.shared.placement import Frame, LayerError, View, shown_index
 from napari_deepz.widgets.shared.requests import RefocusRequest
 
 NO_SIZE = "The image does not say its pixel size"
@@ -99,6 +102,10 @@ class DockSettings:
         With what is computed.
     pinned : mapping of int to int
         Index by axis of the layer, where the input stays whatever the sliders do.
+    further : tuple of FurtherInput
+        Further input planes.
+    merge : str or None
+        How they are merged, as in `Recipe`.
     """
 
     model: ChosenModel | None
@@ -110,6 +117,8 @@ class DockSettings:
     optics: dict[str, float | None]
     compute: Compute
     pinned: Mapping[int, int] = field(default_factory=dict)
+    further: tuple[FurtherInput, ...] = ()
+    merge: Merge | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,18 +193,26 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     except ValueError as error:
         return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
     model = replace(model, spec=model.spec.for_image(sampling))
+    try:
+        further = tuple(_further(one, plane, layer, view) for one in settings.further)
+        if further and settings.merge == "learned":
+            model.spec.require_merging()
+    except ValueError as error:
+        return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
     ground = Ground(plane, sampling, frame, view)
 
     def request(surface: Surface, also: tuple[str, ...]) -> RefocusRequest:
         depth_range_um(surface, plane.shape, sampling.pixel_size_um)
         recipe = Recipe(
             source=plane.source,
+            further=tuple(one.source for one in further),
+            merge=settings.merge if further else None,
             surfaces=surface,
             sampling=sampling,
             model=model.name,
             compute=settings.compute,
         )
-        return RefocusRequest(plane, recipe, model.package, (*also, *notes))
+        return RefocusRequest(plane, recipe, model.package, (*also, *notes), further)
 
     run, problem = None, ""
     try:
@@ -210,6 +227,28 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     elif shown is None:
         shown_problem = problem
     return Resolved(layer, model, plane, frame, run, shown, problem, shown_problem)
+
+
+def _further(one: FurtherInput, plane: InputPlane, layer: Image, view: View) -> InputPlane:
+    """Take a further input plane, with its depth in its source."""
+    axis = z_axis_of(layer)
+    if one.index is None or axis is None:
+        also, input_index = input_plane(one.layer, view), 0
+    else:
+        also = input_plane(layer, view.pinned(layer, {axis: one.index}))
+        input_index = shown_index(layer, view)[axis]
+    if also.shape != plane.shape:
+        raise ValueError(
+            f"'{also.name}' has {also.shape[1]} × {also.shape[0]} pixels and '{plane.name}' "
+            f"{plane.shape[1]} × {plane.shape[0]}: input planes must be of one size."
+        )
+    at_um = one.depth_um(input_index)
+    if not at_um:
+        raise ValueError(
+            f"Say how far {also.title} lies from the input plane, beside it in µm: both cannot lie "
+            "in the same place."
+        )
+    return replace(also, source=also.source.model_copy(update={"at_um": at_um}))
 
 
 def _sampling(plane: InputPlane, settings: DockSettings) -> tuple[Sampling, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from napari_deepz.engine.cautions import notes_on
+from napari_deepz.engine.planes.interpolated import NO_NETWORK
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.resolving import Resolved, depth_range_um
@@ -37,6 +38,14 @@ def image_facts(plane: InputPlane) -> str:
     height, width = plane.shape
     size = f"{plane.title}: {width} × {height} pixels"
     return f"{size} of {plane.pixel_size_um:g} µm" if plane.pixel_size_um else size
+
+
+def inputs_facts(request: RefocusRequest) -> str:
+    """Tell from which planes it is refocused; nothing for one."""
+    if not request.further:
+        return ""
+    depths = ", ".join(f"{z_um:+g}" for z_um in request.at_um[1:])
+    return f"From {len(request.inputs)} planes, the further ones at {depths} µm"
 
 
 def result_facts(surface: Surface, shape: tuple[int, int]) -> str:
@@ -95,13 +104,17 @@ def cautions_for(resolved: Resolved, request: RefocusRequest | None = None) -> l
             "microscope's are: correct the layer's scale along z, or do not trust where in z its "
             "results are shown."
         )
-    found += notes_on(
-        plane.shape,
-        [request.surface],
-        model.spec,
-        sampling=request.sampling,
-        range_um=depth_range_um,
-    )
+    if request.recipe.merge == "linear":
+        found.append(NO_NETWORK)
+    else:
+        found += notes_on(
+            plane.shape,
+            [request.surface],
+            model.spec,
+            sampling=request.sampling,
+            range_um=depth_range_um,
+            at_um=request.at_um,
+        )
     found = [*dict.fromkeys(found)]
     size_bytes = result_bytes(request.surface, plane.shape)
     if size_bytes > _LARGE_BYTES:

@@ -87,12 +87,10 @@ def _request(recipe: Recipe, layer: Image) -> RefocusRequest:
     """The run as it was, with its image still in its file."""
     shape = (int(layer.data.shape[-2]), int(layer.data.shape[-1]))
     assert recipe.sampling is not None
-    plane = InputPlane(
-        recipe.source.title,
-        shape,
-        recipe.sampling.pixel_size_um,
-        partial(source_pixels, recipe),
-        recipe.source,
+    pixel_um = recipe.sampling.pixel_size_um
+    plane, *further = (
+        InputPlane(source.title, shape, pixel_um, partial(source_pixels, source), source)
+        for source in recipe.sources
     )
     package = list_models().get(recipe.model.name, Path(recipe.model.name))
-    return RefocusRequest(plane, recipe, package, ())
+    return RefocusRequest(plane, recipe, package, (), tuple(further))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.sampling import Sampling
@@ -25,12 +28,35 @@ class RefocusRequest:
         Where the model lies.
     notes : tuple of str
         What the user must know about the settings, a sentence each.
+    further : tuple of InputPlane
+        Further input planes, in the order of the recipe.
     """
 
     plane: InputPlane
     recipe: Recipe
     package: Path
     notes: tuple[str, ...]
+    further: tuple[InputPlane, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[InputPlane, ...]:
+        """All input planes."""
+        return (self.plane, *self.further)
+
+    def read_inputs(self) -> list[NDArray[Any]]:
+        """Load the pixels of all input planes, (Y, X) each; may take long."""
+        return [plane.read() for plane in self.inputs]
+
+    @property
+    def of_further(self) -> tuple[object, ...]:
+        """Tells requests apart by their further planes and how these are merged."""
+        others = (one.model_copy(update={"sha256": None}) for one in self.recipe.further)
+        return (*others, self.recipe.merge)
+
+    @property
+    def at_um(self) -> tuple[float, ...]:
+        """Where they were taken."""
+        return tuple(source.at_um for source in self.recipe.sources)
 
     @property
     def surface(self) -> Surface:

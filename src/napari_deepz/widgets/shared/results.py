@@ -159,6 +159,8 @@ def shows(result: Image, request: RefocusRequest, digest: str) -> bool:
         return False
     if (made.package, made.sampling) != (request.package, request.sampling):
         return False
+    if made.of_further != request.of_further:
+        return False
     if request.surface.uniform_z_um is None:
         return made.surface == request.surface
     (z_um,) = request.surface.uniform_z_um

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rect
 from napari_deepz.images import digest_of
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
+from napari_deepz.recipes.cooking import further_planes
 from napari_deepz.surfaces import Surface
 from napari_deepz.watch import Watch
 from napari_deepz.widgets.shared.input_plane import InputPlane
@@ -65,11 +66,11 @@ class LiveWork:
         self._encoding = encoding
         self._previewer = Previewer(planes)
         self._model: tuple[Path, Model] | None = None
-        self._lazy: tuple[InputPlane, NDArray[Any]] | None = None
+        self._lazy: list[tuple[InputPlane, NDArray[Any]]] = []
 
     def forget(self) -> None:
         """Read model and image again the next time."""
-        self._model = self._lazy = None
+        self._model, self._lazy = None, []
 
     def preview(
         self,
@@ -106,10 +107,15 @@ class LiveWork:
         """
         started_s = time.monotonic()
         model = self._loaded(request.package)
-        pixels = self._pixels(request.plane)
-        digest = digest_of(pixels)
+        images = self._pixels(request.inputs)
+        digest = digest_of(images[0])
         key, encoded = self._encoding.encode(
-            pixels, model, request.sampling, request.recipe.compute, digest=digest
+            images[0],
+            model,
+            request.sampling,
+            request.recipe.compute,
+            digest=digest,
+            further=further_planes(request.recipe, images),
         )
         wanted = PreviewRequest(
             encoded,
@@ -129,10 +135,15 @@ class LiveWork:
             self._model = package, load_model(package)
         return self._model[1]
 
-    def _pixels(self, plane: InputPlane) -> NDArray[Any]:
-        """Pixels of the plane; those that are loaded from a file are read once."""
-        if self._lazy is not None and self._lazy[0].reads_the_same(plane):
-            return self._lazy[1]
-        pixels = plane.read()
-        self._lazy = None if plane.origin is None else (plane, pixels)
-        return pixels
+    def _pixels(self, planes: Sequence[InputPlane]) -> list[NDArray[Any]]:
+        """Pixels of the planes; those that are loaded from a file are read once."""
+        images = []
+        for plane in planes:
+            known = [pixels for other, pixels in self._lazy if other.reads_the_same(plane)]
+            images.append(known[0] if known else plane.read())
+        self._lazy = [
+            (plane, pixels)
+            for plane, pixels in zip(planes, images, strict=True)
+            if plane.origin is not None
+        ]
+        return images

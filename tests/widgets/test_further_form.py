@@ -1,0 +1,205 @@
+"""Several input planes in the dock: added, moved, removed, refocused together and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_deepz import EncodedPlanes, Flat
+from napari_deepz.models.package import Model
+from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.shared.results import record_of
+from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, told
+
+
+@pytest.fixture
+def stack(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(100, 999, (6, 64, 80), dtype=np.uint16)
+
+
+@pytest.fixture
+def stack_dock(open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray) -> VirtualRefocusing:
+    """Of a stack with planes 1.5 µm apart, of which plane 1 is the first input."""
+    dock = open_dock()
+    add_image(dock, stack, "worm", scale=(1.5, PIXEL_UM, PIXEL_UM))
+    set_range(dock, -2, 4, 2)
+    dock.viewer.dims.set_point(0, 1.5)
+    dock.review()
+    assert dock.image.further.add_shown.text == "Pin as first plane"
+    dock.image.further.add_shown.native.click()
+    assert dock.image.further.add_shown.text == "Add shown plane"
+    return dock
+
+
+def merged(images: list[np.ndarray], at_um: tuple[float, ...], model: Model, **how: Any) -> Any:
+    planes = EncodedPlanes(images, at_um, model, pixel_size_um=PIXEL_UM, **how)
+    return planes.refocus(Flat(-2, 4, 2))
+
+
+def add_shown(dock: VirtualRefocusing, index: int) -> None:
+    dock.viewer.dims.set_point(0, 1.5 * index)
+    dock.review()
+    dock.image.further.add_shown.native.click()
+    dock.review()
+
+
+def test_planes_of_the_stack_are_refocused_together(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    dock, further = stack_dock, stack_dock.image.further
+    assert dock.image.axes.pins[0].value  # The input stays where it is.
+    assert not further.add_shown.enabled  # It is what is shown.
+    add_shown(dock, 3)
+    assert [box.value for box in further.boxes] == [3.0]
+    assert not further.add_shown.enabled
+    add_shown(dock, 0)
+    assert [box.value for box in further.boxes] == [3.0, -1.5]
+    assert dock.facts.planes.text() == "From 3 planes, the further ones at +3, -1.5 µm"
+    layer = run(dock, qtbot)
+    expected = merged([stack[1], stack[3], stack[0]], (0, 3, -1.5), model)
+    np.testing.assert_array_equal(layer.data, expected.data)
+    record = record_of(layer)
+    assert record is not None
+    said = record.provenance.describe()
+    assert "INFERRED by a neural network from 3 images" in said
+    assert "worm z 3" in said
+    assert "at -1.5 µm; merge distance" in said
+
+
+def test_another_distance_and_merge_are_taken(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    add_shown(stack_dock, 3)
+    further = stack_dock.image.further
+    further.boxes[0].value = 2.25
+    further.merge.value = "nearest"
+    layer = run(stack_dock, qtbot)
+    expected = merged([stack[1], stack[3]], (0, 2.25), model, merge="nearest")
+    np.testing.assert_array_equal(layer.data, expected.data)
+    assert further.boxes[0].value == 2.25
+
+
+def test_the_distance_follows_the_input(stack_dock: VirtualRefocusing) -> None:
+    add_shown(stack_dock, 4)
+    stack_dock.image.axes.boxes[0].value = 2
+    stack_dock.review()
+    assert stack_dock.image.further.boxes[0].value == 3.0
+    stack_dock.image.axes.boxes[0].value = 4
+    stack_dock.review()
+    assert "Say how far worm z 4 lies from the input plane" in stack_dock.forms.resolved().problem
+    assert not stack_dock.panel.refocus.isEnabled()
+
+
+def test_a_removed_plane_counts_no_more(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    add_shown(stack_dock, 3)
+    add_shown(stack_dock, 5)
+    stack_dock.image.further.removes[0].native.click()
+    assert [box.value for box in stack_dock.image.further.boxes] == [6.0]
+    stack_dock.image.further.removes[0].native.click()
+    stack_dock.review()
+    layer = run(stack_dock, qtbot)
+    np.testing.assert_allclose(
+        layer.data, merged([stack[1]], (0,), model).data, rtol=1e-5, atol=1e-3
+    )
+    record = record_of(layer)
+    assert record is not None
+    assert record.provenance.recipe is not None
+    assert "further" not in record.provenance.recipe
+
+
+def test_another_layer_is_refocused_together_with_the_image(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    dock = open_dock()
+    for name, image in (("other", stack[4]), ("small", stack[0][:40]), ("cells", stack[1])):
+        add_image(dock, image, name)
+    dock.review()
+    set_range(dock, -2, 4, 2)
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    dock.review()
+    further = dock.image.further
+    assert not further.add_shown.visible
+    assert dock.viewer.layers["small"] not in further.add_layer.choices
+    further.add_layer.value = dock.viewer.layers["other"]
+    dock.review()
+    further.boxes[0].value = -2.5
+    layer = run(dock, qtbot)
+    np.testing.assert_array_equal(layer.data, merged([stack[1], stack[4]], (0, -2.5), model).data)
+    dock.viewer.layers.remove("other")
+    dock.review()
+    assert further.boxes == []
+    assert dock.forms.resolved().request is not None
+
+
+def test_planes_of_other_sizes_are_refused_in_a_sentence(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray
+) -> None:
+    dock = open_dock()
+    other = add_image(dock, stack[4], "other")
+    add_image(dock, stack[1], "cells")
+    dock.review()
+    dock.image.further.add_layer.value = other
+    other.data = stack[4][:50]
+    dock.review()
+    problem = dock.forms.resolved().problem
+    assert problem.startswith("'other' has 80 × 50 pixels and 'cells' 80 × 64: input planes must")
+
+
+def test_live_shows_what_the_run_makes(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    add_shown(stack_dock, 3)
+    stack_dock.workbench.live_switch.value = True
+    live = stack_dock.workbench.live
+    expected = merged([stack[1], stack[3]], (0, 3), model)
+
+    def is_there() -> bool:
+        return live.target is not None and np.array_equal(live.target.layer.data, expected.data[2])
+
+    stack_dock.surface.focus.value = 2.0
+    qtbot.waitUntil(is_there, timeout=10_000)
+    stack_dock.image.further.boxes[0].value = 2.0
+    expected = merged([stack[1], stack[3]], (0, 2), model)
+    qtbot.waitUntil(is_there, timeout=10_000)
+    stack_dock.workbench.live_switch.value = False
+
+
+def test_interpolation_is_called_that(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, qtbot: Any, notified: Any
+) -> None:
+    add_shown(stack_dock, 3)
+    stack_dock.image.further.merge.value = "linear"
+    stack_dock.review()
+    assert "no network was used" in stack_dock.trust.cautions.text()
+    layer = run(stack_dock, qtbot)
+    np.testing.assert_array_equal(layer.data[1], stack[1])
+    assert told(notified, "beyond the measured ones, 0 to 3 µm")
+
+
+def test_a_model_that_cannot_merge_says_so(stack_dock: VirtualRefocusing) -> None:
+    add_shown(stack_dock, 3)
+    stack_dock.image.further.merge.value = "learned"
+    stack_dock.review()
+    assert "has not learned to merge input planes" in stack_dock.forms.resolved().problem
+    assert not stack_dock.panel.refocus.isEnabled()
+
+
+@pytest.mark.window
+def test_it_works_in_a_window(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    dock = open_dock()
+    add_image(dock, stack, "worm", scale=(1.5, PIXEL_UM, PIXEL_UM))
+    set_range(dock, -2, 4, 2)
+    dock.viewer.dims.set_point(0, 1.5)
+    dock.review()
+    dock.image.further.add_shown.native.click()
+    add_shown(dock, 3)
+    assert dock.image.further.merge.native.isVisibleTo(dock)
+    layer = run(dock, qtbot)
+    np.testing.assert_array_equal(layer.data, merged([stack[1], stack[3]], (0, 3), model).data)
