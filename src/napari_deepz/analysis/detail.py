@@ -40,7 +40,7 @@ def detail(image: ArrayLike, truth: ArrayLike, *, unit_px: float = USUAL_UNIT_PX
     ValueError
         As `metrics.correlation`.
     """
-    return correlation(_band(image, unit_px), _band(truth, unit_px))
+    return correlation(band_of(image, unit_px), band_of(truth, unit_px))
 
 
 def unit_px_of(sampling: Sampling | None) -> float:
@@ -51,7 +51,8 @@ def unit_px_of(sampling: Sampling | None) -> float:
     return unit_um / sampling.pixel_size_um
 
 
-def _band(image: ArrayLike, unit_px: float) -> NDArray[np.float64]:
+def band_of(image: ArrayLike, unit_px: float) -> NDArray[np.float64]:
+    """What is sharp in an image, (Y, X); see `detail`."""
     pixels = np.asarray(image, np.float64)
     if pixels.ndim != 2 or not np.isfinite(pixels).all():
         return pixels  # The correlation says in a sentence what is wrong.

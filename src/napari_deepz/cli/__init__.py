@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from napari_deepz.cli import evaluation, model_conversion, models, pictures, refocusing, training
+from napari_deepz.cli import (
+    evaluation,
+    model_conversion,
+    models,
+    pictures,
+    planning,
+    refocusing,
+    training,
+)
 from napari_deepz.cli.app import app
 from napari_deepz.cli.console import all_through_console, print_error
 from napari_deepz.cli.failures import sentence_of, was_stopped
@@ -17,6 +25,7 @@ __all__ = [
     "model_conversion",
     "models",
     "pictures",
+    "planning",
     "refocusing",
     "training",
 ]

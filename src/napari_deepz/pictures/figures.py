@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from napari_deepz.analysis.evaluation import COMPARED, Evaluation
+from napari_deepz.analysis.exposures import ExposurePlan
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.provenance import RECORD_KEY, Provenance
 
@@ -53,6 +54,39 @@ def plot_evaluation(evaluation: Evaluation, path: Path) -> None:
         device=evaluation.device,
         notes=evaluation.notes,
     )
+    _save(figure, path, record)
+
+
+def plot_exposures(plan: ExposurePlan, path: Path, record: Provenance) -> None:
+    """Draw what each number of planes tells of the stack, at its best and at other spacings."""
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    best = [plan.best(count) for count in plan.counts]
+    for label, name, colour in (
+        ("refocused", "refocused", _COLOURS[0]),
+        ("interpolated", "interpolated", _COLOURS[2]),
+    ):
+        every = [(len(one.indices), 100 * getattr(one, name)) for one in plan.trials]
+        axes.plot(*zip(*every, strict=True), ".", color=colour, alpha=0.4)
+        heights = [100 * getattr(one, name) for one in best]
+        axes.plot(plan.counts, heights, marker="o", color=colour, label=label)
+    wanted = plan.recommended
+    axes.axvline(len(wanted.indices), color="black", linewidth=0.8, linestyle=":")
+    for one in best:
+        if len(one.indices) > 1:
+            axes.annotate(
+                f"{one.spacing_um:.3g} µm",
+                (len(one.indices), 100 * max(one.refocused, one.interpolated)),
+                textcoords="offset points",
+                xytext=(0, 6),
+                ha="center",
+                fontsize=8,
+            )
+    axes.set_xticks(plan.counts)
+    axes.set_xlabel("planes taken")
+    axes.set_ylabel("detail of the stack (%)")
+    axes.set_title(f"{plan.model_name}; dotted: recommended", fontsize=10, parse_math=False)
+    axes.legend()
     _save(figure, path, record)
 
 

@@ -59,7 +59,7 @@ class InputPlanes:
             raise ValueError(
                 f"The input planes must have the same height and width; they have {sizes} pixels."
             )
-        aligned = align_planes([image.pixels for image in checked])
+        aligned = align_planes([image.pixels for image in checked], places)
         notes = [
             note
             for z_um, plane in zip(places, aligned, strict=True)
