@@ -15,6 +15,7 @@ HALO_PX = 8
 
 _GATES = 32
 _FAR_STEPS = 20
+_LEAST_LOG_SPREAD = -8.0
 _AS_TAKEN = -1.0
 """What a plane as it was taken counts at first, beside what it is refocused to; a logarithm."""
 
@@ -155,7 +156,8 @@ class Merging(nn.Module):
             nearer = (-2 * (away.abs() + 1).log())[:, None, None]
             pictures.append((F.conv2d(weights[:, plane], _between(basis, rows)) + own).float())
             counted.append(_course(self.refocused, doubts[:, plane], rows).float() + nearer)
-            spreads.append(_course(self.spread, doubts[:, plane], rows).float())
+            said = _course(self.spread, doubts[:, plane], rows).float()
+            spreads.append(said.clamp(min=_LEAST_LOG_SPREAD))
             if images.shape[1] > 1:
                 pictures.append(own.expand_as(pictures[-1]).float())
                 taken = _course(self.as_taken, doubts[:, plane], rows).float()

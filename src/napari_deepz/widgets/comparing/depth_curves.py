@@ -12,7 +12,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.analysis.evaluation import COMPARED, DepthScores
-from napari_deepz.widgets.comparing.plot import (
+from napari_deepz.widgets.shared.plot import (
     AT_ZERO,
     GREY,
     REFOCUSED,

@@ -12,7 +12,6 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox
 
 from napari_deepz.optics import PLAUSIBLE_Z_STEPS_UM
-from napari_deepz.widgets.comparing.measured import UnknownStep, can_be_measured
 from napari_deepz.widgets.comparing.pairing import (
     Pairing,
     align,
@@ -23,6 +22,7 @@ from napari_deepz.widgets.comparing.pairing import (
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layer_sizes import count_z_in_um, set_z_step
 from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.measured import UnknownStep, can_be_measured
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import tooltip
 from napari_deepz.widgets.shared.reopened import recognise

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from napari_deepz.analysis.comparison import PlanePair, describe_match, match_planes
 from napari_deepz.images import digest_of
 from napari_deepz.provenance import Provenance
-from napari_deepz.widgets.comparing.measured import LayerStack, measured_stack
 from napari_deepz.widgets.shared.layer_files import DIFFERENCE, PROVENANCE
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.measured import LayerStack, measured_stack
 from napari_deepz.widgets.shared.placement import Grid, LayerError, View, placing_of
 from napari_deepz.widgets.shared.plain_text import layer_name
 from napari_deepz.widgets.shared.reopened import put_input

@@ -13,7 +13,7 @@ from qtpy.QtCore import QRectF
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_deepz.widgets.comparing.plot import REFOCUSED, UNREFOCUSED, Plot, line
+from napari_deepz.widgets.shared.plot import REFOCUSED, UNREFOCUSED, Plot, line
 
 _HEIGHT_PX = {1: 420, 2: 230}
 _WIDE_PX = 560
