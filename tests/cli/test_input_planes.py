@@ -95,7 +95,7 @@ def test_interpolation_says_so_and_what_lies_beyond(deepz: Run, tmp_path: Path) 
         (("W", "--planes=8,12", "--at=0,nan"), "not 'nan'"),
         (("W", "--plane=8", "--at=0"), "leave it out"),
         (("W", "--plane=8", "--merge=linear"), "nothing to merge"),
-        (("W", "--planes=8,12", "--merge=mean"), "'mean' is not known; use 'learned'"),
+        (("W", "--planes=8,12", "--merge=mean"), "'mean' is not known; use 'blended'"),
         (("z 8.tif", "z 12.tif"), "--at 0,3 if the second lies 3 µm deeper"),
         (("z 8.tif", "none.tif", "--at=0,3"), "There is no file"),
     ],

@@ -114,8 +114,8 @@ def refocus(
     merge: Annotated[
         str | None,
         typer.Option(
-            help="How several planes are merged: learned, distance, nearest or linear; what is "
-            "best by measurement unless given."
+            help="How several planes are merged: blended, learned, distance, nearest or linear; "
+            "what is best by measurement unless given."
         ),
     ] = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,

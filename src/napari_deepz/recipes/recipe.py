@@ -112,7 +112,7 @@ class Recipe(Settings):
         The image. One that is alone is where depths count from.
     further : Source or tuple of Source, optional
         Further input planes of the same place, taken in other depths.
-    merge : {"learned", "distance", "nearest", "linear"} or None, optional
+    merge : {"blended", "learned", "distance", "nearest", "linear"} or None, optional
         How several input planes are put together, see `EncodedPlanes`; None for what is best by
         measurement.
     surfaces : Surface or tuple of Surface

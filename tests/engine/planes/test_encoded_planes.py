@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_deepz import EncodedPlanes, read_image, refocus
+from napari_deepz import EncodedPlanes, load_model, read_image, refocus
 from napari_deepz.engine.planes.aligning import align_planes
 from napari_deepz.engine.planes.shares import shares_of
 from napari_deepz.samples import TILTED_BEADS, WORM
@@ -173,7 +173,7 @@ def test_optical_sections_keep_their_light(rng: np.random.Generator) -> None:
         ((0,), "distance", "2 planes and 1 depths"),
         ((1, 1), "distance", "all different"),
         ((0, np.nan), "distance", "all different"),
-        ((0, 1), "median", "'median' is not known; use 'learned', 'distance', 'nearest', 'linear'"),
+        ((0, 1), "median", "'median' is not known; use 'blended', 'learned', 'distance'"),
     ],
 )
 def test_wrong_planes_are_refused_in_a_sentence(
@@ -196,3 +196,26 @@ def test_planes_that_lie_where_they_should_are_left_there(sample: Path) -> None:
         for first in range(0, len(stack) - apart, 3):
             _, other = align_planes([stack[first], stack[first + apart]])
             assert other.shift_px == (0, 0)
+
+
+def test_blended_is_between_refocusing_and_interpolation(images: list[np.ndarray]) -> None:
+    targets = [Flat(-4, 5, 0.5), Tilted(6, -3)]
+    blended, distance, linear = (
+        planes_of(images, merge).refocus(targets) for merge in ("blended", "distance", "linear")
+    )
+    for index, z_um in enumerate(blended.z_um):
+        if z_um is None:
+            depth_um = targets[1].dpm(SHAPE, PIXEL_SIZE_UM)
+            between = (depth_um > -3) & (depth_um < 4)
+        else:
+            between = np.full(SHAPE, -3 < z_um < 4)
+        share = np.where(between, 0.6, 0)
+        expected = (1 - share) * distance.data[index] + share * linear.data[index]
+        np.testing.assert_allclose(blended.data[index], expected, rtol=1e-5)
+
+
+def test_what_is_best_by_measurement_depends_on_the_model(images: list[np.ndarray]) -> None:
+    planes = EncodedPlanes(images, AT_UM, load_model("widefield-20x"), pixel_size_um=0.325)
+    assert planes.merge == "distance"
+    planes = EncodedPlanes(images, AT_UM, load_model("any-objective"), pixel_size_um=0.325)
+    assert planes.merge == "blended"

@@ -44,11 +44,12 @@ class EncodedPlanes(Encoded):
         Where each was taken, all different; positive is the direction of positive distances.
     model, sampling, pixel_size_um, compute
         As for `EncodedImage`.
-    merge : {"learned", "distance", "nearest", "linear"}, optional
-        How what the planes say is put together. "learned": by the network itself, for models that
-        have learned it. "distance", "nearest": see `shares.shares_of`. "linear" interpolates
-        between the measured planes themselves, without the network. What is best by measurement
-        where None, see `choosing.best_merge`.
+    merge : {"blended", "learned", "distance", "nearest", "linear"}, optional
+        How what the planes say is put together. "distance", "nearest": see `shares.shares_of`.
+        "linear" interpolates between the measured planes themselves, without the network.
+        "blended": 0.4 of "distance" and 0.6 of "linear" between the outermost planes, "distance"
+        beyond. "learned": by the network itself, for models that have learned it. What is best by
+        measurement where None, see `choosing.best_merge`.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class EncodedPlanes(Encoded):
         self._planes = InputPlanes.of(images, at_um)
         self._sampling = as_sampling(sampling, pixel_size_um)
         lens = Lens.of(model, compute)
-        self.merge = best_merge(lens.model) if merge is None else checked_merge(merge)
+        self.merge = best_merge(lens.model.spec) if merge is None else checked_merge(merge)
         self._spec = lens.model.spec.for_image(self._sampling)
         self._pixel_um = pixel_size_of(self._sampling, self._spec)
         self.notes = self._planes.notes

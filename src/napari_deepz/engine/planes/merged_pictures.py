@@ -16,7 +16,7 @@ from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.planes.input_planes import InputPlanes
-from napari_deepz.engine.planes.shares import Merge, shares_of
+from napari_deepz.engine.planes.shares import BLENDED_SHARE, Merge, interpolated, shares_of
 from napari_deepz.engine.planning import Budget, Pass, PlannedPlane, planned_planes
 from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.engine.run import RefocusedPlane
@@ -121,6 +121,8 @@ class MergedPictures(Encoded):
                         alone = next(of_one)
                         data += share * alone.data
                         notes |= dict.fromkeys(alone.notes)
+                if self._merge == "blended":
+                    self._blend(data, target)
                 yield RefocusedPlane(
                     data=data,
                     index=target.index,
@@ -130,6 +132,15 @@ class MergedPictures(Encoded):
                     device=self.device,
                     notes=tuple(notes),
                 )
+
+    def _blend(self, data: Pixels, target: PlannedPlane) -> None:
+        """Mix a merged picture, in place, with interpolation where there are planes around it."""
+        depth_um, at_um = target.depth_um(self._planes.shape, self._pixel_um), self._planes.at_um
+        between = (depth_um > min(at_um)) & (depth_um < max(at_um))
+        if between.any():
+            share = BLENDED_SHARE * between.astype(np.float32)
+            interpolation = interpolated(np.stack(self._planes.pixels), at_um, depth_um)
+            data += share * (interpolation - data)
 
     def _counts(self, share: Pixels, target: PlannedPlane) -> bool:
         """Whether a plane is asked: of a surface that is not flat each one is."""

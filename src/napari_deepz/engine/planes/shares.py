@@ -7,8 +7,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Merge = Literal["learned", "distance", "nearest", "linear"]
+Merge = Literal["blended", "learned", "distance", "nearest", "linear"]
 MERGES: tuple[Merge, ...] = get_args(Merge)
+
+BLENDED_SHARE = 0.6
+"""Of interpolation, in the merge "blended"."""
 
 _SOFTENING_SHARE = 0.05
 """Of the model's range to one side: 0.5 µm of 10 µm."""
@@ -33,9 +36,11 @@ def interpolated(
     planes: NDArray[np.generic], at_um: ArrayLike, target_um: ArrayLike
 ) -> NDArray[np.float32]:
     """Interpolate linearly between planes (K, Y, X); see "linear" in `shares_of`."""
-    shares = np.atleast_1d(shares_of("linear", at_um, target_um))
-    wide = np.asarray(planes, np.float32)
-    weighed: NDArray[np.float32] = np.einsum("k...,kyx->yx", shares, wide)
+    shares = shares_of("linear", at_um, target_um)
+    weighed = np.zeros(planes.shape[1:], np.float32)
+    for share, plane in zip(shares, planes, strict=True):
+        if share.any():
+            weighed += share * np.asarray(plane, np.float32)
     return weighed
 
 
@@ -50,10 +55,11 @@ def shares_of(
     Parameters
     ----------
     merge : {"distance", "nearest", "linear"}
-        "distance": 1/(d + s)², d µm away, where s is 0.5 µm for a model that knows 10 µm to each
-        side and in proportion for others; a plane counts nothing beyond what the model knows, as
-        long as another one is within. "nearest": the nearest plane alone. "linear": the two planes
-        around the target, by their distances; beyond the outermost one that one alone.
+        "distance", also of what "blended" refocuses: 1/(d + s)², d µm away, where s is 0.5 µm for
+        a model that knows 10 µm to each side and in proportion for others; a plane counts nothing
+        beyond what the model knows, as long as another one is within. "nearest": the nearest plane
+        alone. "linear": the two planes around the target, by their distances; beyond the outermost
+        one that one alone.
     at_um : array-like
         (K,) where the planes were taken.
     target_um : array-like

@@ -25,6 +25,7 @@ _USUAL_UM = 3.0
 
 _MERGES: list[tuple[str, Merge | None]] = [
     ("best by measurement", None),
+    ("refocused and interpolated", "blended"),
     ("learned by the network", "learned"),
     ("refocused, by distance", "distance"),
     ("refocused, the nearest", "nearest"),
