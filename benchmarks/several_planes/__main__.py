@@ -70,8 +70,9 @@ def real_section(found: list[Row]) -> str:
                 "network and is the bar."
             ),
             wrapped(
-                f"In detail, the correlation of what is sharp, of {len(found)} rows {counts}. Means: "
-                f"{means}. " + (f"`blended` loses: {worst}." if worst else "")
+                "In detail, the correlation of what is sharp, of "
+                f"{len(found)} rows {counts}. Means: {means}. "
+                + (f"`blended` loses: {worst}." if worst else "")
             ),
             table(
                 [
@@ -135,9 +136,9 @@ def neurons_section(model: Model) -> str:
             "## Neurons told apart in a crowded head",
             wrapped(
                 f"{HEADS} simulated heads with all neurons labelled, 80 to 200 each, through a "
-                "20x/0.75: peaks of the Laplacian of Gaussian in the volume, matched one to one with "
-                "the true centres (2.5 µm across, 6 µm along z), at the one threshold that gives the "
-                f"best F1 for each row; neurons within {FARTHEST_UM:g} µm of the middle."
+                "20x/0.75: peaks of the Laplacian of Gaussian in the volume, matched one to one "
+                "with the true centres (2.5 µm across, 6 µm along z), at the one threshold that "
+                f"gives the best F1 for each row; neurons within {FARTHEST_UM:g} µm of the middle."
             ),
             table(["Planes", "Merge", "Precision", "Recall", "F1"], lines),
         ]
@@ -161,10 +162,10 @@ def distance_section(folder: Path, any_model: Model, twenty: Model) -> str:
         [
             "## An unknown distance between two planes",
             wrapped(
-                "`--at 0,deeper` estimates it (`analysis/plane_distance.py`): pairs of planes 1, 2 "
-                "and 3 waves apart. Told: how often it was given at all; error: median of those, in "
-                "waves of defocus (1.5 µm at 20x/0.75, 0.6 µm at 63x/1.4); within: how many of these "
-                "lie within two of the standard errors that it gives."
+                "`--at 0,deeper` estimates it (`analysis/plane_distance.py`): pairs of planes 1, "
+                "2 and 3 waves apart. Told: how often it was given at all; error: median of those, "
+                "in waves of defocus (1.5 µm at 20x/0.75, 0.6 µm at 63x/1.4); within: how many of "
+                "these lie within two of the standard errors that it gives."
             ),
             table(["Stack", "Pairs", "Told", "Error (waves)", "Within"], lines),
         ]
@@ -184,10 +185,10 @@ def main(folder: Path) -> None:
     sections = [
         "# Several input planes",
         wrapped(
-            f"Made by `make several-planes` with {models}. `distance` and `nearest` merge what the "
-            "network makes of each plane (`engine/planes/shares.py`), `linear` interpolates without "
-            "it, `blended` is 0.4 of `distance` and 0.6 of `linear` between the planes. The default "
-            f"is `blended` with `{ANY}` and `distance` with `{TWENTY}`."
+            f"Made by `make several-planes` with {models}. `distance` and `nearest` merge what "
+            "the network makes of each plane (`engine/planes/shares.py`), `linear` interpolates "
+            "without it, `blended` is 0.4 of `distance` and 0.6 of `linear` between the planes. "
+            f"The default is `blended` with `{ANY}` and `distance` with `{TWENTY}`."
         ),
         real_section(found),
         simulated_section(twenty),
