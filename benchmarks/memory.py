@@ -1,4 +1,4 @@
-"""Time and peak memory of refocusing one image: python -m benchmarks.memory SIZE_PX [--published]
+"""Time and peak memory of refocusing: python -m benchmarks.memory SIZE_PX [--published] [--planes N]
 
 41 planes with the bundled model, or one plane with the published network and random weights. The
 first run is told apart: all memory that it uses is new to the process.
@@ -12,10 +12,11 @@ import resource
 import statistics
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from napari_deepz import Compute, Flat, iter_refocus, load_model
+from napari_deepz import Compute, EncodedPlanes, Flat, iter_refocus, load_model
 from napari_deepz.networks.deepz_unet import DeepZUNet
 
 ENOUGH_PX = 8192
@@ -30,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
     parser.add_argument("size_px", type=int)
     parser.add_argument("--published", action="store_true")
+    parser.add_argument("--planes", type=int, default=1, help="Input planes, 4 µm apart.")
     given = parser.parse_args()
     size_px = given.size_px
     model, surface = load_model(), Flat(-10, 10, 0.5)
@@ -39,13 +41,17 @@ def main() -> None:
     taken_s = []
     for _ in range(1 + max(2, ENOUGH_PX // size_px)):
         start_s = time.perf_counter()
-        planes = iter_refocus(
-            image,
-            surface,
-            model,
-            pixel_size_um=model.spec.pixel_size_um,
-            compute=Compute(device="cpu"),
-        )
+        settings: dict[str, Any] = {
+            "pixel_size_um": model.spec.pixel_size_um,
+            "compute": Compute(device="cpu"),
+        }
+        if given.planes > 1:
+            at_um = [4.0 * number for number in range(given.planes)]
+            images = [np.roll(image, number, axis=0) for number in range(given.planes)]
+            encoded = EncodedPlanes(images, at_um, model, merge="distance", **settings)
+            planes = encoded.iter_refocus(surface)
+        else:
+            planes = iter_refocus(image, surface, model, **settings)
         for _plane in planes:
             pass
         taken_s.append(time.perf_counter() - start_s)

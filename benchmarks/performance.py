@@ -120,6 +120,17 @@ def ratio_table(timings: Timings) -> str:
     return table(["Precision", *(f"{size_px}²" for size_px in SIZES_PX)], rows)
 
 
+def planes_table(measured: list[dict[str, float]]) -> str:
+    """Time and peak memory by the number of input planes."""
+    return table(
+        ["Input planes", "Time (s)", "Peak memory of the process (GiB)"],
+        [
+            [str(count), f"{entry['seconds']:.2f}", f"{entry['peak_gib']:.2f}"]
+            for count, entry in enumerate(measured, start=1)
+        ],
+    )
+
+
 def memory_table(measured: list[dict[str, float]]) -> str:
     """Peak memory and time a pixel."""
     per_pixel = [entry["seconds"] / entry["size_px"] ** 2 for entry in measured]
@@ -208,6 +219,7 @@ def main() -> None:
     timings = read_timings(source)
     memory = [measure_memory(size_px) for size_px in MEMORY_SIZES_PX]
     published = measure_memory(1024, "--published")
+    planes = [measure_memory(1024, "--planes", str(count)) for count in (1, 2, 3)]
     spec = load_model().spec
     processor = machine["cpu"].get("brand_raw", machine["machine"])
     REPORT.write_text(
@@ -254,6 +266,12 @@ memory is free; 8192² goes through a scratch file of 11 GB.
 {memory_table(memory)}
 
 One slice of 1024² with the published generator: {published["peak_gib"]:.2f} GiB.
+
+## Several input planes
+
+1024², 41 planes, merged by distance; each input plane is encoded once, and its code is held.
+
+{planes_table(planes)}
 
 No GPU was at hand: times on one are not known.
 """

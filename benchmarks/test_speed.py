@@ -13,7 +13,15 @@ import pytest
 
 from benchmarks import conftest as runtimes
 from benchmarks.conftest import ROUNDS
-from napari_deepz import Compute, EncodedImage, Flat, Tilted, load_model, refocus
+from napari_deepz import (
+    Compute,
+    EncodedImage,
+    EncodedPlanes,
+    Flat,
+    Tilted,
+    load_model,
+    refocus,
+)
 from napari_deepz.engine.allocation import reused_memory
 from napari_deepz.models.package import Model
 from napari_deepz.networks.deepz_unet import DeepZUNet
@@ -95,3 +103,19 @@ def test_further_surface(
         return encoded.refocus(Tilted(next(tilts_deg), 0.3)).data
 
     benchmark.pedantic(run, rounds=31, warmup_rounds=3)
+
+
+@pytest.mark.parametrize("what", ["1 input plane", "2 input planes", "3 input planes"])
+def test_input_planes(
+    benchmark: Any, fast: Model, image: np.ndarray, size_px: int, what: str
+) -> None:
+    at_um = (0.0, 4.0, -4.0)[: int(what[0])]
+    images = [np.roll(image, index, axis=0) for index in range(len(at_um))]
+
+    def run() -> np.ndarray:
+        planes = EncodedPlanes(
+            images, at_um, fast, merge="distance", pixel_size_um=fast.spec.pixel_size_um
+        )
+        return planes.refocus(Flat(-10, 10, 0.5)).data
+
+    benchmark.pedantic(run, rounds=2 * ROUNDS[size_px] + 1, warmup_rounds=1)
