@@ -1,4 +1,4 @@
-"""Time and peak memory of refocusing: python -m benchmarks.memory SIZE_PX [--published] [--planes N]
+"""Time and peak memory of a run: python -m benchmarks.memory SIZE_PX [--published] [--planes N]
 
 41 planes with the bundled model, or one plane with the published network and random weights. The
 first run is told apart: all memory that it uses is new to the process.
