@@ -20,6 +20,7 @@ from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTE
 
 CORD_DEPTH_UM, COMPARED_DEPTH_UM = 3.0, 5.0
 PIXEL_UM = 0.325
+FIRST_PLANE, SECOND_PLANE_UM, BETWEEN_UM = 8, 3.0, 0.5
 BEADS = ((31, 23, -3.0), (240, 15, -3.5), (85, 124, 0.0), (194, 159, 1.0), (161, 206, 2.5))
 """Beads of the sample: y and x in pixels, and at which focus in µm their virtual image is sharp."""
 CORD = (
@@ -101,6 +102,28 @@ def comparison(viewer: Any, dock: Any) -> None:
     viewer.dims.set_point(0, COMPARED_DEPTH_UM)
 
 
+def two_planes(viewer: Any, dock: Any) -> None:
+    """Refocus from two planes of the focal stack together."""
+    for layer in viewer.layers:
+        layer.visible = layer.ndim == 3
+    viewer.layers.selection.active = next(layer for layer in viewer.layers if layer.visible)
+    dock.review()
+    dock.image.axes.boxes[0].value = FIRST_PLANE
+    viewer.dims.set_point(0, SECOND_PLANE_UM)
+    dock.review()
+    dock.image.further.add_shown.native.click()
+    refocus(dock)
+    viewer.dims.set_point(0, BETWEEN_UM)
+    reveal(dock.image.further.widget)
+
+
+def exposures(viewer: Any, _: Any) -> None:
+    """Plan how many planes are enough for a sample like the worm."""
+    plan = open_dock(viewer, "Plan exposures")
+    plan.start.click()
+    wait(plan)
+
+
 def pick(
     viewer: Any, dock: Any, places: Sequence[tuple[float, float, float]], form: str | None = None
 ) -> None:
@@ -128,6 +151,8 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Any], None]]] = {
     "surface": ("tilted_beads", found_surface),
     "worm_line": ("worm", line_along_the_cord),
     "compare": ("worm", comparison),
+    "two_planes": ("worm", two_planes),
+    "plan": ("worm", exposures),
 }
 
 

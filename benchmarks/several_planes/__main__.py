@@ -190,10 +190,17 @@ def main(folder: Path) -> None:
             "without it, `blended` is 0.4 of `distance` and 0.6 of `linear` between the planes. "
             f"The default is `blended` with `{ANY}` and `distance` with `{TWENTY}`."
         ),
+        "![The dock with two planes of a stack](images/two_planes.png)",
         real_section(found),
         simulated_section(twenty),
         neurons_section(twenty),
         distance_section(folder, any_model, twenty),
+        "## How many planes are enough",
+        wrapped(
+            "`napari-deepz plan STACK`, or the dock **Plan exposures**, tries it on a stack of a "
+            "sample like yours: here the simulated worm."
+        ),
+        "![The dock that plans exposures](images/plan.png)",
     ]
     PAGE.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 

@@ -35,6 +35,7 @@ def test_the_installed_manifest() -> None:
     assert [widget.display_name for widget in contributions.widgets] == [
         "Virtual refocusing",
         "Compare with measured stack",
+        "Plan exposures",
     ]
     assert {sample.key for sample in contributions.sample_data} == set(SAMPLES)
     assert "napari/layers/transform" in contributions.menus

@@ -57,7 +57,7 @@ def test_planes_of_the_stack_are_refocused_together(
     assert not further.add_shown.enabled
     add_shown(dock, 0)
     assert [box.value for box in further.boxes] == [3.0, -1.5]
-    assert dock.facts.planes.text() == "From 3 planes, the further ones at +3, -1.5 µm"
+    assert dock.facts.planes.text() == "From 3 planes, the others at +3, -1.5 µm"
     layer = run(dock, qtbot)
     expected = merged([stack[1], stack[3], stack[0]], (0, 3, -1.5), model)
     np.testing.assert_array_equal(layer.data, expected.data)

@@ -201,6 +201,7 @@ class FurtherForm:
     def _make_rows(self, chosen: list[FurtherInput]) -> None:
         if self._rows is not None:
             self._layout.removeWidget(self._rows)
+            self._rows.hide()  # It is deleted only when the event loop comes round.
             self._rows.deleteLater()
         self._shown, self.boxes, self.removes, rows = chosen, [], [], []
         for number, one in enumerate(chosen):

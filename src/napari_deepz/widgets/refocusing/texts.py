@@ -45,7 +45,8 @@ def inputs_facts(request: RefocusRequest) -> str:
     if not request.further:
         return ""
     depths = ", ".join(f"{z_um:+g}" for z_um in request.at_um[1:])
-    return f"From {len(request.inputs)} planes, the further ones at {depths} µm"
+    which = "the other" if len(request.further) == 1 else "the others"
+    return f"From {len(request.inputs)} planes, {which} at {depths} µm"
 
 
 def result_facts(surface: Surface, shape: tuple[int, int]) -> str:
