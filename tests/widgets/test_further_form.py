@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_deepz import EncodedPlanes, Flat
-from napari_deepz.models.package import Model
+from napari_deepz.models.package import Model, save_model
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.shared.results import record_of
+from tests.models.test_optical_range import any_objective
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, told
 
 
 @pytest.fixture
 def stack(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(100, 999, (6, 64, 80), dtype=np.uint16)
+
+
+@pytest.fixture
+def several_package(tmp_path: Path) -> Path:
+    spec = any_objective()
+    parameters = spec.parameters | {"doubts": 4}
+    changes = {"architecture": "several-planes", "parameters": parameters}
+    spec = spec.model_copy(update=changes)
+    save_model(tmp_path / "several", spec, spec.build())
+    return tmp_path / "several"
 
 
 @pytest.fixture
@@ -181,12 +193,17 @@ def test_interpolation_is_called_that(
     assert told(notified, "beyond the measured ones, 0 to 3 µm")
 
 
-def test_a_model_that_cannot_merge_says_so(stack_dock: VirtualRefocusing) -> None:
-    add_shown(stack_dock, 3)
-    stack_dock.image.further.merge.value = "learned"
-    stack_dock.review()
-    assert "has not learned to merge input planes" in stack_dock.forms.resolved().problem
-    assert not stack_dock.panel.refocus.isEnabled()
+def test_the_network_merges_only_where_it_has_learned_to(
+    stack_dock: VirtualRefocusing, several_package: Path
+) -> None:
+    merge = stack_dock.image.further.merge
+    assert "learned" not in merge.choices
+    stack_dock.model.add(several_package)
+    assert "learned" in merge.choices
+    merge.value = "learned"
+    stack_dock.model.restore()
+    assert merge.value is None
+    assert "learned" not in merge.choices
 
 
 @pytest.mark.window

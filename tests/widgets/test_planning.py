@@ -83,3 +83,15 @@ def test_two_planes_are_too_few(
     wait_idle(dock, qtbot)
     assert any("at least three planes" in text for _, text in notified())
     assert dock.message.text() == "Planning failed."
+
+
+def test_a_stack_that_is_deleted_during_the_work_is_planned_no_more(
+    dock: Any, rng: np.random.Generator, qtbot: Any
+) -> None:
+    layer = add_stack(dock, rng.integers(0, 999, (40, 256, 256), dtype=np.uint16))
+    dock.start.click()
+    dock.viewer.layers.remove(layer)
+    wait_idle(dock, qtbot)
+    assert dock.plan is None
+    assert dock.says.text().startswith("Open a focal stack")
+    assert not dock.start.isEnabled()

@@ -108,6 +108,22 @@ def choose_index(series: ImageSeries, axis: str, given: int | None, option: str)
     return given or 0
 
 
+def choose_focal_stack(
+    series: ImageSeries, path: Path, z_step: float | None, time: int | None, channel: int | None
+) -> tuple[dict[str, int], float]:
+    """Choose a focal stack of a series by time point and channel, and say its z step in µm."""
+    z_step_um = z_step if z_step is not None else series.z_step_um
+    if series.size("Z") < 2:
+        raise ValueError(f"{path.name} is not a focal stack: it has one plane only.")
+    if z_step_um is None:
+        raise ValueError(f"{path.name} does not say its z step; give it in µm with --z-step.")
+    where = {
+        "t": choose_index(series, "T", time, "--time"),
+        "c": choose_index(series, "C", channel, "--channel"),
+    }
+    return where, z_step_um
+
+
 def check_pixel_size(given: float) -> float:
     """Refuse a --pixel-size that no microscope has, such as one in nm."""
     from napari_deepz.optics import PLAUSIBLE_PIXELS_UM

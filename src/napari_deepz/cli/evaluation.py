@@ -17,7 +17,7 @@ from napari_deepz.cli.app import (
     Wavelength,
     app,
     check_folder,
-    choose_index,
+    choose_focal_stack,
     choose_sampling,
 )
 from napari_deepz.cli.console import console, print_note, print_path
@@ -62,15 +62,7 @@ def evaluate(
     require_replaceable(plot, "inferred")
     loaded = load_model(model)
     require_no_input([table, plot], [stack, loaded.source])
-    z_step_um = z_step if z_step is not None else series.z_step_um
-    if series.size("Z") < 2:
-        raise ValueError(f"{stack.name} is not a focal stack: it has one plane only.")
-    if z_step_um is None:
-        raise ValueError(f"{stack.name} does not say its z step; give it in µm with --z-step.")
-    where = {
-        "t": choose_index(series, "T", time, "--time"),
-        "c": choose_index(series, "C", channel, "--channel"),
-    }
+    where, z_step_um = choose_focal_stack(series, stack, z_step, time, channel)
     sampling = choose_sampling(series, where["c"], pixel_size, na, immersion, wavelength)
     with watched() as watch:
         result = evaluate_stack(

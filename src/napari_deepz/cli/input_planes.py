@@ -11,6 +11,8 @@ from napari_deepz.cli.app import choose_index
 from napari_deepz.cli.console import print_line
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from napari_deepz.images import ImageSeries
     from napari_deepz.recipes.recipe import Source
     from napari_deepz.sampling import Sampling
@@ -161,12 +163,12 @@ def _depth(word: str) -> float:
 
 
 def _estimated(
-    first: object, this: object, model: str, sampling: Sampling | None, number: int
+    first: ArrayLike, this: ArrayLike, model: str, sampling: Sampling | None, number: int
 ) -> float:
     from napari_deepz.analysis.plane_distance import estimate_distance
     from napari_deepz.models.library import load_model
 
-    found = estimate_distance(first, this, load_model(model), sampling=sampling)  # type: ignore[arg-type]
+    found = estimate_distance(first, this, load_model(model), sampling=sampling)
     if not found.is_sure:
         raise ValueError(
             f"How far plane {number + 1} lies from the first cannot be told from the images: "

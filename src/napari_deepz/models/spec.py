@@ -202,6 +202,11 @@ class ModelSpec(BaseModel):
             }
         )
 
+    @property
+    def merges(self) -> bool:
+        """Whether its network has learned to merge input planes."""
+        return self.architecture == "several-planes"
+
     def require_merging(self) -> None:
         """Refuse a model that has not learned to merge input planes.
 
@@ -210,7 +215,7 @@ class ModelSpec(BaseModel):
         ValueError
             One sentence.
         """
-        if self.architecture != "several-planes":
+        if not self.merges:
             raise ValueError(
                 f"The model '{self.name}' has not learned to merge input planes; use the merge "
                 "'distance'."

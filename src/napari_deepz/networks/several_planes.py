@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +12,6 @@ from napari_deepz.networks.even_planes import EvenPlanes
 from napari_deepz.networks.merging import HALO_PX, Merged, Merging, apart
 from napari_deepz.networks.told_z_basis import ToldZBasis
 from napari_deepz.networks.z_basis import ZBasis
-
-Answer = Literal["picture", "log spread"]
 
 _AT_ONCE = 8
 """Target planes that are merged together: memory for more would not make it faster."""
@@ -75,7 +72,6 @@ class SeveralPlanes(ToldZBasis):
         told: Sequence[float | None],
         reach_um: float,
         z_um: Sequence[float],
-        answer: Answer = "picture",
     ) -> PlanesTogether:
         """Give the generator for images of one place, taken in these planes.
 
@@ -85,8 +81,6 @@ class SeveralPlanes(ToldZBasis):
             As for `for_optics`.
         z_um : sequence of float
             Where each image was taken, in µm; distances count on this axis.
-        answer : {"picture", "log spread"}, optional
-            What its planes are: pictures, or the logarithm of how far these may be off.
 
         Returns
         -------
@@ -94,7 +88,7 @@ class SeveralPlanes(ToldZBasis):
             In evaluation mode; it shares what is learned of merging with this one.
         """
         plain = self.for_optics(told, reach_um)
-        return PlanesTogether(plain, self.merging, z_um, answer).eval()
+        return PlanesTogether(plain, self.merging, z_um).eval()
 
 
 class PlanesTogether(EvenPlanes):
@@ -108,19 +102,17 @@ class PlanesTogether(EvenPlanes):
         The generator of each plane.
     merging : Merging
         What puts them together.
-    z_um, answer
+    z_um
         As for `SeveralPlanes.for_planes`.
     """
 
-    def __init__(
-        self, plain: ZBasis, merging: Merging, z_um: Sequence[float], answer: Answer
-    ) -> None:
+    def __init__(self, plain: ZBasis, merging: Merging, z_um: Sequence[float]) -> None:
         step_um, reach = plain.z_step_um, plain.planes // 2
         between = math.ceil((max(z_um) - min(z_um)) / step_um)
         first_um = min(z_um) - reach * step_um
         planes = plain.planes + between
         super().__init__(first_um, first_um + (planes - 1) * step_um, planes)
-        self.plain, self.merging, self.answer = plain, merging, answer
+        self.plain, self.merging = plain, merging
         self.z_steps = [(one_um - first_um) / step_um for one_um in z_um]
         self.size_multiple = plain.size_multiple
         self.halo_px = plain.halo_px + HALO_PX
@@ -143,6 +135,5 @@ class PlanesTogether(EvenPlanes):
                 merged = self.merging.merge(
                     image, z, weights, doubts, self.plain.basis.weight, targets
                 )
-                answer = merged.picture if self.answer == "picture" else merged.log_spread
-                code[:, first:last] = answer
+                code[:, first:last] = merged.picture
         return code

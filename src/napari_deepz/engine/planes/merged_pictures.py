@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack, closing
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -85,8 +86,7 @@ class MergedPictures(Encoded):
 
     def part(self, y: slice, x: slice) -> MergedPictures:
         """Cut out a rectangle; see `Encoded.part`."""
-        part = MergedPictures.__new__(MergedPictures)
-        part.__dict__ |= self.__dict__
+        part = copy(self)
         part._planes = self._planes.part(y, x)
         part._encoded = [encoded.part(y, x) for encoded in self._encoded]
         return part
@@ -116,10 +116,10 @@ class MergedPictures(Encoded):
             for target in targets:
                 shares = self._shares(target)
                 data = np.zeros(self._planes.shape, np.float32)
-                for share, of_one in zip(shares, pictures, strict=True):
-                    if self._counts(share, target):
+                for one, of_one in enumerate(pictures):
+                    if self._counts(one, target):
                         alone = next(of_one)
-                        data += share * alone.data
+                        data += shares[one] * alone.data
                         notes |= dict.fromkeys(alone.notes)
                 if self._merge == "blended":
                     self._blend(data, target)
@@ -142,15 +142,15 @@ class MergedPictures(Encoded):
             interpolation = interpolated(np.stack(self._planes.pixels), at_um, depth_um)
             data += share * (interpolation - data)
 
-    def _counts(self, share: Pixels, target: PlannedPlane) -> bool:
+    def _counts(self, one: int, target: PlannedPlane) -> bool:
         """Whether a plane is asked: of a surface that is not flat each one is."""
-        return target.z_um is None or bool(share.any())
+        return target.z_um is None or bool(self._shares(target)[one].any())
 
     def _pictures(
         self, one: int, targets: Pass, shared: _Shared
     ) -> Generator[RefocusedPlane, None, None]:
         """What one input plane says of the targets for which it counts, in their order."""
-        wanted = [target for target in targets if self._counts(self._shares(target)[one], target)]
+        wanted = [target for target in targets if self._counts(one, target)]
         if not wanted:
             return
         encoded, at_um = self._encoded[one], self._planes.at_um[one]

@@ -108,6 +108,7 @@ class PlanExposures(Scrolled):
     def reset_choices(self, _: Any = None) -> None:
         """Look again which layers there are; napari calls this when they change."""
         self.stack.reset_choices()
+        self.model.reset_choices()
         if self.stack.value is None and len(self.stack.choices) > 1:
             self.stack.value = self.stack.choices[1]
         self._show()
@@ -143,7 +144,7 @@ class PlanExposures(Scrolled):
     def _on_received(self, item: object) -> None:
         if isinstance(item, Advance):
             self.state.advance(item.fraction, f"Planning: {item.text}")
-        elif isinstance(item, ExposurePlan):
+        elif isinstance(item, ExposurePlan) and self.state.phase is Phase.RUNNING:
             self.plan = item
             self.says.setText(item.describe())
             self.curves.show_plan(item)
@@ -157,6 +158,7 @@ class PlanExposures(Scrolled):
         self.state.end(message)
 
     def _forget(self, _: Any = None) -> None:
+        self.cancel()  # What is on its way is of another stack or model.
         self.plan = None
         self.says.setText("" if self.stack.value is not None else _NO_STACK)
         self.curves.hide()

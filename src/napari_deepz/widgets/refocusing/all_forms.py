@@ -44,6 +44,7 @@ class AllForms:
         self.surface = SurfaceForm(lambda: viewer.layers, self.anchors)
         self.image.choice.changed.connect(self.suggest_sizes)
         self.surface.kind.changed.connect(self._on_kind)
+        self.model.changed.connect(self._offer_merges, priority=1)
         for form in (self.image, self.optics, self.model, self.surface, self.compute):
             form.changed.connect(self.changed.emit)
 
@@ -88,6 +89,10 @@ class AllForms:
         layer, spec = self.image.layer, self.model.spec
         self.optics.suggest(layer, {} if layer is None else stated_optics(layer))
         self.image.sizes.suggest(layer, spec.pixel_size_um if spec else None)
+
+    def _offer_merges(self) -> None:
+        spec = self.model.spec
+        self.image.further.offer_learned(spec is not None and spec.merges)
 
     def _on_kind(self, kind: str) -> None:
         """Let layers be selected for the surface, and not as the image."""

@@ -88,7 +88,7 @@ class FurtherForm:
         self._viewer, self._can_be_input = viewer, can_be_input
         self._layer: Image | None = None
         self._index: tuple[int, ...] = ()
-        self._is_pinned = False
+        self._is_pinned = self._learned = False
         self._chosen: WeakKeyDictionary[Image, tuple[FurtherInput, ...]] = WeakKeyDictionary()
         self.add_shown = PushButton(
             text=_ADD,
@@ -101,8 +101,7 @@ class FurtherForm:
         )
         self.merge = ComboBox(
             label="Merge",
-            choices=_MERGES,
-            value=None,
+            choices=lambda _: [one for one in _MERGES if self._learned or one[1] != "learned"],
             tooltip="How what the planes say is put together.",
         )
         adding = side_by_side(self.add_shown, self.add_layer)
@@ -121,6 +120,12 @@ class FurtherForm:
         self.add_shown.changed.connect(self._on_add_shown)
         self.add_layer.changed.connect(self._on_add_layer)
         self.merge.changed.connect(self.changed.emit)
+
+    def offer_learned(self, offered: bool) -> None:
+        """Offer the merge of the network itself where the model has learned it."""
+        if offered != self._learned:
+            self._learned = offered
+            self.merge.reset_choices()
 
     def chosen(self, layer: Image | None) -> tuple[FurtherInput, ...]:
         """What was named for a layer and is still there."""

@@ -195,8 +195,6 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     model = replace(model, spec=model.spec.for_image(sampling))
     try:
         further = tuple(_further(one, plane, layer, view) for one in settings.further)
-        if further and settings.merge == "learned":
-            model.spec.require_merging()
     except ValueError as error:
         return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
     ground = Ground(plane, sampling, frame, view)
