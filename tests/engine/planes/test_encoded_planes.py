@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 
 from napari_deepz import EncodedPlanes, load_model, read_image, refocus
 from napari_deepz.engine.planes.aligning import align_planes
@@ -196,6 +197,26 @@ def test_planes_that_lie_where_they_should_are_left_there(sample: Path) -> None:
         for first in range(0, len(stack) - apart, 3):
             _, other = align_planes([stack[first], stack[first + apart]])
             assert other.shift_px == (0, 0)
+
+
+@pytest.mark.parametrize("sample", [WORM, TILTED_BEADS])
+def test_planes_too_far_apart_to_be_compared_are_registered_refocused(sample: Path) -> None:
+    series = read_image(sample)
+    stack, step_um = series.stack().astype(np.float32), series.z_step_um
+    assert step_um is not None
+    apart, model = round(6 / step_um), load_model()
+    first, second = (stack[len(stack) // 2 + half] for half in (-(apart // 2), apart - apart // 2))
+    moved = shift(second, (4, -3), order=1, mode="nearest")
+    _, alone = align_planes([first, moved])
+    assert alone.shift_px == (0, 0)
+
+    at_um = (0, apart * step_um)
+    planes = EncodedPlanes([first, moved], at_um, model, pixel_size_um=series.pixel_size_um)
+    (note,) = [note for note in planes.notes if "was moved" in note]
+    found = [float(number) for number in re.findall(r"[+-][\d.]+", note)]
+    np.testing.assert_allclose(found, (-4, 3), atol=1.5)
+    still = EncodedPlanes([first, second], at_um, model, pixel_size_um=series.pixel_size_um)
+    assert not any("was moved" in note for note in still.notes)
 
 
 def test_blended_is_between_refocusing_and_interpolation(images: list[np.ndarray]) -> None:

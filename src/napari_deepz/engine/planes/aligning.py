@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from scipy.ndimage import gaussian_filter, shift
 from skimage.registration import phase_cross_correlation
 
 Pixels = NDArray[np.float32]
+Refocusing = Callable[[Pixels, float], Pixels | None]
+"""What (Y, X) shows so many µm away; None where that cannot be known."""
 
 _FINE_PX, _COARSE_PX = 1.5, 6.0
 """What lies between these is compared."""
@@ -22,6 +24,9 @@ _LEAST_ALIKE, _MOST_LEFT = 0.6, 0.7
 
 Planes that lie where they should never passed these; those that were moved by 5.8 pixels, and not
 defocused beyond recognition, did (all stacks of docs/several_planes.md and the samples)."""
+
+_MOST_LEFT_REFOCUSED = 0.6
+"""The same of a plane refocused to where the other one lies, on the same stacks."""
 
 _DARKEST_PERCENT, _TINY = 0.5, 1e-9
 _LEAST_CHANGE, _MOST_CHANGE = 0.02, 2.0
@@ -57,7 +62,9 @@ class AlignedPlane:
 
 
 def align_planes(
-    planes: Sequence[NDArray[np.generic]], at_um: Sequence[float] | None = None
+    planes: Sequence[NDArray[np.generic]],
+    at_um: Sequence[float] | None = None,
+    refocused: Refocusing | None = None,
 ) -> list[AlignedPlane]:
     """Bring planes to the exposure and the position of the first.
 
@@ -65,7 +72,8 @@ def align_planes(
     planes, each is scaled to the sum of the first; not where it has less than half of it or more
     than twice as much, as with optical sections, whose light does change. Positions are compared
     with the nearest plane in z that is aligned already, by normalised cross-correlation (Padfield
-    2012), and left alone where the planes are too different to tell.
+    2012): as they are, or, where they are too far apart for that, that one refocused to where the
+    plane lies. Planes are left alone where they are too different to tell.
 
     Parameters
     ----------
@@ -73,6 +81,8 @@ def align_planes(
         (Y, X) each, finite, of one shape.
     at_um : sequence of float, optional
         Where they were taken; in their order, evenly spaced, where None.
+    refocused : callable, optional
+        Refocuses one of them.
     """
     pixels = [np.asarray(plane, np.float32) for plane in planes]
     depths = np.arange(len(pixels), dtype=float) if at_um is None else np.asarray(at_um, float)
@@ -83,7 +93,12 @@ def align_planes(
         gain = _gain(pixels[0], plane, darkest)
         balanced = plane if gain == 1 else (plane - darkest) * np.float32(gain) + darkest
         beside = min(aligned, key=lambda other: abs(depths[other] - depths[index]))
-        by_px = _shift(aligned[beside].pixels, balanced)
+        one, away_um = aligned[beside].pixels, float(depths[index] - depths[beside])
+        by_px = _shift(one, balanced, _MOST_LEFT)
+        if by_px is None and refocused is not None:
+            there = refocused(_middle(one), away_um)
+            by_px = None if there is None else _shift(there, balanced, _MOST_LEFT_REFOCUSED)
+        by_px = by_px or (0.0, 0.0)
         moved = shift(balanced, by_px, order=3, mode="nearest") if any(by_px) else balanced
         aligned[index] = AlignedPlane(moved.astype(np.float32), by_px, gain)
     return [aligned[index] for index in range(len(pixels))]
@@ -98,11 +113,11 @@ def _gain(first: Pixels, plane: Pixels, darkest: float) -> float:
     return 1.0 if is_balanced or not 1 / _MOST_CHANGE <= gain <= _MOST_CHANGE else gain
 
 
-def _shift(first: Pixels, plane: Pixels) -> tuple[float, float]:
-    """How a plane is to be moved; nothing where that does not make the two alike."""
+def _shift(first: Pixels, plane: Pixels, most_left: float) -> tuple[float, float] | None:
+    """How a plane is to be moved; None where nothing makes the two alike."""
     one, other = (_band(_middle(image)) for image in (first, plane))
     if not one.any() or not other.any():
-        return 0.0, 0.0
+        return None
     everywhere = np.ones(one.shape, np.bool_)
     found, _, _ = phase_cross_correlation(
         one,
@@ -114,12 +129,12 @@ def _shift(first: Pixels, plane: Pixels) -> tuple[float, float]:
     y, x = (round(value) for value in found.tolist())
     alike = _alike(one, other, y, x)
     if alike < _LEAST_ALIKE:
-        return 0.0, 0.0
+        return None
     part_y = _vertex(_alike(one, other, y - 1, x), alike, _alike(one, other, y + 1, x))
     part_x = _vertex(_alike(one, other, y, x - 1), alike, _alike(one, other, y, x + 1))
     by_px = y + part_y, x + part_x
     left = (1 - alike) / max(1 - _alike(one, other, 0, 0), _TINY)
-    return by_px if left <= _MOST_LEFT else (0.0, 0.0)
+    return by_px if left <= most_left else (0.0, 0.0)
 
 
 def _middle(image: Pixels) -> Pixels:

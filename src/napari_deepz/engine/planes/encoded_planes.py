@@ -17,6 +17,7 @@ from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.mending import CheckedImage
+from napari_deepz.engine.planes.aligning import Refocusing
 from napari_deepz.engine.planes.choosing import best_merge
 from napari_deepz.engine.planes.input_planes import InputPlanes
 from napari_deepz.engine.planes.interpolated import InterpolatedPlanes
@@ -27,6 +28,7 @@ from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.intensity import fit_series_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.sampling import Sampling, as_sampling
+from napari_deepz.surfaces import Flat
 from napari_deepz.watch import UNWATCHED, Watch
 
 
@@ -75,14 +77,29 @@ class EncodedPlanes(Encoded):
         pixel_size_um: float | None = None,
         compute: Compute | None = None,
     ) -> None:
-        self._planes = InputPlanes.of(images, at_um)
         self._sampling = as_sampling(sampling, pixel_size_um)
         lens = Lens.of(model, compute)
         self.merge = best_merge(lens.model.spec) if merge is None else checked_merge(merge)
+        if self.merge == "learned":
+            lens.model.spec.require_merging()
+        refocused = None if self.merge == "linear" else self._refocusing(lens)
+        self._planes = InputPlanes.of(images, at_um, refocused)
         self._spec = lens.model.spec.for_image(self._sampling)
         self._pixel_um = pixel_size_of(self._sampling, self._spec)
         self.notes = self._planes.notes
         self._inner = self._made(lens)
+
+    def _refocusing(self, lens: Lens) -> Refocusing:
+        low_um, high_um = lens.model.spec.for_image(self._sampling).axial_range_um
+
+        def refocused(plane: NDArray[np.float32], away_um: float) -> NDArray[np.float32] | None:
+            if not low_um <= away_um <= high_um:
+                return None
+            encoded = EncodedImage(plane, lens, sampling=self._sampling)
+            picture: NDArray[np.float32] = encoded.refocus(Flat(away_um)).data[0]
+            return picture
+
+        return refocused
 
     def _made(self, lens: Lens) -> Encoded:
         if self.merge == "linear":

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.engine.inputs import check_image
 from napari_deepz.engine.mending import CheckedImage
-from napari_deepz.engine.planes.aligning import align_planes
+from napari_deepz.engine.planes.aligning import Refocusing, align_planes
 
 Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -35,7 +35,12 @@ class InputPlanes:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, images: Sequence[ArrayLike], at_um: Sequence[float]) -> InputPlanes:
+    def of(
+        cls,
+        images: Sequence[ArrayLike],
+        at_um: Sequence[float],
+        refocused: Refocusing | None = None,
+    ) -> InputPlanes:
         """Check images, and bring them to the exposure and the position of the first.
 
         Parameters
@@ -44,6 +49,8 @@ class InputPlanes:
             (Y, X) each, of one shape.
         at_um : sequence of float
             Where each was taken, all different.
+        refocused : callable, optional
+            Refocuses one of them, for positions of planes that are too far apart to be compared.
 
         Raises
         ------
@@ -59,7 +66,7 @@ class InputPlanes:
             raise ValueError(
                 f"The input planes must have the same height and width; they have {sizes} pixels."
             )
-        aligned = align_planes([image.pixels for image in checked], places)
+        aligned = align_planes([image.pixels for image in checked], places, refocused)
         notes = [
             note
             for z_um, plane in zip(places, aligned, strict=True)
