@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.any_objective.rows import Row, rows_of
 from napari_deepz import Sampling, evaluate
@@ -38,8 +40,19 @@ FOCI = (54, 64, 74)
 REACH = 20
 
 
-def rows(model: Model) -> Iterator[Row]:
-    """Refocus three planes of a volume of each kind through each objective."""
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A volume through an objective: (Z, Y, X) light, and what draws its exposures."""
+
+    what: str
+    light: NDArray[np.float16]
+    z_step_um: float
+    sampling: Sampling
+    rng: np.random.Generator
+
+
+def volumes() -> Iterator[Simulated]:
+    """Simulate a volume of each kind through each objective."""
     for number, (name, magnification) in enumerate(OBJECTIVES.items()):
         rng = np.random.default_rng([SEED, number])
         objective = _objective(name, CAMERA_PX_UM / magnification, rng)
@@ -54,18 +67,26 @@ def rows(model: Model) -> Iterator[Row]:
         for called, kind in KINDS.items():
             thickness_um = THICKNESS_SHARE * 128 * z_um
             light = expose(one_kind(rng, kind, objective.voxel_um, thickness_um), through)
-            depths: list[DepthScores] = []
-            for focus in FOCI:
-                exposure = draw_exposure(rng, light.shape[1:])
-                planes = light[focus - REACH : focus + REACH + 1 : 3]
-                middle = len(planes) // 2
-                stack = exposure.expected(planes)
-                stack[middle] = exposure.record(planes[middle], rng)
-                found = evaluate(stack, middle, model, sampling=sampling, z_step_um=3 * z_um)
-                depths += found.depths
-            wave_um = sampling.axial_unit_um
-            assert wave_um is not None
-            yield from rows_of(f"{name}, {called}", depths, wave_um)
+            yield Simulated(f"{name}, {called}", light, z_um, sampling, rng)
+
+
+def rows(model: Model) -> Iterator[Row]:
+    """Refocus three planes of each volume."""
+    for one in volumes():
+        depths: list[DepthScores] = []
+        for focus in FOCI:
+            exposure = draw_exposure(one.rng, one.light.shape[1:])
+            planes = one.light[focus - REACH : focus + REACH + 1 : 3]
+            middle = len(planes) // 2
+            stack = exposure.expected(planes)
+            stack[middle] = exposure.record(planes[middle], one.rng)
+            found = evaluate(
+                stack, middle, model, sampling=one.sampling, z_step_um=3 * one.z_step_um
+            )
+            depths += found.depths
+        wave_um = one.sampling.axial_unit_um
+        assert wave_um is not None
+        yield from rows_of(one.what, depths, wave_um)
 
 
 def _objective(name: str, pixel_um: float, rng: np.random.Generator) -> Objective:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,11 @@ from benchmarks.several_planes.simulated import (
     stacks,
     volume,
 )
+from benchmarks.several_planes.spread import any_cases, real_cases, rows_of, twenty_cases
 from napari_deepz import load_model
+from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.models.package import Model
+from napari_deepz.training.simulation import SimulatedStack
 
 PAGE = Path(__file__).parents[2] / "docs" / "several_planes.md"
 ANY, TWENTY = "any-objective", "widefield-20x"
@@ -87,15 +91,11 @@ def real_section(found: list[Row]) -> str:
     )
 
 
-def simulated_section(model: Model) -> str:
+def simulated_section(model: Model, any_model: Model) -> str:
     """One, two and three planes of simulated stacks."""
-    simulated, lines = stacks(), []
-    for name, at_um in PLACES.items():
-        for merge in MERGES if len(at_um) > 1 else ("distance",):
-            found = [scores(one, volume(one, at_um, model, merge)) for one in simulated]
-            mean = np.mean(found, axis=0)
-            shown = merge if len(at_um) > 1 else ""
-            lines.append([name, shown, f"{mean[0]:.3f}", f"{mean[1]:.3f}"])
+    simulated = stacks()
+    lines = _by_merge(simulated, model, ("blended", "distance", "nearest", "linear"))
+    of_any = _by_merge(simulated, any_model, ("blended", "learned", "distance"))
     spoiled = []
     for name, changes in SPOILED.items():
         settings: dict[str, Any] = {"at_um": (-3.0, 3.0)} | changes
@@ -113,10 +113,25 @@ def simulated_section(model: Model) -> str:
                 f"planes within {FARTHEST_UM:g} µm of the middle, against the planes without noise."
             ),
             table(["Planes", "Merge", "Correlation", "Detail"], lines),
+            f"The same stacks with `{ANY}`, which has learned a merge of its own:",
+            table(["Planes", "Merge", "Correlation", "Detail"], of_any),
             "What is wrong with the second of two planes at ±3 µm, merged by distance:",
             table(["", "Correlation", "Detail"], spoiled),
         ]
     )
+
+
+def _by_merge(
+    simulated: list[SimulatedStack], model: Model, merges: Sequence[Merge]
+) -> list[list[str]]:
+    lines = []
+    for name, at_um in PLACES.items():
+        for merge in merges if len(at_um) > 1 else ("distance",):
+            found = [scores(one, volume(one, at_um, model, merge)) for one in simulated]
+            mean = np.mean(found, axis=0)
+            shown = merge if len(at_um) > 1 else ""
+            lines.append([name, shown, f"{mean[0]:.3f}", f"{mean[1]:.3f}"])
+    return lines
 
 
 def neurons_section(model: Model) -> str:
@@ -141,6 +156,56 @@ def neurons_section(model: Model) -> str:
                 f"gives the best F1 for each row; neurons within {FARTHEST_UM:g} µm of the middle."
             ),
             table(["Planes", "Merge", "Precision", "Recall", "F1"], lines),
+        ]
+    )
+
+
+def spread_section(folder: Path, any_model: Model, twenty: Model) -> str:
+    """How far pictures may be off."""
+    found = list(rows_of(f"simulated, 20x/0.75, `{TWENTY}`", list(twenty_cases(twenty))))
+    found += rows_of(f"simulated, 8 objectives, `{ANY}`", list(any_cases(any_model)))
+    for measured in present(folder):
+        found += rows_of(measured.what, list(real_cases(measured, folder, any_model)))
+    lines = [
+        [
+            row.what,
+            row.where,
+            str(row.count),
+            f"{row.factor:.2f}",
+            "{:.0%} / {:.0%}".format(*row.halves_covered),
+            f"{row.covered:.0%}",
+            f"{row.covered_twice:.0%} ({row.least_covered_twice:.0%})",
+            f"{row.told:.2f}",
+        ]
+        for row in found
+    ]
+    return "\n\n".join(
+        [
+            "## How far a picture may be off",
+            wrapped(
+                "`--spread`, or **Show how far it may be off**, shows where opinions differ "
+                "(`engine/planes/spreading.py`): what is refocused and what is interpolated, where "
+                "`blended` has both, and else what the two planes that count most are refocused "
+                "to; its mean over a few pixels, times what covers 90 % of the errors of simulated "
+                "stacks, times two, as real stacks are not simulated ones. It is zero where all "
+                "agree, and they can agree on what is wrong."
+            ),
+            wrapped(
+                "Here without that factor of two. Factor: what would cover 90 % of the errors of "
+                "these pictures. Halves: what the factor of one half of them covers of the other. "
+                "Covered: what is covered as it is, and twice that, which is what is shown, with "
+                "the least of any picture. Told: rank correlation of spread and error among pixels "
+                "of the same brightness; 0 would be useless. Truths are without noise in simulated "
+                "stacks; in measured ones their own noise is allowed for in what is covered, not "
+                "in the factor."
+            ),
+            table(
+                [
+                    *("Stack", "Target", "Pictures", "Factor", "Halves"),
+                    *("Covered", "Twice (least)", "Told"),
+                ],
+                lines,
+            ),
         ]
     )
 
@@ -187,13 +252,15 @@ def main(folder: Path) -> None:
         wrapped(
             f"Made by `make several-planes` with {models}. `distance` and `nearest` merge what "
             "the network makes of each plane (`engine/planes/shares.py`), `linear` interpolates "
-            "without it, `blended` is 0.4 of `distance` and 0.6 of `linear` between the planes. "
+            "without it, `learned` is what the network has learned to do, `blended` is 0.4 of "
+            "`distance` and 0.6 of `linear` between the planes. "
             f"The default is `blended` with `{ANY}` and `distance` with `{TWENTY}`."
         ),
         "![The dock with two planes of a stack](images/two_planes.png)",
         real_section(found),
-        simulated_section(twenty),
+        simulated_section(twenty, any_model),
         neurons_section(twenty),
+        spread_section(folder, any_model, twenty),
         distance_section(folder, any_model, twenty),
         "## How many planes are enough",
         wrapped(

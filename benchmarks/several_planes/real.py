@@ -15,7 +15,7 @@ from napari_deepz.analysis.metrics import correlation
 from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.models.package import Model
 
-MERGES: tuple[Merge, ...] = ("blended", "distance", "nearest", "linear")
+MERGES: tuple[Merge, ...] = ("blended", "learned", "distance", "nearest", "linear")
 GAPS_WAVES = (1.0, 2.0, 4.0, 7.0)
 MOST_OF_A_GAP = 6
 

@@ -48,6 +48,8 @@ class Provenance(BaseModel):
         Further input planes, and where they were taken.
     merge : str or None, optional
         How several input planes were put together; "linear" without a network.
+    spread : bool, optional
+        Whether the planes say how far virtual ones may be off.
     model_name, model_version, model_sha256 : str or None, optional
         The generator and the checksum of its weights.
     surfaces : list of dict or None, optional
@@ -75,6 +77,7 @@ class Provenance(BaseModel):
     input_name: _Text | None = None
     further_inputs: tuple[_Text, ...] = ()
     merge: _Text | None = None
+    spread: bool = False
     model_name: _Text | None = None
     model_version: _Text | None = None
     model_sha256: _Text | None = None
@@ -145,6 +148,8 @@ class Provenance(BaseModel):
         count = len(self.further_inputs) + 1
         if self.merge == "linear":
             return f"INTERPOLATED between {count} measured planes, not measured."
+        if self.spread:
+            return f"HOW FAR virtual planes of {count} images may be off, INFERRED, not measured."
         return f"INFERRED by a neural network from {count} images, not measured."
 
 

@@ -73,6 +73,27 @@ def test_an_unknown_distance_is_estimated(deepz: Run, files: list[str], tmp_path
     assert "cannot be told from the images" in refused.stderr
 
 
+def test_how_far_it_may_be_off_is_written_where_it_is_asked_for(
+    deepz: Run, model: Path, tmp_path: Path
+) -> None:
+    options = ("--z=-1:5:2", f"--model={model}", "--spread")
+    said = deepz("refocus", WORM, "a.ome.tif", "--planes=8,12", *options, cwd=tmp_path)
+    assert "how far they may be off, 2 input planes, merge distance" in said.stdout
+    assert "is no percentage" in said.stdout.replace("\n", " ")
+    series = dz.read_image(WORM)
+    pixels = [series.plane(z=z) for z in (8, 12)]
+    planes = dz.EncodedPlanes(pixels, (0, 4), dz.load_model(model), sampling=series.sampling(0))
+    expected = planes.spread().refocus(dz.Flat(-1, 5, 2)).data
+    np.testing.assert_array_equal(dz.read_image(tmp_path / "a.ome.tif").stack(), expected)
+    for wrong, words in (
+        (("--planes=8,12", "--merge=linear"), "of the merge 'linear' may be off; use 'blended'"),
+        (("--plane=8",), "One input plane does not say how far"),
+    ):
+        refused = deepz("refocus", WORM, "b.ome.tif", *wrong, *options, cwd=tmp_path, check=False)
+        assert words in refused.stderr.replace("\n", " ")
+        assert not (tmp_path / "b.ome.tif").exists()
+
+
 def test_interpolation_says_so_and_what_lies_beyond(deepz: Run, tmp_path: Path) -> None:
     options = ("--planes=8,12", "--z=-2:4:1", "--merge=linear")
     said = deepz("refocus", WORM, "a.ome.tif", *options, cwd=tmp_path)

@@ -77,6 +77,33 @@ def test_interpolation_is_not_called_inference(tiny_model: Model, tmp_path: Path
     assert dz.recipe_of(path).merge == "linear"
 
 
+def test_how_far_it_may_be_off_is_a_result_of_its_own(tiny_model: Model, tmp_path: Path) -> None:
+    made = recipe(tiny_model, spread=True)
+    path = dz.save(dz.cook(made), tmp_path / "a.ome.tif")
+    series = dz.read_image(WORM)
+    planes = dz.EncodedPlanes(
+        [series.plane(z=z) for z in PLANES],
+        [z - PLANES[0] for z in PLANES],
+        tiny_model,
+        merge="distance",
+        sampling=series.sampling(0),
+    )
+    expected = planes.spread().refocus(dz.Flat(-2, 4, 2)).data
+    np.testing.assert_array_equal(dz.read_image(path).stack(), expected)
+    record = read_provenance(path)
+    assert record is not None
+    said = record.describe()
+    assert said.startswith("HOW FAR virtual planes of 3 images may be off, INFERRED, not measured.")
+    assert "is no percentage" in said
+    assert "--merge=distance --spread" in said
+    again = dz.save(dz.cook(dz.recipe_of(path)), tmp_path / "b.ome.tif")
+    np.testing.assert_array_equal(dz.read_image(again).stack(), expected)
+    text = script_of(made, Path("out.ome.tif")) or ""
+    found: dict[str, Any] = {"dz": dz}
+    exec(text[text.index("recipe = ") : text.index("dz.save(")], found)
+    assert found["recipe"] == made
+
+
 def test_the_way_that_was_chosen_is_recorded(tiny_model: Model) -> None:
     cooking = dz.cook(recipe(tiny_model, merge=None))
     assert cooking.recipe.merge == "distance"
@@ -115,6 +142,7 @@ def test_several_files_are_all_named(tiny_model: Model) -> None:
     [
         ({"further": ()}, "There is nothing to merge: name further input planes"),
         ({"further": (), "merge": None, "source": dz.Source(at_um=2)}, "where depths count from"),
+        ({"further": (), "merge": None, "spread": True}, "One input plane does not say how far"),
         ({"further": dz.Source(z=3)}, "at depths that are all different"),
         ({"merge": "mean"}, "'merge' of a recipe"),
         ({"further": "worm.tif"}, "'further"),

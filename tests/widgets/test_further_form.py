@@ -11,6 +11,7 @@ import pytest
 
 from napari_deepz import EncodedPlanes, Flat
 from napari_deepz.models.package import Model, save_model
+from napari_deepz.widgets.comparing.pairing import is_virtual_stack
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.shared.results import record_of
 from tests.models.test_optical_range import any_objective
@@ -179,6 +180,64 @@ def test_live_shows_what_the_run_makes(
     expected = merged([stack[1], stack[3]], (0, 2), model)
     qtbot.waitUntil(is_there, timeout=10_000)
     stack_dock.workbench.live_switch.value = False
+
+
+def test_the_range_reaches_as_far_as_all_planes_know(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray
+) -> None:
+    dock = open_dock()
+    add_image(dock, stack, "worm", scale=(1.5, PIXEL_UM, PIXEL_UM))
+    dock.review()
+    low_um, high_um = dock.surface.start.value, dock.surface.stop.value
+    dock.viewer.dims.set_point(0, 0)
+    dock.review()
+    dock.image.further.add_shown.native.click()
+    add_shown(dock, 4)
+    assert (dock.surface.start.value, dock.surface.stop.value) == (low_um, high_um + 6)
+    dock.surface.focus.value = high_um + 6
+    assert dock.surface.focus.value == high_um + 6
+    assert "beyond" not in dock.trust.cautions.text()
+    dock.image.further.removes[0].native.click()
+    dock.review()
+    assert (dock.surface.start.value, dock.surface.stop.value) == (low_um, high_um)
+
+
+def test_how_far_it_may_be_off_is_shown_in_a_layer_of_its_own(
+    stack_dock: VirtualRefocusing, stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    add_shown(stack_dock, 3)
+    further = stack_dock.image.further
+    further.spread.value = True
+    layer = run(stack_dock, qtbot)
+    planes = EncodedPlanes([stack[1], stack[3]], (0, 3), model, pixel_size_um=PIXEL_UM)
+    expected = planes.spread().refocus(Flat(-2, 4, 2)).data
+    np.testing.assert_array_equal(layer.data, expected)
+    assert layer.name == "worm z 1 (spread)"
+    assert layer.colormap.name == "magma"
+    assert not is_virtual_stack(layer)  # There is no measured one to compare it with.
+    record = record_of(layer)
+    assert record is not None
+    assert record.provenance.describe().startswith("HOW FAR virtual planes of 2 images may be off")
+
+    stack_dock.workbench.live_switch.value = True
+    live = stack_dock.workbench.live
+    stack_dock.surface.focus.value = 2.0
+
+    def shows(plane: np.ndarray, name: str) -> bool:
+        layer = None if live.target is None else live.target.layer
+        return layer is not None and layer.name == name and np.array_equal(layer.data, plane)
+
+    qtbot.waitUntil(lambda: shows(expected[2], "worm z 1 (live spread)"), timeout=10_000)
+    further.spread.value = False
+    picture = merged([stack[1], stack[3]], (0, 3), model).data[2]
+    qtbot.waitUntil(lambda: shows(picture, "worm z 1 (live)"), timeout=10_000)
+    stack_dock.workbench.live_switch.value = False
+
+    further.spread.value = True
+    further.merge.value = "linear"
+    stack_dock.review()
+    assert not stack_dock.panel.refocus.isEnabled()
+    assert "of the merge 'linear' may be off" in stack_dock.forms.resolved().problem
 
 
 def test_interpolation_is_called_that(

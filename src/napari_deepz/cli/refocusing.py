@@ -118,6 +118,14 @@ def refocus(
             "what is best by measurement unless given."
         ),
     ] = None,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread",
+            help="Write how far the planes may be off instead of them: where several input planes "
+            "disagree.",
+        ),
+    ] = False,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
     time: Annotated[int | None, typer.Option(help="Time point, counted from 0.")] = None,
     again: Annotated[
@@ -168,6 +176,7 @@ def refocus(
         source=chosen[0],
         further=tuple(chosen[1:]),
         merge=None if merge is None else checked_merge(merge),
+        spread=spread,
         surfaces=(wanted,),
         sampling=sampling,
         model=model,
@@ -202,7 +211,8 @@ def _with_what(cooking: Cooking) -> str:
     planes = f"{len(recipe.sources)} input planes"
     if recipe.merge == "linear":
         return f"{planes}, interpolated"
-    return f"{planes}, merge {recipe.merge}, {cooking.model.spec.name} on {cooking.device}"
+    shown = "how far they may be off, " if recipe.spread else ""
+    return f"{shown}{planes}, merge {recipe.merge}, {cooking.model.spec.name} on {cooking.device}"
 
 
 def _print_new(notes: Sequence[str], said: set[str]) -> None:

@@ -14,6 +14,8 @@ from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.surfaces import Surface
 from napari_deepz.watch import UNWATCHED, Watch
 
+ONE_PLANE_ALONE = "One input plane does not say how far its pictures may be off: name another one."
+
 
 @dataclass(frozen=True, eq=False)
 class RefocusedStack:
@@ -87,6 +89,16 @@ class Encoded(ABC):
         `outward_from_um` is a depth whose neighbours come out first; the `index` of a plane is
         its place in the order of `surfaces` all the same.
         """
+
+    def spread(self) -> Encoded:
+        """Give how far the pictures may be off, for the same surfaces, in units of intensity.
+
+        Raises
+        ------
+        ValueError
+            If nothing says it; one sentence.
+        """
+        raise ValueError(ONE_PLANE_ALONE)
 
     def refocus(self, surfaces: Surfaces, *, watch: Watch = UNWATCHED) -> RefocusedStack:
         """Refocus onto all planes at once; see the function `engine.refocus.refocus`."""

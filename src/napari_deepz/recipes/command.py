@@ -105,6 +105,7 @@ def _inputs(recipe: Recipe) -> tuple[list[str], list[str]] | None:
         return paths, indices
     depths = "--at=" + ",".join(_digits(source.at_um) for source in sources)
     merge = [] if recipe.merge is None else [f"--merge={recipe.merge}"]
+    merge += ["--spread"] if recipe.spread else []
     if len(set(paths)) == 1:
         named = "--planes=" + ",".join(map(str, planes))
         others = [word for word in indices if not word.startswith("--plane=")]
@@ -163,6 +164,7 @@ def _further(recipe: Recipe) -> list[str]:
         return []
     lines = [f"        dz.{_call('Source', one, 'sha256')}," for one in recipe.further]
     merge = [] if recipe.merge is None else [f"    merge={recipe.merge!r},"]
+    merge += ["    spread=True,"] if recipe.spread else []
     return ["    further=(", *lines, "    ),", *merge]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_deepz.engine.last_encoding import FurtherPlanes, LastEncoding
+from napari_deepz.engine.encoded import Encoded
+from napari_deepz.engine.last_encoding import FurtherPlanes, Key, LastEncoding
 from napari_deepz.engine.planes.encoded_planes import EncodedPlanes
 from napari_deepz.engine.refocus import RefocusedPlane
 from napari_deepz.images import ImageSeries, digest_of
@@ -121,6 +122,7 @@ class Cooking:
         )
         if isinstance(encoded, EncodedPlanes):
             self.recipe = self.recipe.model_copy(update={"merge": encoded.merge})
+        self.key, encoded = as_asked(recipe, self.key, encoded)
         self.shape = (int(images[0].shape[0]), int(images[0].shape[1]))
         self.count = sum(len(surface) for surface in recipe.surfaces)
         self.z_um = depths_um(recipe.surfaces)
@@ -192,6 +194,19 @@ def upward(recipe: Recipe) -> Recipe:
         for one in recipe.surfaces
     )
     return recipe.model_copy(update={"surfaces": surfaces})
+
+
+def as_asked(recipe: Recipe, key: Key, encoded: Encoded) -> tuple[Key, Encoded]:
+    """Turn to how far the pictures may be off, where a recipe asks for it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is to be done.
+    key, encoded
+        Of `LastEncoding.encode`.
+    """
+    return ((*key, "spread"), encoded.spread()) if recipe.spread else (key, encoded)
 
 
 def further_planes(recipe: Recipe, images: Sequence[NDArray[Any]]) -> FurtherPlanes | None:

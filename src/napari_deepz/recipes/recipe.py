@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from napari_deepz.atomic_files import written_beside
 from napari_deepz.engine.compute import Compute
+from napari_deepz.engine.encoded import ONE_PLANE_ALONE
 from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.models import DEFAULT_MODEL
 from napari_deepz.provenance import Provenance
@@ -115,6 +116,8 @@ class Recipe(Settings):
     merge : {"blended", "learned", "distance", "nearest", "linear"} or None, optional
         How several input planes are put together, see `EncodedPlanes`; None for what is best by
         measurement.
+    spread : bool, optional
+        Give how far the planes may be off instead of them, see `Encoded.spread`.
     surfaces : Surface or tuple of Surface
         Onto what it is refocused, at least one.
     sampling : Sampling or None, optional
@@ -138,6 +141,7 @@ class Recipe(Settings):
     source: Source
     further: Annotated[tuple[Source, ...], BeforeValidator(_as_tuple)] = ()
     merge: Merge | None = None
+    spread: bool = False
     surfaces: Annotated[tuple[_Surface, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
     sampling: Sampling | None = None
     model: Annotated[ModelChoice, BeforeValidator(_as_choice)] = ModelChoice()
@@ -151,6 +155,8 @@ class Recipe(Settings):
                 raise ValueError("An input plane that is alone is where depths count from: 0 µm.")
             if self.merge is not None:
                 raise ValueError("There is nothing to merge: name further input planes.")
+            if self.spread:
+                raise ValueError(ONE_PLANE_ALONE)
         elif len({one.at_um for one in self.sources}) <= len(self.further):
             raise ValueError("Input planes must have been taken at depths that are all different.")
         return self

@@ -44,6 +44,7 @@ def describe_run(
         input_name=_plane(recipe.source) if recipe.further else recipe.source.title,
         further_inputs=tuple(_plane(one) for one in recipe.further),
         merge=recipe.merge,
+        spread=recipe.spread,
         model_name=None if interpolated else model.spec.name,
         model_version=None if interpolated else model.spec.version,
         model_sha256=None if interpolated else model.sha256,
@@ -53,7 +54,7 @@ def describe_run(
         device=device,
         notes=tuple(notes),
         recipe=recipe.model_dump(
-            mode="json", include=parts | {"further", "merge"} if recipe.further else parts
+            mode="json", include=parts | {"further", "merge", "spread"} if recipe.further else parts
         ),
     )
 

@@ -78,7 +78,8 @@ def save(cooking: Cooking, path: str | os.PathLike[str] | None = None) -> Path:
             shape=cooking.shape,
             z_um=z_um,
             sampling=cooking.recipe.sampling,
-            name=f"{stem_of(cooking.recipe.source.title)} (virtual)",
+            name=f"{stem_of(cooking.recipe.source.title)} "
+            f"({'spread' if cooking.recipe.spread else 'virtual'})",
             record=record,
         )
         return target

@@ -23,6 +23,7 @@ from napari_deepz.engine.planes.input_planes import InputPlanes
 from napari_deepz.engine.planes.interpolated import InterpolatedPlanes
 from napari_deepz.engine.planes.merged_pictures import MergedPictures
 from napari_deepz.engine.planes.shares import Merge, checked_merge
+from napari_deepz.engine.planes.spreading import NO_PERCENTAGE, require_spread
 from napari_deepz.engine.refocus import EncodedImage, free_budget
 from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.intensity import fit_series_intensity
@@ -87,6 +88,7 @@ class EncodedPlanes(Encoded):
         self._spec = lens.model.spec.for_image(self._sampling)
         self._pixel_um = pixel_size_of(self._sampling, self._spec)
         self.notes = self._planes.notes
+        self._is_spread = False
         self._inner = self._made(lens)
 
     def _refocusing(self, lens: Lens) -> Refocusing:
@@ -137,6 +139,17 @@ class EncodedPlanes(Encoded):
         part._planes, part._inner = self._planes.part(y, x), self._inner.part(y, x)
         return part
 
+    def spread(self) -> EncodedPlanes:
+        """Give how far the pictures may be off; see `Encoded.spread`.
+
+        It is what the planes disagree about (`spreading.spread_of`), and shares their codes.
+        """
+        require_spread(self.merge)
+        spread = copy(self)
+        spread._inner = self._inner.spread()
+        spread._is_spread = True
+        return spread
+
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
         """Say before a run what the user must know about it, a sentence each."""
         targets = check_surfaces(surfaces)
@@ -150,7 +163,8 @@ class EncodedPlanes(Encoded):
                 sampling=self._sampling,
                 at_um=self._planes.at_um,
             )
-        return tuple(dict.fromkeys((*self.notes, *own)))
+        of_spread = (NO_PERCENTAGE,) if self._is_spread else ()
+        return tuple(dict.fromkeys((*of_spread, *self.notes, *own)))
 
     def iter_refocus(
         self,
@@ -169,7 +183,8 @@ class EncodedPlanes(Encoded):
     ) -> Generator[RefocusedPlane, None, None]:
         with closing(planes):
             for plane in planes:
-                self._planes.give_back(plane.data)
+                if not self._is_spread:
+                    self._planes.give_back(plane.data)
                 yield replace(
                     plane,
                     out_of_range=self._outside(plane),

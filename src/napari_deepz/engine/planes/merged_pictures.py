@@ -18,6 +18,13 @@ from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.planes.input_planes import InputPlanes
 from napari_deepz.engine.planes.shares import BLENDED_SHARE, Merge, interpolated, shares_of
+from napari_deepz.engine.planes.spreading import (
+    REFOCUSED_AND_INTERPOLATED,
+    opinions,
+    plane_and_plane,
+    require_spread,
+    spread_of,
+)
 from napari_deepz.engine.planning import Budget, Pass, PlannedPlane, planned_planes
 from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.engine.run import RefocusedPlane
@@ -63,7 +70,9 @@ class MergedPictures(Encoded):
         budget: Budget,
     ) -> None:
         self._planes, self._merge, self._pixel_um = planes, merge, pixel_um
+        self._is_spread = False
         self._axial_range_um = lens.model.spec.axial_range_um
+        self._apart = plane_and_plane(lens.model.spec)
         each = replace(budget, code_bytes=budget.code_bytes // len(planes.images))
         self._encoded = [
             EncodedImage.of(
@@ -91,6 +100,13 @@ class MergedPictures(Encoded):
         part._encoded = [encoded.part(y, x) for encoded in self._encoded]
         return part
 
+    def spread(self) -> MergedPictures:
+        """Give how far the pictures may be off, of the same codes; see `spreading.spread_of`."""
+        require_spread(self._merge)
+        spread = copy(self)
+        spread._is_spread = True
+        return spread
+
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
         """Say before a run what the user must know about it, a sentence each."""
         return self._encoded[0].notes_on(surfaces)
@@ -114,17 +130,15 @@ class MergedPictures(Encoded):
                 for one in range(len(self._encoded))
             ]
             for target in targets:
-                shares = self._shares(target)
-                data = np.zeros(self._planes.shape, np.float32)
+                said: dict[int, Pixels] = {}
                 for one, of_one in enumerate(pictures):
                     if self._counts(one, target):
                         alone = next(of_one)
-                        data += shares[one] * alone.data
+                        said[one] = alone.data
                         notes |= dict.fromkeys(alone.notes)
-                if self._merge == "blended":
-                    self._blend(data, target)
+                shown = self._spread if self._is_spread else self._mean
                 yield RefocusedPlane(
-                    data=data,
+                    data=shown(said, target),
                     index=target.index,
                     z_um=target.z_um,
                     surface=target.surface,
@@ -133,18 +147,40 @@ class MergedPictures(Encoded):
                     notes=tuple(notes),
                 )
 
-    def _blend(self, data: Pixels, target: PlannedPlane) -> None:
-        """Mix a merged picture, in place, with interpolation where there are planes around it."""
+    def _mean(self, said: dict[int, Pixels], target: PlannedPlane) -> Pixels:
+        data = self._refocused(said, self._shares(target))
+        if self._merge == "blended":
+            between, interpolation = self._interpolation(target)
+            data += BLENDED_SHARE * between.astype(np.float32) * (interpolation - data)
+        return data
+
+    def _spread(self, said: dict[int, Pixels], target: PlannedPlane) -> Pixels:
+        shares = self._shares(target)
+        one, other = opinions(np.stack(list(said.values())), shares)
+        spread = spread_of(one, other, self._apart)
+        if self._merge == "blended":
+            between, interpolation = self._interpolation(target)
+            refocused = self._refocused(said, shares)
+            blended = spread_of(refocused, interpolation, REFOCUSED_AND_INTERPOLATED)
+            spread = np.where(between, blended, spread)
+        return spread
+
+    def _refocused(self, said: dict[int, Pixels], shares: Pixels) -> Pixels:
+        data = np.zeros(self._planes.shape, np.float32)
+        for one, picture in said.items():
+            data += shares[one] * picture
+        return data
+
+    def _interpolation(self, target: PlannedPlane) -> tuple[NDArray[np.bool_], Pixels]:
+        """Where there are planes around a target, and what lies between them there."""
         depth_um, at_um = target.depth_um(self._planes.shape, self._pixel_um), self._planes.at_um
         between = (depth_um > min(at_um)) & (depth_um < max(at_um))
-        if between.any():
-            share = BLENDED_SHARE * between.astype(np.float32)
-            interpolation = interpolated(np.stack(self._planes.pixels), at_um, depth_um)
-            data += share * (interpolation - data)
+        return between, interpolated(np.stack(self._planes.pixels), at_um, depth_um)
 
     def _counts(self, one: int, target: PlannedPlane) -> bool:
-        """Whether a plane is asked: of a surface that is not flat each one is."""
-        return target.z_um is None or bool(self._shares(target)[one].any())
+        """Whether a plane is asked: of a surface that is not flat, and of a spread, each one is."""
+        asks_all = self._is_spread or target.z_um is None
+        return asks_all or bool(self._shares(target)[one].any())
 
     def _pictures(
         self, one: int, targets: Pass, shared: _Shared
@@ -164,7 +200,8 @@ class MergedPictures(Encoded):
     def _shares(self, target: PlannedPlane) -> Pixels:
         """What each plane counts, and nothing where it was not measured but another one was."""
         depth_um = target.depth_um(self._planes.shape, self._pixel_um)
-        shares = shares_of(self._merge, self._planes.at_um, depth_um, self._axial_range_um)
+        merge: Merge = "distance" if self._is_spread else self._merge
+        shares = shares_of(merge, self._planes.at_um, depth_um, self._axial_range_um)
         there = self._planes.measured
         if there is None:
             return shares

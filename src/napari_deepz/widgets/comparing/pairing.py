@@ -119,9 +119,9 @@ class Pairing:
 
 
 def is_virtual_stack(layer: Layer) -> bool:
-    """Whether a layer is a result of flat planes."""
+    """Whether a layer is a result of flat planes, and pictures."""
     record = record_of(layer)
-    return record is not None and bool(record.z_um)
+    return record is not None and bool(record.z_um) and not record.provenance.spread
 
 
 def pairing(virtual: Image, measured: Image, view: View) -> Pairing:

@@ -82,6 +82,7 @@ class AllForms:
             pinned=self.image.pinned,
             further=self.image.further.chosen(self.image.layer),
             merge=self.image.further.merge.value,
+            spread=self.image.further.spread.value,
         )
 
     def suggest_sizes(self, _: Any = None) -> None:

@@ -194,11 +194,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
             return
         self.image.sizes.take_from_file()
         resolved = self.forms.resolved()
-        model, plane = resolved.model, resolved.plane
-        if model is not None and plane is not None:
+        known_um, plane = resolved.known_um, resolved.plane
+        if known_um is not None and plane is not None:
             pixel_um = plane.pixel_size_um or self.image.sizes.pixel_size.value
             field_um = plane.shape[0] * pixel_um, plane.shape[1] * pixel_um
-            if self.surface.follow(model.spec, field_um):
+            if self.surface.follow(known_um, field_um):
                 resolved = self.forms.resolved()
         try:
             cautions = cautions_for(resolved)

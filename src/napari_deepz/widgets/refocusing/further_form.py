@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from magicgui.widgets import ComboBox, FloatSpinBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, PushButton
 from napari.layers import Image
 from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.engine.planes.shares import Merge
+from napari_deepz.engine.planes.spreading import NO_PERCENTAGE
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
 from napari_deepz.widgets.shared.layer_sizes import said_z_step_um, z_axis_of
 from napari_deepz.widgets.shared.layers import names_of
@@ -104,9 +105,13 @@ class FurtherForm:
             choices=lambda _: [one for one in _MERGES if self._learned or one[1] != "learned"],
             tooltip="How what the planes say is put together.",
         )
+        self.spread = CheckBox(
+            text="Show how far it may be off",
+            tooltip="Show, on the scale of the image, where the planes disagree. " + NO_PERCENTAGE,
+        )
         adding = side_by_side(self.add_shown, self.add_layer)
         adding.label, adding.tooltip = "More planes", self.add_shown.tooltip
-        self._adding, self._merging = Rows(adding), Rows(self.merge)
+        self._adding, self._merging = Rows(adding), Rows(self.merge, self.spread)
         self._rows: Rows | None = None
         self._shown: list[FurtherInput] = []
         self.boxes: list[FloatSpinBox] = []
@@ -120,6 +125,7 @@ class FurtherForm:
         self.add_shown.changed.connect(self._on_add_shown)
         self.add_layer.changed.connect(self._on_add_layer)
         self.merge.changed.connect(self.changed.emit)
+        self.spread.changed.connect(self.changed.emit)
 
     def offer_learned(self, offered: bool) -> None:
         """Offer the merge of the network itself where the model has learned it."""

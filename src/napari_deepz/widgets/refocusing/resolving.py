@@ -15,7 +15,9 @@ from napari.layers import Image
 
 from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.inputs import check_shape
+from napari_deepz.engine.planes.choosing import best_merge
 from napari_deepz.engine.planes.shares import Merge
+from napari_deepz.engine.planes.spreading import require_spread
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.recipes.recipe import Recipe
@@ -106,6 +108,8 @@ class DockSettings:
         Further input planes.
     merge : str or None
         How they are merged, as in `Recipe`.
+    spread : bool
+        Whether to show how far that may be off.
     """
 
     model: ChosenModel | None
@@ -119,6 +123,7 @@ class DockSettings:
     pinned: Mapping[int, int] = field(default_factory=dict)
     further: tuple[FurtherInput, ...] = ()
     merge: Merge | None = None
+    spread: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +146,8 @@ class Resolved:
         The one plane that is looked at; None where `shown_problem` says why there is none.
     problem, shown_problem : str
         A sentence, or nothing.
+    at_um : tuple of float
+        Where all input planes were taken.
     """
 
     layer: Image | None
@@ -151,6 +158,15 @@ class Resolved:
     shown: RefocusRequest | None = None
     problem: str = ""
     shown_problem: str = ""
+    at_um: tuple[float, ...] = (0.0,)
+
+    @property
+    def known_um(self) -> tuple[float, float] | None:
+        """The depths that the model knows from the input planes; None without a model."""
+        if self.model is None:
+            return None
+        low_um, high_um = self.model.spec.axial_range_um
+        return low_um + min(self.at_um), high_um + max(self.at_um)
 
 
 def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved:
@@ -195,6 +211,8 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
     model = replace(model, spec=model.spec.for_image(sampling))
     try:
         further = tuple(_further(one, plane, layer, view) for one in settings.further)
+        if further and settings.spread:
+            require_spread(settings.merge or best_merge(model.spec))
     except ValueError as error:
         return Resolved(layer, model, plane, frame, problem=str(error), shown_problem=str(error))
     ground = Ground(plane, sampling, frame, view)
@@ -205,6 +223,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
             source=plane.source,
             further=tuple(one.source for one in further),
             merge=settings.merge if further else None,
+            spread=settings.spread and bool(further),
             surfaces=surface,
             sampling=sampling,
             model=model.name,
@@ -224,7 +243,8 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
         shown = None
     elif shown is None:
         shown_problem = problem
-    return Resolved(layer, model, plane, frame, run, shown, problem, shown_problem)
+    at_um = (0.0, *(one.source.at_um for one in further))
+    return Resolved(layer, model, plane, frame, run, shown, problem, shown_problem, at_um)
 
 
 def _further(one: FurtherInput, plane: InputPlane, layer: Image, view: View) -> InputPlane:

@@ -102,8 +102,8 @@ class ResultLayer:
         self.shown_um = self._depth_now_um(focus_um)
         self.layer: Image = viewer.add_image(
             data,
-            name=f"{layer_name(request.plane.title)} (virtual)",
-            colormap=source.colormap.name,
+            name=f"{layer_name(request.plane.title)} ({request.shows})",
+            colormap=request.colormap_beside(source.colormap.name),
             metadata={RESULT: self._record},
             **placing,
         )
@@ -185,7 +185,7 @@ class ResultLayer:
         self.layer.data, placing = self._placed(self._volume)
         self.layer.translate = (*placing["translate"][:-1], self.layer.translate[-1])
         name = layer_name(self._request.plane.title)
-        self.layer.name = f"{name} (virtual, {count} of {total} planes)"
+        self.layer.name = f"{name} ({self._request.shows}, {count} of {total} planes)"
 
     def _placed(
         self, planes: NDArray[np.float32], *, right_um: float = 0.0

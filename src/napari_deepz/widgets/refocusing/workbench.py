@@ -180,10 +180,11 @@ class Workbench(QObject):  # type: ignore[misc]
             self.rest()
             return
         layer, frame, request = resolved.layer, resolved.frame, resolved.shown
-        if layer is None or frame is None or request is None or resolved.model is None:
+        range_um = resolved.known_um
+        if layer is None or frame is None or request is None or range_um is None:
             self.rest(resolved.shown_problem)
             return
-        plane, range_um = request.plane, resolved.model.spec.axial_range_um
+        plane = request.plane
         try:
             self._show_mesh(request.surface, plane, frame, range_um)
         except ValueError as error:

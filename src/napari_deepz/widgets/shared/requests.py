@@ -13,6 +13,8 @@ from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.shared.input_plane import InputPlane
 
+SPREAD_COLORMAP = "magma"
+
 
 @dataclass(frozen=True, eq=False)
 class RefocusRequest:
@@ -49,14 +51,23 @@ class RefocusRequest:
 
     @property
     def of_further(self) -> tuple[object, ...]:
-        """Tells requests apart by their further planes and how these are merged."""
+        """Tells requests apart by their further planes and what is made of these."""
         others = (one.model_copy(update={"sha256": None}) for one in self.recipe.further)
-        return (*others, self.recipe.merge)
+        return (*others, self.recipe.merge, self.recipe.spread)
 
     @property
     def at_um(self) -> tuple[float, ...]:
         """Where they were taken."""
         return tuple(source.at_um for source in self.recipe.sources)
+
+    @property
+    def shows(self) -> str:
+        """What the pixels are, in a word."""
+        return "spread" if self.recipe.spread else "virtual"
+
+    def colormap_beside(self, colormap: str) -> str:
+        """Which one to show it in, where the image is shown in that one."""
+        return SPREAD_COLORMAP if self.recipe.spread else colormap
 
     @property
     def surface(self) -> Surface:

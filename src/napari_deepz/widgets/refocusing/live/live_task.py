@@ -16,7 +16,7 @@ from napari_deepz.engine.preview import Preview, Previewer, PreviewRequest, Rect
 from napari_deepz.images import digest_of
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
-from napari_deepz.recipes.cooking import further_planes
+from napari_deepz.recipes.cooking import as_asked, further_planes
 from napari_deepz.surfaces import Surface
 from napari_deepz.watch import Watch
 from napari_deepz.widgets.shared.input_plane import InputPlane
@@ -117,6 +117,7 @@ class LiveWork:
             digest=digest,
             further=further_planes(request.recipe, images),
         )
+        key, encoded = as_asked(request.recipe, key, encoded)
         wanted = PreviewRequest(
             encoded,
             key,

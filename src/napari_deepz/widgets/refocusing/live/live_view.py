@@ -53,12 +53,13 @@ class LiveLayer:
         self.beside_um = room_beside_um(viewer, own, frame, request.plane.shape)
         self._pixels = np.full(request.plane.shape, np.nan, np.float32)
         self._shown: int | None = None
+        self._is_spread = request.recipe.spread
         selection = viewer.layers.selection
         before = selection.active
         self.layer: Image = viewer.add_image(
             self._pixels,
             name=_name(request),
-            colormap=source.colormap.name,
+            colormap=request.colormap_beside(source.colormap.name),
             metadata={LIVE: True},
             **frame.flat(right_um=self.beside_um if beside else 0.0),
         )
@@ -74,7 +75,8 @@ class LiveLayer:
         """Whether it can show a request without being made anew."""
         same_size = self._pixels.shape == request.plane.shape
         same_place = self._frame.flat() == frame.flat()
-        return self.is_there and self.source is source and same_size and same_place
+        same_kind = self._is_spread == request.recipe.spread
+        return self.is_there and self.source is source and same_size and same_place and same_kind
 
     def place(self, *, beside: bool) -> None:
         """Put it to the right of the image that it is made from, or over it."""
@@ -107,7 +109,8 @@ class LiveLayer:
 
 
 def _name(request: RefocusRequest) -> str:
-    return f"{layer_name(request.plane.title)} (live)"
+    kind = "live spread" if request.recipe.spread else "live"
+    return f"{layer_name(request.plane.title)} ({kind})"
 
 
 class Live(QObject):  # type: ignore[misc]

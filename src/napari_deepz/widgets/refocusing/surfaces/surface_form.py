@@ -183,16 +183,17 @@ class SurfaceForm:
         self._quiet = False
         self._on_change()
 
-    def follow(self, spec: ModelSpec, field_um: tuple[float, float]) -> bool:
-        """Propose the range of a model for another image, unless the user has set one.
+    def follow(self, known_um: tuple[float, float], field_um: tuple[float, float]) -> bool:
+        """Propose the range that is known for other input planes, unless the user has set one.
 
-        A model of any objective reaches further through one objective than through another, and a
-        plane may be tilted further in a small image than in a large one.
+        A model of any objective reaches further through one objective than through another, every
+        further input plane reaches as far again, and a plane may be tilted further in a small image
+        than in a large one.
 
         Parameters
         ----------
-        spec : ModelSpec
-            Of the model, for the image.
+        known_um : tuple of float
+            The depths that the model knows from the input planes.
         field_um : tuple of float
             Height and width of the image.
 
@@ -202,11 +203,11 @@ class SurfaceForm:
             Whether the range has changed.
         """
         for tilt, length_um in zip((self.tilt_y, self.tilt_x), field_um, strict=True):
-            tilt.span, tilt.resolution = usual_tilt(spec.axial_range_um, length_um)
-        proposed = usual_range(spec.axial_range_um)
-        if spec.axial_range_um == self._range_um:
+            tilt.span, tilt.resolution = usual_tilt(known_um, length_um)
+        proposed = usual_range(known_um)
+        if known_um == self._range_um:
             return False
-        self._range_um = spec.axial_range_um
+        self._range_um = known_um
         if (self.start.value, self.stop.value, self.step.value) == self._proposed:
             self._quiet = True
             for widget, value in zip((self.start, self.stop, self.step), proposed, strict=True):
