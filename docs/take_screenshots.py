@@ -17,6 +17,7 @@ from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.widgets.comparing.pair_view import Look
 from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
+from napari_deepz.widgets.refocusing.view_form import BESIDE
 
 CORD_DEPTH_UM, COMPARED_DEPTH_UM = 3.0, 5.0
 PIXEL_UM = 0.325
@@ -117,6 +118,15 @@ def two_planes(viewer: Any, dock: Any) -> None:
     reveal(dock.image.further.widget)
 
 
+def spread(viewer: Any, dock: Any) -> None:
+    """Show beside the focal stack how far what is refocused from two planes may be off."""
+    dock.view.choice.value = BESIDE
+    two_planes(viewer, dock)
+    dock.image.further.spread.value = True
+    refocus(dock)
+    reveal(dock.image.further.widget)
+
+
 def exposures(viewer: Any, _: Any) -> None:
     """Plan how many planes are enough for a sample like the worm."""
     plan = open_dock(viewer, "Plan exposures")
@@ -152,6 +162,7 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Any], None]]] = {
     "worm_line": ("worm", line_along_the_cord),
     "compare": ("worm", comparison),
     "two_planes": ("worm", two_planes),
+    "spread": ("worm", spread),
     "plan": ("worm", exposures),
 }
 

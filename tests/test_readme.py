@@ -52,7 +52,7 @@ def test_commands_and_python_run_in_an_empty_folder(
         for line in block.splitlines()
         if line.startswith("napari-deepz ")
     ]
-    assert len(commands) == 14
+    assert len(commands) == 15
     write_saved_model(tmp_path / "their-model")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     monkeypatch.chdir(tmp_path)

@@ -206,6 +206,8 @@ def spread_section(folder: Path, any_model: Model, twenty: Model) -> str:
                 ],
                 lines,
             ),
+            "![Beside a focal stack, how far what is refocused from two of its planes may be off]"
+            "(images/spread.png)",
         ]
     )
 

@@ -42,6 +42,21 @@ def test_who_made_the_planes_is_said(planes: np.ndarray, kind: str, said: str) -
     assert shown(planes, RECORD.model_copy(update={"kind": kind})).origin == said
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "INFERRED by tiny 1 from 2 images, not measured"),
+        ({"merge": "linear"}, "INTERPOLATED between 2 images, not measured"),
+        ({"spread": True}, "HOW FAR virtual planes of 2 images may be off, not measured"),
+    ],
+)
+def test_titles_say_what_was_made_of_several_planes(
+    planes: np.ndarray, changes: dict[str, object], said: str
+) -> None:
+    record = RECORD.model_copy(update={"further_inputs": ("z 3",), "merge": "distance", **changes})
+    assert shown(planes, record).origin == said
+
+
 def test_a_picture_keeps_its_record(planes: np.ndarray, tmp_path: Path) -> None:
     save_picture(shown(planes), tmp_path / "a.png")
     assert read_provenance(tmp_path / "a.png") == RECORD

@@ -208,7 +208,12 @@ def test_how_far_it_may_be_off_is_shown_in_a_layer_of_its_own(
     add_shown(stack_dock, 3)
     further = stack_dock.image.further
     further.spread.value = True
+    stack_dock.review()
+    assert "is no percentage" in stack_dock.trust.cautions.text()
     layer = run(stack_dock, qtbot)
+    stack_dock.viewer.dims.set_point(0, 3.0)
+    said = stack_dock.viewer.canvas.overlays.text
+    qtbot.waitUntil(lambda: said.text.startswith("HOW FAR IT MAY BE OFF ("), timeout=5_000)
     planes = EncodedPlanes([stack[1], stack[3]], (0, 3), model, pixel_size_um=PIXEL_UM)
     expected = planes.spread().refocus(Flat(-2, 4, 2)).data
     np.testing.assert_array_equal(layer.data, expected)
@@ -249,6 +254,8 @@ def test_interpolation_is_called_that(
     assert "no network was used" in stack_dock.trust.cautions.text()
     layer = run(stack_dock, qtbot)
     np.testing.assert_array_equal(layer.data[1], stack[1])
+    said = stack_dock.viewer.canvas.overlays.text
+    qtbot.waitUntil(lambda: said.text.startswith("INTERPOLATED ("), timeout=5_000)
     assert told(notified, "beyond the measured ones, 0 to 3 µm")
 
 

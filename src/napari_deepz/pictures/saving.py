@@ -71,8 +71,14 @@ class FlatPlanes:
         record = self.provenance
         if record.kind != "inferred":
             return "SIMULATED, not measured" if record.kind == "simulated" else "measured"
+        count = len(record.further_inputs) + 1
+        images = f"{count} images" if count > 1 else "one image"
+        if record.spread:
+            return f"HOW FAR virtual planes of {images} may be off, not measured"
+        if record.merge == "linear":
+            return f"INTERPOLATED between {images}, not measured"
         by = " ".join(filter(None, ("by", record.model_name or "a network", record.model_version)))
-        return f"INFERRED {by} from one image, not measured"
+        return f"INFERRED {by} from {images}, not measured"
 
     @property
     def reach(self) -> str:

@@ -31,6 +31,8 @@ class Seen:
     ----------
     layer : Image
         Which one.
+    what : str
+        What its pixels are, such as "INFERRED".
     at : str
         Where it was refocused to.
     input_position : str
@@ -38,6 +40,7 @@ class Seen:
     """
 
     layer: Image
+    what: str
     at: str
     input_position: str
 
@@ -81,7 +84,7 @@ class CanvasText:
             beside |= not field_of(seen.layer).overlaps(field_of(image))
             place = "right" if beside else "over the image"
             source = ", ".join(filter(None, (ends_of(image.name), seen.input_position)))
-            self._wanted = f"INFERRED ({place})\n{seen.at}\nfrom {source}"
+            self._wanted = f"{seen.what} ({place})\n{seen.at}\nfrom {source}"
             shown = self._shown_plane(image)
             if beside and shown and shown not in seen.input_position.split(", "):
                 self._wanted += f"\nmeasured (left): {shown}"
@@ -126,7 +129,8 @@ class CanvasText:
         record = record_of(seen[-1]) if seen else None
         if record is None:
             return None
-        return Seen(seen[-1], shown_of(seen[-1], view), record.request.plane.position)
+        request = record.request
+        return Seen(seen[-1], request.headline, shown_of(seen[-1], view), request.plane.position)
 
 
 def shown_of(layer: Image, view: View) -> str:

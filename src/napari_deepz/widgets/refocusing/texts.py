@@ -6,6 +6,7 @@ import math
 
 from napari_deepz.engine.cautions import notes_on
 from napari_deepz.engine.planes.interpolated import NO_NETWORK
+from napari_deepz.engine.planes.spreading import NO_PERCENTAGE
 from napari_deepz.models.spec import ModelSpec
 from napari_deepz.surfaces import Surface
 from napari_deepz.widgets.refocusing.resolving import Resolved, depth_range_um
@@ -116,6 +117,8 @@ def cautions_for(resolved: Resolved, request: RefocusRequest | None = None) -> l
             range_um=depth_range_um,
             at_um=request.at_um,
         )
+    if request.recipe.spread:
+        found.append(NO_PERCENTAGE)
     found = [*dict.fromkeys(found)]
     size_bytes = result_bytes(request.surface, plane.shape)
     if size_bytes > _LARGE_BYTES:

@@ -224,7 +224,7 @@ class Workbench(QObject):  # type: ignore[misc]
         target = self.live.target
         live, request = None, self._live_request
         if target is not None and target.layer.visible and request is not None:
-            live = Seen(target.layer, self._live_text, request.plane.position)
+            live = Seen(target.layer, request.headline, self._live_text, request.plane.position)
         self._canvas_text.show(self._image.layer, live)
         self._view.tell_flipped()
 

@@ -61,6 +61,13 @@ class RefocusRequest:
         return tuple(source.at_um for source in self.recipe.sources)
 
     @property
+    def headline(self) -> str:
+        """What is written over the pixels."""
+        if self.recipe.spread:
+            return "HOW FAR IT MAY BE OFF"
+        return "INTERPOLATED" if self.recipe.merge == "linear" else "INFERRED"
+
+    @property
     def shows(self) -> str:
         """What the pixels are, in a word."""
         return "spread" if self.recipe.spread else "virtual"
