@@ -60,12 +60,19 @@ def report(results: Results) -> str:
         "and is compared with the **noise-free** planes of the same stack; nothing is compared "
         "with noisy planes. What holds here need not hold on your microscope."
     )
+    further = wrapped(
+        "What two input planes or more give, simulated and measured, by every merge, and how far "
+        "they may be off: [several planes](several_planes.md). Other objectives: "
+        "[any objective](any_objective.md)."
+    )
     described = bullets(descriptions(networks))
     return f"""# How faithful the virtual images are
 
 {made}
 
 {data}
+
+{further}
 
 ## In short
 

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 import napari_deepz as dz
+from napari_deepz.io.reading import read_provenance
 from napari_deepz.samples import WORM
 from tests.cli.conftest import Run
 from tests.conftest import write_tiny_model
@@ -42,6 +43,38 @@ def test_planes_of_a_stack_lie_where_its_z_step_says(
     )
     found = dz.read_image(tmp_path / "a.ome.tif").stack()
     np.testing.assert_array_equal(found, planes.refocus(dz.Flat(-1, 5, 2)).data)
+
+
+def test_frames_of_a_fast_drive_lie_where_it_is_said(
+    deepz: Run, model: Path, tmp_path: Path
+) -> None:
+    series = dz.read_image(WORM)
+    frames = np.stack([series.plane(z=z) for z in (8, 12, 5)])
+    tifffile.imwrite(tmp_path / "drive.ome.tif", frames, metadata={"axes": "TYX"})
+    options = ("--z=-1:5:2", f"--model={model}", "--pixel-size=0.325")
+    deepz(
+        *("refocus", "drive.ome.tif", "a.ome.tif", "--planes=0,1,2", "--at=0,4,-3", *options),
+        cwd=tmp_path,
+    )
+    record = read_provenance(tmp_path / "a.ome.tif")
+    assert record is not None
+    assert record.further_inputs == ("drive.ome.tif, t 1, at 4 µm", "drive.ome.tif, t 2, at -3 µm")
+    deepz("refocus", WORM, "b.ome.tif", "--planes=8,12,5", *options, cwd=tmp_path)
+    one, other = (dz.read_image(tmp_path / f"{name}.ome.tif").stack() for name in "ab")
+    np.testing.assert_array_equal(one, other)
+    deepz("refocus", "--again", "a.ome.tif", "c.ome.tif", cwd=tmp_path)
+    np.testing.assert_array_equal(dz.read_image(tmp_path / "c.ome.tif").stack(), one)
+    for wrong, words in (
+        (("--planes=0,1",), "'drive' is a movie; say where its frames were taken"),
+        (("--planes=0,3", "--at=0,4"), "'drive' has 3 frames, counted from 0"),
+        (("--planes=0,1", "--at=0,4", "--time=1"), "leave --time out"),
+    ):
+        refused = deepz(
+            *("refocus", "drive.ome.tif", "d.ome.tif", *wrong, *options),
+            cwd=tmp_path,
+            check=False,
+        )
+        assert words in refused.stderr.replace("\n", " ")
 
 
 def test_files_lie_where_it_is_said(

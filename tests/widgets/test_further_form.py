@@ -182,6 +182,32 @@ def test_live_shows_what_the_run_makes(
     stack_dock.workbench.live_switch.value = False
 
 
+def test_frames_of_a_fast_drive_are_refocused_together(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray, model: Model, qtbot: Any
+) -> None:
+    dock = open_dock()
+    layer = add_image(dock, stack, "drive", scale=(0.1, PIXEL_UM, PIXEL_UM))
+    layer.axis_labels, layer.units = ("t", "y", "x"), ("s", "um", "um")
+    dock.viewer.dims.set_point(0, 0.1)
+    dock.review()
+    set_range(dock, -2, 4, 2)
+    further = dock.image.further
+    further.add_shown.native.click()
+    dock.viewer.dims.set_point(0, 0.3)
+    dock.review()
+    further.add_shown.native.click()
+    dock.review()
+    assert "Say how far drive t 3 lies from the input" in dock.forms.resolved().problem
+    further.boxes[0].value = 2.5
+    dock.review()
+    made = run(dock, qtbot)
+    expected = merged([stack[1], stack[3]], (0, 2.5), model).data
+    np.testing.assert_array_equal(made.data.reshape(expected.shape), expected)
+    record = record_of(made)
+    assert record is not None
+    assert "drive t 3" in record.provenance.describe()
+
+
 def test_the_range_reaches_as_far_as_all_planes_know(
     open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray
 ) -> None:

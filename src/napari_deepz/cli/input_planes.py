@@ -61,13 +61,14 @@ def input_planes(
             )
         ]
     else:
-        chosen = [(images[0], series, index) for index in _planes(planes, images, series, z)]
+        chosen = [(images[0], series, index) for index in _planes(planes, images, series, z, t)]
+    in_frames = planes is not None and _are_frames(series)
     sources = [
         Source(
             path=str(image.absolute()),
-            t=choose_index(one, "T", t, "--time"),
+            t=index if in_frames else choose_index(one, "T", t, "--time"),
             c=choose_index(one, "C", c, "--channel"),
-            z=index,
+            z=0 if in_frames else index,
         )
         for image, one, index in chosen
     ]
@@ -85,21 +86,33 @@ def input_planes(
     ]
 
 
+def _are_frames(series: ImageSeries) -> bool:
+    """Whether the planes of a file lie along time, as those of a fast drive of the focus may."""
+    return series.size("Z") == 1 and series.size("T") > 1
+
+
 def _planes(
-    given: str, images: Sequence[Path], series: ImageSeries, plane: int | None
+    given: str, images: Sequence[Path], series: ImageSeries, plane: int | None, time: int | None
 ) -> list[int]:
-    if len(images) > 1 or plane is not None:
-        other = "--plane" if plane is not None else "several files"
+    in_frames = _are_frames(series)
+    others = {
+        "several files": len(images) > 1,
+        "--plane": plane is not None,
+        "--time": in_frames and time is not None,
+    }
+    other = next((name for name, is_given in others.items() if is_given), None)
+    if other is not None:
         raise ValueError(f"--planes names planes of one stack; leave {other} out.")
     try:
         indices = [int(part) for part in given.split(",")]
     except ValueError:
         raise ValueError(f"--planes takes numbers such as 8,14,20, not '{given}'.") from None
-    count = series.size("Z")
+    count, called = series.size("T" if in_frames else "Z"), "frame" if in_frames else "plane"
     for index in indices:
         if not 0 <= index < count:
             raise ValueError(
-                f"'{series.name}' has {count} planes, counted from 0: there is no plane {index}."
+                f"'{series.name}' has {count} {called}s, counted from 0: there is no {called} "
+                f"{index}."
             )
     if len(indices) < 2:
         raise ValueError("--planes takes two planes or more; for one there is --plane.")
@@ -113,6 +126,11 @@ def _from_z_step(
         raise ValueError(
             "Say where the input planes were taken: --at 0,3 if the second lies 3 µm deeper than "
             "the first, or --at 0,deeper to have it estimated."
+        )
+    if _are_frames(series):
+        raise ValueError(
+            f"'{series.name}' is a movie; say where its frames were taken, such as --at 0,3,6 in "
+            "µm."
         )
     if series.z_step_um is None:
         raise ValueError(

@@ -101,7 +101,10 @@ def refocus(
     plane: Annotated[int | None, typer.Option(help="Plane of a stack, counted from 0.")] = None,
     planes: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="Several planes of a stack, counted from 0."),
+        typer.Option(
+            metavar="A,B,...",
+            help="Several planes of a stack, or frames of a movie, counted from 0.",
+        ),
     ] = None,
     at: Annotated[
         str | None,

@@ -35,14 +35,16 @@ def describe_run(
         Of the kind "inferred". Its axial range spans all planes where every surface is flat; a
         surface that is not has no range before it meets an image.
     """
+    in_frames = len({one.t for one in recipe.sources}) > 1
+    first, *further = (_plane(one, in_frames=in_frames) for one in recipe.sources)
     surfaces, parts = recipe.surfaces, {"source", "model", "compute"}
     interpolated = recipe.merge == "linear"
     flat = all(surface.uniform_z_um is not None for surface in surfaces)
     depths_um = [z_um for surface in surfaces for z_um in surface.uniform_z_um or ()]
     return Provenance(
         kind="inferred",
-        input_name=_plane(recipe.source) if recipe.further else recipe.source.title,
-        further_inputs=tuple(_plane(one) for one in recipe.further),
+        input_name=first if recipe.further else recipe.source.title,
+        further_inputs=tuple(further),
         merge=recipe.merge,
         spread=recipe.spread,
         model_name=None if interpolated else model.spec.name,
@@ -59,5 +61,6 @@ def describe_run(
     )
 
 
-def _plane(source: Source) -> str:
-    return f"{source.title}, z {source.z}, at {source.at_um:g} µm"
+def _plane(source: Source, *, in_frames: bool) -> str:
+    index = f"t {source.t}" if in_frames else f"z {source.z}"
+    return f"{source.title}, {index}, at {source.at_um:g} µm"

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_deepz.engine.planes.shares import Merge
 from napari_deepz.engine.planes.spreading import NO_PERCENTAGE
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
-from napari_deepz.widgets.shared.layer_sizes import said_z_step_um, z_axis_of
-from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.layer_sizes import drive_axis_of, said_z_step_um
+from napari_deepz.widgets.shared.layers import axis_names, names_of
 from napari_deepz.widgets.shared.placement import View, shown_index
 from napari_deepz.widgets.shared.plain_text import ends_of
 
@@ -43,7 +43,8 @@ class FurtherInput:
     layer : Image
         In which it is: that of the input, or another one.
     index : int or None
-        Where it lies along z in the layer of the input; None for another layer.
+        Where it lies along z, or in a movie along time, in the layer of the input; None for
+        another layer.
     at_um : float or None
         How far it lies from the input; None where the z step of the layer says it.
     """
@@ -93,8 +94,8 @@ class FurtherForm:
         self._chosen: WeakKeyDictionary[Image, tuple[FurtherInput, ...]] = WeakKeyDictionary()
         self.add_shown = PushButton(
             text=_ADD,
-            tooltip="Several planes tell more than one: pin the first, move the slider for z to "
-            "another one, and add that.",
+            tooltip="Several planes tell more than one: pin the first, move the slider to another "
+            "one, and add that.",
         )
         self.add_layer = ComboBox(
             choices=lambda _: [("Add layer…", None), *self._offered()],
@@ -143,7 +144,7 @@ class FurtherForm:
     def show(self, layer: Image | None, index: tuple[int, ...], *, is_pinned: bool) -> None:
         """Show what was named for the input, which lies at `index` of its layer."""
         self._layer, self._index, self._is_pinned = layer, index, is_pinned
-        axis = None if layer is None else z_axis_of(layer)
+        axis = None if layer is None else drive_axis_of(layer)
         self.add_shown.visible = axis is not None
         self.add_shown.text = _ADD if is_pinned else _PIN
         self.add_shown.enabled = not is_pinned or self._shown_plane() is not None
@@ -165,7 +166,7 @@ class FurtherForm:
                 box.value = depth_um or 0.0
 
     def _input_index(self) -> int:
-        axis = None if self._layer is None else z_axis_of(self._layer)
+        axis = None if self._layer is None else drive_axis_of(self._layer)
         return 0 if axis is None or axis >= len(self._index) else self._index[axis]
 
     def _offered(self) -> list[tuple[str, Image]]:
@@ -180,9 +181,9 @@ class FurtherForm:
         ]
 
     def _shown_plane(self) -> int | None:
-        """Index along z of the plane that the slider shows, where it can be added."""
+        """Index of the plane that the slider shows, where it can be added."""
         layer = self._layer
-        axis = None if layer is None else z_axis_of(layer)
+        axis = None if layer is None else drive_axis_of(layer)
         if layer is None or axis is None or self._viewer.dims.ndisplay == 3:
             return None
         shown = shown_index(layer, View.of(self._viewer))[axis]
@@ -229,7 +230,7 @@ class FurtherForm:
             box.changed.connect(lambda at_um, number=number: self._on_typed(number, at_um))
             remove.changed.connect(lambda _, number=number: self._on_remove(number))
             row = side_by_side(box, remove)
-            row.label = f"z {one.index}" if one.index is not None else self._name(one.layer)
+            row.label = self._name(one)
             row.tooltip = box.tooltip
             self.boxes.append(box)
             self.removes.append(remove)
@@ -237,8 +238,11 @@ class FurtherForm:
         self._rows = Rows(*rows)
         self._layout.insertWidget(1, self._rows)
 
-    def _name(self, layer: Image) -> str:
-        return ends_of(layer.name)
+    def _name(self, one: FurtherInput) -> str:
+        axis = drive_axis_of(one.layer)
+        if one.index is None or axis is None:
+            return ends_of(one.layer.name)
+        return f"{axis_names(one.layer)[axis]} {one.index}"
 
     def _on_typed(self, number: int, at_um: float) -> None:
         chosen = list(self.chosen(self._layer))

@@ -17,7 +17,7 @@ from napari_deepz.widgets.refocusing.input_axes import InputAxes
 from napari_deepz.widgets.refocusing.size_form import SizeForm
 from napari_deepz.widgets.shared.contrast import suit_contrast
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
-from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.layer_sizes import drive_axis_of, z_axis_of
 from napari_deepz.widgets.shared.layers import input_plane, names_of
 from napari_deepz.widgets.shared.placement import (
     View,
@@ -107,7 +107,7 @@ class ImageForm:
         layer = self.layer
         self.axes.show(layer, self.index())
         self.sizes.review(layer)
-        axis = None if layer is None else z_axis_of(layer)
+        axis = None if layer is None else drive_axis_of(layer)
         self.further.show(layer, self.index(), is_pinned=axis in self.pinned)
 
     def pin_z(self) -> None:
@@ -116,7 +116,8 @@ class ImageForm:
             self.axes.pin_z(self.layer, self.index())
 
     def _pin_first(self) -> None:
-        self.pin_z()
+        if self.layer is not None:
+            self.axes.pin_drive(self.layer, self.index())
         self.show_input()
 
     def reset_choices(self) -> None:

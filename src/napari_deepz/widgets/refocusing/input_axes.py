@@ -11,7 +11,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_deepz.widgets.shared.forms import Rows, side_by_side
-from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.layer_sizes import drive_axis_of, z_axis_of
 from napari_deepz.widgets.shared.layers import axis_names
 from napari_deepz.widgets.shared.placement import axis_lengths
 
@@ -66,7 +66,13 @@ class InputAxes:
 
     def pin_z(self, layer: Image, index: tuple[int, ...]) -> None:
         """Keep the plane along z, whose slider shows the depths of results from now on."""
-        axis = z_axis_of(layer)
+        self._pin(layer, z_axis_of(layer), index)
+
+    def pin_drive(self, layer: Image, index: tuple[int, ...]) -> None:
+        """Keep the plane along the axis on which further input planes lie."""
+        self._pin(layer, drive_axis_of(layer), index)
+
+    def _pin(self, layer: Image, axis: int | None, index: tuple[int, ...]) -> None:
         if axis is not None and axis not in self.pinned(layer):
             self._pins.setdefault(layer, {})[axis] = index[axis]
             self.show(layer, index)

@@ -25,7 +25,7 @@ from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, FromImage, Surface
 from napari_deepz.widgets.refocusing.further_form import FurtherInput
 from napari_deepz.widgets.shared.input_plane import InputPlane
-from napari_deepz.widgets.shared.layer_sizes import z_axis_of
+from napari_deepz.widgets.shared.layer_sizes import drive_axis_of
 from napari_deepz.widgets.shared.layers import frame_of, input_plane
 from napari_deepz.widgets.shared.placement import Frame, LayerError, View, shown_index
 from napari_deepz.widgets.shared.requests import RefocusRequest
@@ -249,7 +249,7 @@ def resolve(settings: DockSettings, layer: Image | None, view: View) -> Resolved
 
 def _further(one: FurtherInput, plane: InputPlane, layer: Image, view: View) -> InputPlane:
     """Take a further input plane, with its depth in its source."""
-    axis = z_axis_of(layer)
+    axis = drive_axis_of(layer)
     if one.index is None or axis is None:
         also, input_index = input_plane(one.layer, view), 0
     else:

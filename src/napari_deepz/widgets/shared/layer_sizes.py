@@ -20,7 +20,7 @@ TYPED = "napari-deepz pixel size typed"
 """In the metadata of a layer whose pixel size the user has entered: what it said itself, µm, which
 no microscope has, or None where it said nothing."""
 
-_NAMES_OF_Z = ("z", "depth", "plane")
+_NAMES_OF_Z, _TIME = ("z", "depth", "plane"), "t"
 
 
 def z_axis_of(layer: Layer) -> int | None:
@@ -31,6 +31,13 @@ def z_axis_of(layer: Layer) -> int | None:
             return axis
     unnamed = bool(labels) and labels[-1] == "-3"
     return len(labels) - 1 if unnamed else None
+
+
+def drive_axis_of(layer: Layer) -> int | None:
+    """Axis along which the focus was moved: that of depth, or of time where there is none."""
+    axis = z_axis_of(layer)
+    labels = [label.lower() for label in layer.axis_labels[:-2]]
+    return labels.index(_TIME) if axis is None and _TIME in labels else axis
 
 
 def pixel_size_um(layer: Layer) -> float | None:
