@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_learning_rate_warms_up_and_ends_at_zero(tmp_path: Path) -> None:
 ADVERSARIAL = DEEPZ | {"adversarial": "adversarial = { base = 2, planes = 1 }"}
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """On a busy machine several threads add up gradients in an order that is never the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     "network",
     [ENCODE_ONCE, Z_BASIS, DEEPZ, ADVERSARIAL],
