@@ -71,8 +71,9 @@ class Case:
         found = []
         for low, high in itertools.pairwise(ends):
             inside = (self.picture >= low) & (self.picture <= high)
-            if inside.sum() > _LEAST_OF_A_BIN and np.ptp(self.spread[inside]) > 0:
-                found.append(spearmanr(self.error[inside], self.spread[inside]).statistic)
+            pair = self.error[inside], self.spread[inside]
+            if inside.sum() > _LEAST_OF_A_BIN and all(np.ptp(values) > 0 for values in pair):
+                found.append(spearmanr(*pair).statistic)
         return float(np.nanmean(found))
 
 
