@@ -94,7 +94,7 @@ def test_an_unknown_distance_is_estimated(deepz: Run, files: list[str], tmp_path
         *("refocus", *files, "a.ome.tif", "--at=0,deeper", "--z=0:4:2", "--pixel-size=0.325"),
         cwd=tmp_path,
     )
-    assert "Plane 2 lies 4.8 ± 0.9 µm from the first, as estimated" in said.stdout
+    assert "Plane 2 lies 4.8 ± 0.9 µm deeper than the first: so far as" in said.stdout
     blank = np.full((64, 64), 7, np.uint16)
     for name in ("x.tif", "y.tif"):
         tifffile.imwrite(tmp_path / name, blank)

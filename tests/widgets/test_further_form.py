@@ -13,6 +13,7 @@ from napari_deepz import EncodedPlanes, Flat
 from napari_deepz.models.package import Model, save_model
 from napari_deepz.widgets.comparing.pairing import is_virtual_stack
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from napari_deepz.widgets.refocusing.further_form import BEST
 from napari_deepz.widgets.shared.results import record_of
 from tests.models.test_optical_range import any_objective
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, told
@@ -269,6 +270,12 @@ def test_how_far_it_may_be_off_is_shown_in_a_layer_of_its_own(
     stack_dock.review()
     assert not stack_dock.panel.refocus.isEnabled()
     assert "of the merge 'linear' may be off" in stack_dock.forms.resolved().problem
+    changes = []
+    further.changed.connect(lambda: changes.append(further.chosen_merge))
+    further.merge.native.setCurrentIndex(0)
+    assert changes == [None]
+    stack_dock.review()
+    assert stack_dock.panel.refocus.isEnabled()
 
 
 def test_interpolation_is_called_that(
@@ -294,7 +301,7 @@ def test_the_network_merges_only_where_it_has_learned_to(
     assert "learned" in merge.choices
     merge.value = "learned"
     stack_dock.model.restore()
-    assert merge.value is None
+    assert merge.value == BEST
     assert "learned" not in merge.choices
 
 

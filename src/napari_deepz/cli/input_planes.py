@@ -160,7 +160,7 @@ def _depths(
                 series[at].plane(t=sources[at].t, c=sources[at].c, z=sources[at].z)
                 for at in (0, number)
             )
-            away_um = _estimated(first, this, model, sampling, number)
+            away_um = _estimated(first, this, model, sampling, number, word)
             depths_um.append(round(depths_um[0] + _ESTIMATED[word] * away_um, 3))
             continue
         depths_um.append(_depth(word))
@@ -181,7 +181,12 @@ def _depth(word: str) -> float:
 
 
 def _estimated(
-    first: ArrayLike, this: ArrayLike, model: str, sampling: Sampling | None, number: int
+    first: ArrayLike,
+    this: ArrayLike,
+    model: str,
+    sampling: Sampling | None,
+    number: int,
+    direction: str,
 ) -> float:
     from napari_deepz.analysis.plane_distance import estimate_distance
     from napari_deepz.models.library import load_model
@@ -193,7 +198,7 @@ def _estimated(
             "refocusing does not make them more alike. Give the distance in µm with --at."
         )
     print_line(
-        f"Plane {number + 1} lies {found.distance_um:.1f} ± {found.uncertainty_um:.1f} µm from the "
-        "first, as estimated from the images."
+        f"Plane {number + 1} lies {found.distance_um:.1f} ± {found.uncertainty_um:.1f} µm "
+        f"{direction} than the first: so far as estimated from the images, {direction} as was said."
     )
     return found.distance_um

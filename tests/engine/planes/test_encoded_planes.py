@@ -168,6 +168,26 @@ def test_optical_sections_keep_their_light(rng: np.random.Generator) -> None:
     assert other.gain == 1
 
 
+def test_planes_that_cannot_be_brought_together_are_named(rng: np.random.Generator) -> None:
+    first, other = (1000 + 900 * rng.standard_normal(SHAPE).clip(-1) for _ in range(2))
+    model = model_of(AddDistance(slope=1), normalisation="as-is")
+    planes = EncodedPlanes(
+        [first, 1000 + (other - 1000) * 0.2, np.full(SHAPE, 7)],
+        (0, 4, 8),
+        model,
+        merge="distance",
+        pixel_size_um=PIXEL_SIZE_UM,
+    )
+    said = " ".join(planes.notes)
+    assert "The input plane at 4 µm is too unlike the others to tell whether it was moved" in said
+    assert "All pixels of the input plane at 8 µm have the same value, 7." in said
+    assert "The input plane at 8 µm was" not in said
+    dim = EncodedPlanes(
+        [first, 100 + 0.2 * first], (0, 4), model, merge="distance", pixel_size_um=PIXEL_SIZE_UM
+    )
+    assert "times the light of the first one, which only optical sections may" in dim.notes[0]
+
+
 @pytest.mark.parametrize(
     ("at_um", "merge", "words"),
     [

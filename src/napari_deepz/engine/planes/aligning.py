@@ -44,11 +44,17 @@ class AlignedPlane:
         (y, x) by which it was moved; right to about a quarter of a pixel.
     gain : float
         By which its light was multiplied.
+    light : float
+        That it had, as a share of the first one's.
+    is_placed : bool
+        Whether it was alike enough to another one to be put in its place.
     """
 
     pixels: Pixels
     shift_px: tuple[float, float]
     gain: float
+    light: float = 1.0
+    is_placed: bool = True
 
     def describe(self, name: str) -> list[str]:
         """What was done to it, a sentence each."""
@@ -58,6 +64,16 @@ class AlignedPlane:
         if any(self.shift_px):
             y, x = self.shift_px
             said.append(f"{name} was moved by {y:+.2g} pixels along y and {x:+.2g} along x.")
+        if not 1 / _MOST_CHANGE <= self.light <= _MOST_CHANGE:
+            said.append(
+                f"{name} has {self.light:.2g} times the light of the first one, which only optical "
+                "sections may: bring others to one exposure."
+            )
+        if not self.is_placed:
+            said.append(
+                f"{name} is too unlike the others to tell whether it was moved sideways: see to it "
+                "that it was not."
+            )
         return said
 
 
@@ -90,7 +106,11 @@ def align_planes(
     aligned = {0: AlignedPlane(pixels[0], (0.0, 0.0), 1.0)}
     for index in np.argsort(np.abs(depths - depths[0]), kind="stable")[1:].tolist():
         plane = pixels[index]
-        gain = _gain(pixels[0], plane, darkest)
+        if not np.ptp(plane):
+            aligned[index] = AlignedPlane(plane, (0.0, 0.0), 1.0)
+            continue
+        light = _light(pixels[0], plane, darkest)
+        gain = _gain(light)
         balanced = plane if gain == 1 else (plane - darkest) * np.float32(gain) + darkest
         beside = min(aligned, key=lambda other: abs(depths[other] - depths[index]))
         one, away_um = aligned[beside].pixels, float(depths[index] - depths[beside])
@@ -98,17 +118,21 @@ def align_planes(
         if by_px is None and refocused is not None:
             there = refocused(_middle(one), away_um)
             by_px = None if there is None else _shift(there, balanced, _MOST_LEFT_REFOCUSED)
-        by_px = by_px or (0.0, 0.0)
-        moved = shift(balanced, by_px, order=3, mode="nearest") if any(by_px) else balanced
-        aligned[index] = AlignedPlane(moved.astype(np.float32), by_px, gain)
+        shift_px = by_px or (0.0, 0.0)
+        moved = shift(balanced, shift_px, order=3, mode="nearest") if any(shift_px) else balanced
+        is_placed = by_px is not None
+        aligned[index] = AlignedPlane(moved.astype(np.float32), shift_px, gain, light, is_placed)
     return [aligned[index] for index in range(len(pixels))]
 
 
-def _gain(first: Pixels, plane: Pixels, darkest: float) -> float:
-    light, wanted = float(plane.mean()) - darkest, float(first.mean()) - darkest
-    if light <= 0 or wanted <= 0:
-        return 1.0
-    gain = wanted / light
+def _light(first: Pixels, plane: Pixels, darkest: float) -> float:
+    """Light of a plane as a share of that of the first; one where either has none."""
+    light, of_first = float(plane.mean()) - darkest, float(first.mean()) - darkest
+    return light / of_first if light > 0 and of_first > 0 else 1.0
+
+
+def _gain(light: float) -> float:
+    gain = 1 / light
     is_balanced = abs(gain - 1) < _LEAST_CHANGE
     return 1.0 if is_balanced or not 1 / _MOST_CHANGE <= gain <= _MOST_CHANGE else gain
 
@@ -132,7 +156,7 @@ def _shift(first: Pixels, plane: Pixels, most_left: float) -> tuple[float, float
         return None
     part_y = _vertex(_alike(one, other, y - 1, x), alike, _alike(one, other, y + 1, x))
     part_x = _vertex(_alike(one, other, y, x - 1), alike, _alike(one, other, y, x + 1))
-    by_px = y + part_y, x + part_x
+    by_px = round(y + part_y, 2), round(x + part_x, 2)
     left = (1 - alike) / max(1 - _alike(one, other, 0, 0), _TINY)
     return by_px if left <= most_left else (0.0, 0.0)
 

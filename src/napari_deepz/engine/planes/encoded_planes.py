@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.engine.cautions import beyond_all, notes_on, pixel_size_of
 from napari_deepz.engine.compute import Compute
-from napari_deepz.engine.encoded import Encoded
+from napari_deepz.engine.encoded import ONE_PLANE_ALONE, Encoded
 from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
@@ -144,6 +144,8 @@ class EncodedPlanes(Encoded):
 
         It is what the planes disagree about (`spreading.spread_of`), and shares their codes.
         """
+        if len(self._planes.images) < 2:
+            raise ValueError(ONE_PLANE_ALONE)
         require_spread(self.merge)
         spread = copy(self)
         spread._inner = self._inner.spread()

@@ -72,7 +72,14 @@ class InputPlanes:
             for z_um, plane in zip(places, aligned, strict=True)
             for note in plane.describe(f"The input plane at {z_um:g} µm")
         ]
-        notes += [note for image in checked for note in image.notes]
+        if all(image.constant is not None for image in checked):
+            notes += [note for image in checked for note in image.notes]
+        else:
+            notes += [
+                note
+                for z_um, image in zip(places, checked, strict=True)
+                for note in (image.notes if image.constant is None else (_constant(z_um, image),))
+            ]
         return cls(
             tuple(
                 replace(image, pixels=plane.pixels)
@@ -114,6 +121,10 @@ class InputPlanes:
             kept = plane.copy()
             self.images[0].give_back(kept)
             plane[nowhere] = kept[nowhere]
+
+
+def _constant(z_um: float, image: CheckedImage) -> str:
+    return f"All pixels of the input plane at {z_um:g} µm have the same value, {image.constant:g}."
 
 
 def _check_places(images: Sequence[ArrayLike], at_um: Sequence[float]) -> None:

@@ -81,7 +81,7 @@ class AllForms:
             compute=self.compute.compute(),
             pinned=self.image.pinned,
             further=self.image.further.chosen(self.image.layer),
-            merge=self.image.further.merge.value,
+            merge=self.image.further.chosen_merge,
             spread=self.image.further.spread.value,
         )
 

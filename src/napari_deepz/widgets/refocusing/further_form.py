@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, PushButton
@@ -24,8 +24,11 @@ _FARTHEST_UM = 1000.0
 _ADD, _PIN = "Add shown plane", "Pin as first plane"
 _USUAL_UM = 3.0
 
-_MERGES: list[tuple[str, Merge | None]] = [
-    ("best by measurement", None),
+BEST = "best"
+"""Of the merges: that which is best by measurement with the model."""
+
+_MERGES: list[tuple[str, Merge | Literal["best"]]] = [
+    ("best by measurement", "best"),
     ("refocused and interpolated", "blended"),
     ("learned by the network", "learned"),
     ("refocused, by distance", "distance"),
@@ -127,6 +130,12 @@ class FurtherForm:
         self.add_layer.changed.connect(self._on_add_layer)
         self.merge.changed.connect(self.changed.emit)
         self.spread.changed.connect(self.changed.emit)
+
+    @property
+    def chosen_merge(self) -> Merge | None:
+        """How to merge; None for what is best by measurement."""
+        value = self.merge.value
+        return None if value == BEST else value
 
     def offer_learned(self, offered: bool) -> None:
         """Offer the merge of the network itself where the model has learned it."""
