@@ -40,3 +40,13 @@ def test_a_stack_without_a_z_step_has_to_be_given_one(
     tifffile.imwrite(tmp_path / "x.tif", tifffile.imread(WORM)[:5], metadata={"axes": "ZYX"})
     said = deepz("plan", "x.tif", *options, cwd=tmp_path, check=False)
     assert words in said.stderr
+
+
+@pytest.mark.parametrize("command", [("plan",), ("evaluate", "--input-plane=2")])
+def test_what_was_inferred_is_no_measured_stack(
+    deepz: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    deepz("refocus", WORM, "made.ome.tif", "--plane=8", "--z=-2:2:1", cwd=tmp_path)
+    name, *options = command
+    said = deepz(name, "made.ome.tif", *options, cwd=tmp_path, check=False)
+    assert "made.ome.tif was inferred, not measured: give the measured" in said.stderr

@@ -112,7 +112,12 @@ def choose_focal_stack(
     series: ImageSeries, path: Path, z_step: float | None, time: int | None, channel: int | None
 ) -> tuple[dict[str, int], float]:
     """Choose a focal stack of a series by time point and channel, and say its z step in µm."""
+    from napari_deepz.io.reading import read_provenance
+
     z_step_um = z_step if z_step is not None else series.z_step_um
+    record = read_provenance(path)
+    if record is not None and record.kind == "inferred":
+        raise ValueError(f"{path.name} was inferred, not measured: give the measured focal stack.")
     if series.size("Z") < 2:
         raise ValueError(f"{path.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:
