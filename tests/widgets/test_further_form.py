@@ -241,6 +241,7 @@ def test_how_far_it_may_be_off_is_shown_in_a_layer_of_its_own(
     stack_dock.viewer.dims.set_point(0, 3.0)
     said = stack_dock.viewer.canvas.overlays.text
     qtbot.waitUntil(lambda: said.text.startswith("HOW FAR IT MAY BE OFF ("), timeout=5_000)
+    assert "from worm, z 1 and 1 more" in said.text
     planes = EncodedPlanes([stack[1], stack[3]], (0, 3), model, pixel_size_um=PIXEL_UM)
     expected = planes.spread().refocus(Flat(-2, 4, 2)).data
     np.testing.assert_array_equal(layer.data, expected)

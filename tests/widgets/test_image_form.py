@@ -198,6 +198,17 @@ def test_a_stack_without_units_is_asked_for_its_step(
     assert dock.image.axes.boxes[0].value == 2
 
 
+def test_a_stack_is_still_seen_when_it_has_been_given_its_step(
+    open_dock: Callable[..., VirtualRefocusing], rng: np.random.Generator
+) -> None:
+    dock = open_dock()
+    stack = dock.viewer.add_image(rng.integers(100, 999, (5, 64, 80)), name="bare")
+    dock.viewer.dims.set_point(0, 2)
+    dock.review()
+    dock.image.sizes.z_step.value = 1.0  # The sliders need not move.
+    np.testing.assert_array_equal(stack._slice.image.raw, stack.data[2])
+
+
 @pytest.mark.parametrize("reader", ["napari", "napari-deepz"])
 def test_a_saved_result_is_no_measured_image_however_it_is_opened(
     open_dock: Callable[..., VirtualRefocusing],

@@ -25,8 +25,8 @@ SAFETY = 2.0
 """Real stacks are not simulated ones."""
 
 NO_PERCENTAGE = (
-    "Twice what covers 90 % of the errors of simulated stacks; of real ones it says where to doubt "
-    "the picture, and is no percentage."
+    "In the intensity of the image, twice what covers 90 % of the errors of simulated stacks; of "
+    "real ones it says where to doubt the picture, and is no percentage."
 )
 
 _BLUR_PX = 1.5

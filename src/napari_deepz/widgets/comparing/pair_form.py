@@ -21,7 +21,7 @@ from napari_deepz.widgets.comparing.pairing import (
 )
 from napari_deepz.widgets.shared.forms import Rows
 from napari_deepz.widgets.shared.layer_sizes import count_z_in_um, set_z_step
-from napari_deepz.widgets.shared.layers import names_of
+from napari_deepz.widgets.shared.layers import names_of, slice_again
 from napari_deepz.widgets.shared.measured import UnknownStep, can_be_measured
 from napari_deepz.widgets.shared.placement import View
 from napari_deepz.widgets.shared.plain_text import tooltip
@@ -143,6 +143,8 @@ class PairForm:
         set_z_step(self.measured, self.z_step.value, fixed_um=fixed_um)
         for made in {self.virtual, *pictures_of(self._viewer, self.measured)}:
             count_z_in_um(made)
+            slice_again(self._viewer, made)
+        slice_again(self._viewer, self.measured)
         self._viewer.reset_view()
         self.changed.emit()
 

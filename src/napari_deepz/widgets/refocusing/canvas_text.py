@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.placement import View, shown_index
 from napari_deepz.widgets.shared.plain_text import ends_of
+from napari_deepz.widgets.shared.requests import RefocusRequest
 from napari_deepz.widgets.shared.results import (
     lies_at,
     made_of,
@@ -37,12 +38,15 @@ class Seen:
         Where it was refocused to.
     input_position : str
         Which plane of a stack it is made from, such as "z 22"; nothing of an image.
+    further : int
+        How many further input planes there are.
     """
 
     layer: Image
     what: str
     at: str
     input_position: str
+    further: int
 
 
 class CanvasText:
@@ -84,9 +88,10 @@ class CanvasText:
             beside |= not field_of(seen.layer).overlaps(field_of(image))
             place = "right" if beside else "over the image"
             source = ", ".join(filter(None, (ends_of(image.name), seen.input_position)))
+            source += f" and {seen.further} more" if seen.further else ""
             self._wanted = f"{seen.what} ({place})\n{seen.at}\nfrom {source}"
             shown = self._shown_plane(image)
-            if beside and shown and shown not in seen.input_position.split(", "):
+            if beside and image.visible and shown and shown not in seen.input_position.split(", "):
                 self._wanted += f"\nmeasured (left): {shown}"
         if self._wanted != self._said:
             self._timer.start()
@@ -129,8 +134,12 @@ class CanvasText:
         record = record_of(seen[-1]) if seen else None
         if record is None:
             return None
-        request = record.request
-        return Seen(seen[-1], request.headline, shown_of(seen[-1], view), request.plane.position)
+        return seen_of(seen[-1], record.request, shown_of(seen[-1], view))
+
+
+def seen_of(layer: Image, request: RefocusRequest, at: str) -> Seen:
+    """What is seen of a request in a layer."""
+    return Seen(layer, request.headline, at, request.plane.position, len(request.further))
 
 
 def shown_of(layer: Image, view: View) -> str:

@@ -28,6 +28,7 @@ from napari_deepz.widgets.shared.layer_sizes import (
     set_pixel_size,
     set_z_step,
 )
+from napari_deepz.widgets.shared.layers import slice_again
 from napari_deepz.widgets.shared.plain_text import PlainLabel, show_error
 from napari_deepz.widgets.shared.results import pictures_of
 
@@ -128,6 +129,7 @@ class SizeForm:
         if series is not None and adopt_is_due(layer, series):
             with self._keeping_plane():
                 adopt_sizes(layer, series)
+            slice_again(self._viewer, layer)
             self._viewer.reset_view()
 
     def review(self, layer: Image | None) -> None:
@@ -194,6 +196,8 @@ class SizeForm:
             set_z_step(layer, z_step_um, fixed_um=self._input_z())
             for made in pictures_of(self._viewer, layer):
                 count_z_in_um(made)
+                slice_again(self._viewer, made)
+            slice_again(self._viewer, layer)
             self._viewer.reset_view()
             self.changed.emit()
 

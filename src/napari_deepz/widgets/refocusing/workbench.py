@@ -15,7 +15,7 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.engine.preview import Stage
 from napari_deepz.surfaces import Surface
-from napari_deepz.widgets.refocusing.canvas_text import CanvasText, Seen, depth_in_words
+from napari_deepz.widgets.refocusing.canvas_text import CanvasText, depth_in_words, seen_of
 from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.live.live_task import Shown
 from napari_deepz.widgets.refocusing.live.live_view import Live
@@ -224,7 +224,7 @@ class Workbench(QObject):  # type: ignore[misc]
         target = self.live.target
         live, request = None, self._live_request
         if target is not None and target.layer.visible and request is not None:
-            live = Seen(target.layer, request.headline, self._live_text, request.plane.position)
+            live = seen_of(target.layer, request, self._live_text)
         self._canvas_text.show(self._image.layer, live)
         self._view.tell_flipped()
 

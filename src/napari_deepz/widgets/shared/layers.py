@@ -151,6 +151,16 @@ def frame_of(layer: Layer, view: View) -> Frame:
     )
 
 
+def slice_again(viewer: Any, layer: Layer) -> None:
+    """Show the plane at which the sliders stand, after the units of a layer have changed.
+
+    napari slices it before its sliders have the new units, far outside, and stays there where the
+    sliders need not move.
+    """
+    viewer.dims.events.point()
+    layer.refresh()
+
+
 def axis_names(layer: Layer) -> tuple[str, ...]:
     """How people call the axes before y and x: by their labels, or by their numbers."""
     z_axis = z_axis_of(layer)
