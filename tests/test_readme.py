@@ -80,10 +80,11 @@ def test_commands_and_python_run_in_an_empty_folder(
         capture_output=True,
         text=True,
     ).stdout
-    first, *tilts, several = said.splitlines()
+    first, *tilts, several, spread = said.splitlines()
     assert first.startswith("(41, 128, 128) -10.0 10.0 ")
     assert [line.split()[0] for line in tilts] == ["-3", "0", "3"]
     assert several.startswith("(13, 128, 128) (")
+    assert float(spread) > 0
 
 
 def test_make_targets_of_the_readme_exist() -> None:
