@@ -33,16 +33,19 @@ def recipe(tiny_model: Model, **changes: Any) -> dz.Recipe:
     return dz.Recipe(**settings | changes)
 
 
-def test_its_planes_are_those_of_the_engine(tiny_model: Model) -> None:
+def engine(model: Model) -> dz.EncodedPlanes:
     series = dz.read_image(WORM)
-    planes = dz.EncodedPlanes(
+    return dz.EncodedPlanes(
         [series.plane(z=z) for z in PLANES],
         [z - PLANES[0] for z in PLANES],
-        tiny_model,
+        model,
         merge="distance",
         sampling=series.sampling(0),
     )
-    expected = planes.refocus(dz.Flat(-2, 4, 2))
+
+
+def test_its_planes_are_those_of_the_engine(tiny_model: Model) -> None:
+    expected = engine(tiny_model).refocus(dz.Flat(-2, 4, 2))
     cooking = dz.cook(recipe(tiny_model))
     found = [plane.data for plane in cooking]
     np.testing.assert_array_equal(found, expected.data)
@@ -80,15 +83,7 @@ def test_interpolation_is_not_called_inference(tiny_model: Model, tmp_path: Path
 def test_how_far_it_may_be_off_is_a_result_of_its_own(tiny_model: Model, tmp_path: Path) -> None:
     made = recipe(tiny_model, spread=True)
     path = dz.save(dz.cook(made), tmp_path / "a.ome.tif")
-    series = dz.read_image(WORM)
-    planes = dz.EncodedPlanes(
-        [series.plane(z=z) for z in PLANES],
-        [z - PLANES[0] for z in PLANES],
-        tiny_model,
-        merge="distance",
-        sampling=series.sampling(0),
-    )
-    expected = planes.spread().refocus(dz.Flat(-2, 4, 2)).data
+    expected = engine(tiny_model).spread().refocus(dz.Flat(-2, 4, 2)).data
     np.testing.assert_array_equal(dz.read_image(path).stack(), expected)
     record = read_provenance(path)
     assert record is not None

@@ -22,7 +22,6 @@ from napari_deepz.engine.planes.spreading import (
     REFOCUSED_AND_INTERPOLATED,
     opinions,
     plane_and_plane,
-    require_spread,
     spread_of,
 )
 from napari_deepz.engine.planning import Budget, Pass, PlannedPlane, planned_planes
@@ -102,7 +101,6 @@ class MergedPictures(Encoded):
 
     def spread(self) -> MergedPictures:
         """Give how far the pictures may be off, of the same codes; see `spreading.spread_of`."""
-        require_spread(self._merge)
         spread = copy(self)
         spread._is_spread = True
         return spread
@@ -149,18 +147,19 @@ class MergedPictures(Encoded):
 
     def _mean(self, said: dict[int, Pixels], target: PlannedPlane) -> Pixels:
         data = self._refocused(said, self._shares(target))
-        if self._merge == "blended":
-            between, interpolation = self._interpolation(target)
-            data += BLENDED_SHARE * between.astype(np.float32) * (interpolation - data)
+        between = self._blended_at(target)
+        if between.any():
+            share = BLENDED_SHARE * between.astype(np.float32)
+            data += share * (self._interpolation(target) - data)
         return data
 
     def _spread(self, said: dict[int, Pixels], target: PlannedPlane) -> Pixels:
         shares = self._shares(target)
         one, other = opinions(np.stack(list(said.values())), shares)
         spread = spread_of(one, other, self._apart)
-        if self._merge == "blended":
-            between, interpolation = self._interpolation(target)
-            refocused = self._refocused(said, shares)
+        between = self._blended_at(target)
+        if between.any():
+            refocused, interpolation = self._refocused(said, shares), self._interpolation(target)
             blended = spread_of(refocused, interpolation, REFOCUSED_AND_INTERPOLATED)
             spread = np.where(between, blended, spread)
         return spread
@@ -171,11 +170,15 @@ class MergedPictures(Encoded):
             data += shares[one] * picture
         return data
 
-    def _interpolation(self, target: PlannedPlane) -> tuple[NDArray[np.bool_], Pixels]:
-        """Where there are planes around a target, and what lies between them there."""
+    def _blended_at(self, target: PlannedPlane) -> NDArray[np.bool_]:
+        """Where interpolation counts: with planes around a target, if these are blended."""
         depth_um, at_um = target.depth_um(self._planes.shape, self._pixel_um), self._planes.at_um
         between = (depth_um > min(at_um)) & (depth_um < max(at_um))
-        return between, interpolated(np.stack(self._planes.pixels), at_um, depth_um)
+        return between & (self._merge == "blended")
+
+    def _interpolation(self, target: PlannedPlane) -> Pixels:
+        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+        return interpolated(np.stack(self._planes.pixels), self._planes.at_um, depth_um)
 
     def _counts(self, one: int, target: PlannedPlane) -> bool:
         """Whether a plane is asked: of a surface that is not flat, and of a spread, each one is."""

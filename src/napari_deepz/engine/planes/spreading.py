@@ -61,18 +61,18 @@ def opinions(pictures: NDArray[np.float32], shares: Pixels) -> tuple[Pixels, Pix
     return most, next_to_it
 
 
-def spread_of(one: Pixels, other: Pixels, covers: float | Pixels) -> Pixels:
+def spread_of(one: Pixels, other: Pixels, covers: float) -> Pixels:
     """How far a picture may be off, in units of intensity; see `NO_PERCENTAGE`.
 
     Parameters
     ----------
     one, other : ndarray
         (Y, X), two opinions of it.
-    covers : float or ndarray
+    covers : float
         What a disagreement of theirs is multiplied by.
     """
     apart: Pixels = gaussian_filter(np.abs(one - other), _BLUR_PX)
-    return np.float32(SAFETY) * np.float32(covers) * apart
+    return np.float32(SAFETY * covers) * apart
 
 
 def require_spread(merge: Merge) -> None:

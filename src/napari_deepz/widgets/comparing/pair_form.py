@@ -141,10 +141,10 @@ class PairForm:
         if fixed_um is None:
             return
         set_z_step(self.measured, self.z_step.value, fixed_um=fixed_um)
-        for made in {self.virtual, *pictures_of(self._viewer, self.measured)}:
+        pictures = {self.virtual, *pictures_of(self._viewer, self.measured)}
+        for made in pictures:
             count_z_in_um(made)
-            slice_again(self._viewer, made)
-        slice_again(self._viewer, self.measured)
+        slice_again(self._viewer, self.measured, *pictures)
         self._viewer.reset_view()
         self.changed.emit()
 

@@ -194,10 +194,10 @@ class SizeForm:
         layer = self._chosen()
         if layer is not None and lacks_z_step(layer) and z_step_um >= PLAUSIBLE_Z_STEPS_UM[0]:
             set_z_step(layer, z_step_um, fixed_um=self._input_z())
-            for made in pictures_of(self._viewer, layer):
+            pictures = pictures_of(self._viewer, layer)
+            for made in pictures:
                 count_z_in_um(made)
-                slice_again(self._viewer, made)
-            slice_again(self._viewer, layer)
+            slice_again(self._viewer, layer, *pictures)
             self._viewer.reset_view()
             self.changed.emit()
 

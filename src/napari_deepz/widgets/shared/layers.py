@@ -151,14 +151,15 @@ def frame_of(layer: Layer, view: View) -> Frame:
     )
 
 
-def slice_again(viewer: Any, layer: Layer) -> None:
-    """Show the plane at which the sliders stand, after the units of a layer have changed.
+def slice_again(viewer: Any, *layers: Layer) -> None:
+    """Show the plane at which the sliders stand, after the units of layers have changed.
 
-    napari slices it before its sliders have the new units, far outside, and stays there where the
-    sliders need not move.
+    napari slices a layer before its sliders have the new units, far outside, and stays there where
+    the sliders need not move.
     """
     viewer.dims.events.point()
-    layer.refresh()
+    for layer in layers:
+        layer.refresh()
 
 
 def axis_names(layer: Layer) -> tuple[str, ...]:
