@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_deepz.engine.last_encoding import LastEncoding
+from napari_deepz.engine.last_encoding import FurtherPlanes, LastEncoding
+from napari_deepz.engine.planes.encoded_planes import EncodedPlanes
 from napari_deepz.engine.refocus import refocus
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Tilted
@@ -70,3 +71,41 @@ def test_whatever_else_changes_is_noticed(
         image = image.view(np.uint64)
     planes(last, image, Flat(0), model, PIXEL_SIZE_UM * (2 if change == "pixel size" else 1))
     assert network.log.count("encode") == 2
+
+
+def test_a_plane_that_is_added_costs_one_encoding_and_one_that_is_moved_none(
+    rng: np.random.Generator, network: AddDistance
+) -> None:
+    last, model, sampling = LastEncoding(), model_of(network), Sampling(pixel_size_um=PIXEL_SIZE_UM)
+    images = list(rng.uniform(0, 1, (3, 48, 64)))
+
+    def run(count: int, *at_um: float) -> np.ndarray:
+        further = FurtherPlanes(images[1:count], at_um, "distance") if count > 1 else None
+        _, encoded = last.encode(images[0], model, sampling, further=further)
+        return encoded.refocus(Flat(1)).data[0]
+
+    run(1)
+    assert network.log.count("encode") == 1
+    run(2, 0, 3)
+    assert network.log.count("encode") == 2
+    run(3, 0, 3, -4)
+    assert network.log.count("encode") == 3
+    moved = run(3, 0, 2, -5)
+    run(2, 0, 2)
+    assert network.log.count("encode") == 3
+    anew = EncodedPlanes(
+        images, (0, 2, -5), model_of(AddDistance()), merge="distance", sampling=sampling
+    )
+    np.testing.assert_array_equal(moved, anew.refocus(Flat(1)).data[0])
+
+
+def test_planes_do_not_share_codes_through_other_optics(
+    rng: np.random.Generator, network: AddDistance
+) -> None:
+    last, model = LastEncoding(), model_of(network)
+    one, other = rng.uniform(0, 1, (2, 48, 64))
+    for pixel_size_um in (PIXEL_SIZE_UM, 2 * PIXEL_SIZE_UM):
+        further = FurtherPlanes([other], (0, 3), "distance")
+        _, encoded = last.encode(one, model, Sampling(pixel_size_um=pixel_size_um), further=further)
+        encoded.refocus(Flat(1))
+    assert network.log.count("encode") == 4

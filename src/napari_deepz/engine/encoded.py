@@ -54,6 +54,11 @@ class Encoded(ABC):
     def is_ready(self) -> bool:
         """Whether a further surface takes milliseconds: all that it shares with others is kept."""
 
+    @property
+    def pictures(self) -> tuple[Encoded, ...]:
+        """The `EncodedImage` of each image that was encoded by itself, for others to share."""
+        return ()
+
     @abstractmethod
     def part(self, y: slice, x: slice) -> Encoded:
         """Cut out a rectangle, to be refocused sooner than the whole.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,6 +58,21 @@ class Encoding:
                 intensity = self.intensity or self._intensity(pixels)
                 self._compute = TileCompute(self.lens, intensity, pixels)
             return self._compute
+
+    def has_codes_of(self, other: Encoding) -> bool:
+        """Whether the codes of both are the same."""
+        return (
+            self.lens is other.lens
+            and self.intensity == other.intensity
+            and self.image.unmeasured is other.image.unmeasured
+            and np.array_equal(self.image.pixels, other.image.pixels)
+        )
+
+    def shared(self, image: CheckedImage) -> Encoding:
+        """Give the same codes for an image with the same pixels."""
+        other = copy(self)
+        other.image = image
+        return other
 
     def _on_grid(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         pixels = self.image.pixels

@@ -118,18 +118,24 @@ class LastEncoding:
         with self._lock:
             if self._kept is not None and self._kept[0] == key:
                 return self._kept
-            self._kept = None  # Frees the old codes before there are new ones.
+            known, self._kept = self._kept, None
             if self._lens is None or self._lens[0] != through:
                 self._lens = None
                 self._lens = through, Lens(model, compute)
-            self._kept = key, _encoded(pixels.copy(), self._lens[1], sampling, further)
+            lens = self._lens[1]
+            if further is None:
+                known = None  # Frees the old codes before there are new ones.
+                self._kept = key, EncodedImage(pixels.copy(), lens, sampling=sampling)
+                return self._kept
+            self._kept = (
+                key,
+                EncodedPlanes(
+                    [pixels.copy(), *(image.copy() for image in further.images)],
+                    further.at_um,
+                    lens,
+                    merge=further.merge,
+                    sampling=sampling,
+                    known=None if known is None else known[1],
+                ),
+            )
             return self._kept
-
-
-def _encoded(
-    pixels: NDArray[Any], lens: Lens, sampling: Sampling | None, further: FurtherPlanes | None
-) -> Encoded:
-    if further is None:
-        return EncodedImage(pixels, lens, sampling=sampling)
-    images = [pixels, *(image.copy() for image in further.images)]
-    return EncodedPlanes(images, further.at_um, lens, merge=further.merge, sampling=sampling)

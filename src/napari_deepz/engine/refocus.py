@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +15,7 @@ from napari_deepz.engine.encoded import Encoded, RefocusedStack
 from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_image, check_shape, check_surfaces
 from napari_deepz.engine.lens import Lens
+from napari_deepz.engine.mending import CheckedImage
 from napari_deepz.engine.planning import Budget, RefocusPlan, ResourceError, plan_refocus
 from napari_deepz.engine.run import RefocusedPlane, RefocusRun
 from napari_deepz.engine.scratch import free_scratch_bytes
@@ -22,7 +23,7 @@ from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.networks.forking import compute_here
 from napari_deepz.sampling import Sampling, as_sampling
-from napari_deepz.surfaces import Surface
+from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.watch import UNWATCHED, Watch
 
 __all__ = [
@@ -107,10 +108,37 @@ class EncodedImage(Encoded):
         encoded._at_um = at_um
         return encoded
 
+    @classmethod
+    def of_known(
+        cls,
+        image: CheckedImage,
+        lens: Lens,
+        sampling: Sampling | None,
+        budget: Budget,
+        *,
+        intensity: Intensity | None = None,
+        known: Iterable[Encoded] = (),
+    ) -> EncodedImage:
+        """Take a checked image, with the codes of a known one where that is the same."""
+        encoding = Encoding(image, lens, None, intensity)
+        for one in known:
+            if not isinstance(one, EncodedImage) or one._sampling != sampling:
+                continue
+            if one._encoding.has_codes_of(encoding):
+                shared = cls.of(one._encoding.shared(image), sampling, budget)
+                if shared.plan(Flat(0)).strategy == "hold codes":
+                    return shared
+        return cls.of(encoding, sampling, budget)
+
     @property
     def is_ready(self) -> bool:
         """Whether a further surface takes milliseconds."""
         return self._encoding.is_complete or self._encoding.image.constant is not None
+
+    @property
+    def pictures(self) -> tuple[EncodedImage, ...]:
+        """Itself; see `Encoded.pictures`."""
+        return (self,)
 
     @property
     def device(self) -> str:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from napari_deepz import EncodedPlanes, load_model, read_image, refocus
 from napari_deepz.engine.planes.aligning import align_planes
-from napari_deepz.engine.planes.shares import shares_of
+from napari_deepz.engine.planes.shares import blended_at, shares_of
 from napari_deepz.samples import TILTED_BEADS, WORM
 from napari_deepz.surfaces import Flat, Tilted
 from napari_deepz.watch import Cancelled, Watch
@@ -260,3 +260,36 @@ def test_what_is_best_by_measurement_depends_on_the_model(images: list[np.ndarra
     assert planes.merge == "distance"
     planes = EncodedPlanes(images, AT_UM, load_model("any-objective"), pixel_size_um=0.325)
     assert planes.merge == "blended"
+
+
+def test_blending_ends_where_no_plane_knows_the_middle(rng: np.random.Generator) -> None:
+    at_um = (0.0, 20.0, 41.0)
+    depths_um = np.array([-1.0, 0.0, 0.5, 19.0, 20.5, 40.0, 42.0])
+    found = blended_at(at_um, depths_um, RANGE_UM)
+    assert found.tolist() == [False, False, True, True, False, False, False]
+    assert not blended_at((3.0,), depths_um, RANGE_UM).any()
+
+
+@pytest.mark.parametrize("merge", ["blended", "distance"])
+def test_a_plane_that_counts_for_nothing_is_named_and_changes_nothing(
+    images: list[np.ndarray], merge: str
+) -> None:
+    model = model_of(AddDistance(slope=1), normalisation="as-is")
+
+    def run(count: int, *at_um: float) -> tuple[np.ndarray, tuple[str, ...]]:
+        encoded = EncodedPlanes(
+            images[:count],
+            at_um,
+            model,
+            merge=merge,  # type: ignore[arg-type]
+            pixel_size_um=PIXEL_SIZE_UM,
+        )
+        return encoded.refocus(Flat(0, 4, 2)).data, encoded.notes_on(Flat(0, 4, 2))
+
+    without, notes = run(2, 0, 3)
+    assert not any("counts for nothing" in note for note in notes)
+    found, notes = run(3, 0, 3, 500)
+    assert any("plane at 500 µm counts for nothing" in note for note in notes)
+    np.testing.assert_allclose(found, without, rtol=1e-6)
+    _, notes = run(3, 0, 3, 12)
+    assert not any("counts for nothing" in note for note in notes)

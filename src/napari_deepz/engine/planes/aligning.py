@@ -84,8 +84,8 @@ def align_planes(
 ) -> list[AlignedPlane]:
     """Bring planes to the exposure and the position of the first.
 
-    A wide-field microscope gathers the same light at every focus. Above the darkest pixels of all
-    planes, each is scaled to the sum of the first; not where it has less than half of it or more
+    A wide-field microscope gathers the same light at every focus. Above the darkest pixels of both,
+    each is scaled to the sum of the first; not where it has less than half of it or more
     than twice as much, as with optical sections, whose light does change. Positions are compared
     with the nearest plane in z that is aligned already, by normalised cross-correlation (Padfield
     2012): as they are, or, where they are too far apart for that, that one refocused to where the
@@ -102,13 +102,14 @@ def align_planes(
     """
     pixels = [np.asarray(plane, np.float32) for plane in planes]
     depths = np.arange(len(pixels), dtype=float) if at_um is None else np.asarray(at_um, float)
-    darkest = min(float(np.percentile(plane, _DARKEST_PERCENT)) for plane in pixels)
+    dark = [float(np.percentile(plane, _DARKEST_PERCENT)) for plane in pixels]
     aligned = {0: AlignedPlane(pixels[0], (0.0, 0.0), 1.0)}
     for index in np.argsort(np.abs(depths - depths[0]), kind="stable")[1:].tolist():
         plane = pixels[index]
         if not np.ptp(plane):
             aligned[index] = AlignedPlane(plane, (0.0, 0.0), 1.0)
             continue
+        darkest = min(dark[0], dark[index])
         light = _light(pixels[0], plane, darkest)
         gain = _gain(light)
         balanced = plane if gain == 1 else (plane - darkest) * np.float32(gain) + darkest

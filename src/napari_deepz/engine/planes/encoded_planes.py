@@ -14,7 +14,7 @@ from napari_deepz.engine.cautions import beyond_all, notes_on, pixel_size_of
 from napari_deepz.engine.compute import Compute
 from napari_deepz.engine.encoded import ONE_PLANE_ALONE, Encoded
 from napari_deepz.engine.encoding import Encoding
-from napari_deepz.engine.inputs import Surfaces, check_surfaces
+from napari_deepz.engine.inputs import Surfaces, check_image, check_surfaces
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.mending import CheckedImage
 from napari_deepz.engine.planes.aligning import Refocusing
@@ -22,14 +22,15 @@ from napari_deepz.engine.planes.choosing import best_merge
 from napari_deepz.engine.planes.input_planes import InputPlanes
 from napari_deepz.engine.planes.interpolated import InterpolatedPlanes
 from napari_deepz.engine.planes.merged_pictures import MergedPictures
-from napari_deepz.engine.planes.shares import Merge, checked_merge
+from napari_deepz.engine.planes.shares import Merge, checked_merge, counted
 from napari_deepz.engine.planes.spreading import NO_PERCENTAGE, require_spread
+from napari_deepz.engine.planning import planned_planes
 from napari_deepz.engine.refocus import EncodedImage, free_budget
 from napari_deepz.engine.run import RefocusedPlane
 from napari_deepz.intensity import fit_series_intensity
 from napari_deepz.models.package import Model
 from napari_deepz.sampling import Sampling, as_sampling
-from napari_deepz.surfaces import Flat
+from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.watch import UNWATCHED, Watch
 
 
@@ -51,8 +52,13 @@ class EncodedPlanes(Encoded):
         How what the planes say is put together. "distance", "nearest": see `shares.shares_of`.
         "linear" interpolates between the measured planes themselves, without the network.
         "blended": 0.4 of "distance" and 0.6 of "linear" between the outermost planes, "distance"
-        beyond. "learned": by the network itself, for models that have learned it. What is best by
-        measurement where None, see `choosing.best_merge`.
+        beyond, and between planes too far apart to know the middle. "learned": by the network
+        itself, for models that have learned it. What is best by measurement where None, see
+        `choosing.best_merge`.
+    known : Encoded, optional
+        Of the same place: planes that it has encoded already, through the same lens, are not
+        encoded anew, so that a plane that is added costs one encoding and one that only lies
+        elsewhere none. With the merge "learned" all planes are encoded together.
 
     Attributes
     ----------
@@ -77,38 +83,48 @@ class EncodedPlanes(Encoded):
         sampling: Sampling | None = None,
         pixel_size_um: float | None = None,
         compute: Compute | None = None,
+        known: Encoded | None = None,
     ) -> None:
         self._sampling = as_sampling(sampling, pixel_size_um)
         lens = Lens.of(model, compute)
         self.merge = best_merge(lens.model.spec) if merge is None else checked_merge(merge)
         if self.merge == "learned":
             lens.model.spec.require_merging()
-        refocused = None if self.merge == "linear" else self._refocusing(lens)
+        pictures = [] if known is None else list(known.pictures)
+        refocused = None if self.merge == "linear" else self._refocusing(lens, pictures)
         self._planes = InputPlanes.of(images, at_um, refocused)
         self._spec = lens.model.spec.for_image(self._sampling)
         self._pixel_um = pixel_size_of(self._sampling, self._spec)
         self.notes = self._planes.notes
         self._is_spread = False
-        self._inner = self._made(lens)
+        self._inner = self._made(lens, pictures)
 
-    def _refocusing(self, lens: Lens) -> Refocusing:
+    def _refocusing(self, lens: Lens, pictures: list[Encoded]) -> Refocusing:
+        """What refocuses planes to register others; it adds to the pictures what it encodes."""
         low_um, high_um = lens.model.spec.for_image(self._sampling).axial_range_um
 
         def refocused(plane: NDArray[np.float32], away_um: float) -> NDArray[np.float32] | None:
             if not low_um <= away_um <= high_um:
                 return None
-            encoded = EncodedImage(plane, lens, sampling=self._sampling)
+            encoded = EncodedImage.of_known(
+                check_image(plane),
+                lens.for_image(self._sampling),
+                self._sampling,
+                free_budget(lens),
+                known=pictures,
+            )
+            pictures.append(encoded)
             picture: NDArray[np.float32] = encoded.refocus(Flat(away_um)).data[0]
             return picture
 
         return refocused
 
-    def _made(self, lens: Lens) -> Encoded:
+    def _made(self, lens: Lens, pictures: list[Encoded]) -> Encoded:
         if self.merge == "linear":
             return InterpolatedPlanes(self._planes, self._pixel_um)
-        intensity = fit_series_intensity(self._spec.normalisation, self._planes.pixels)
         budget = free_budget(lens)
         if self.merge == "learned":
+            intensity = fit_series_intensity(self._spec.normalisation, self._planes.pixels)
             at_um = self._planes.at_um
             together = lens.for_planes(self._sampling, at_um)
             encoding = Encoding(_as_one(self._planes), together, None, intensity)
@@ -119,14 +135,19 @@ class EncodedPlanes(Encoded):
             self.merge,
             sampling=self._sampling,
             pixel_um=self._pixel_um,
-            intensity=intensity,
             budget=budget,
+            known=pictures,
         )
 
     @property
     def device(self) -> str:
         """What computes, for people."""
         return self._inner.device
+
+    @property
+    def pictures(self) -> tuple[Encoded, ...]:
+        """That of each plane which was encoded by itself; see `Encoded.pictures`."""
+        return self._inner.pictures
 
     @property
     def is_ready(self) -> bool:
@@ -164,9 +185,27 @@ class EncodedPlanes(Encoded):
                 self._spec,
                 sampling=self._sampling,
                 at_um=self._planes.at_um,
-            )
+            ) + self._idle(targets)
         of_spread = (NO_PERCENTAGE,) if self._is_spread else ()
         return tuple(dict.fromkeys((*of_spread, *self.notes, *own)))
+
+    def _idle(self, targets: tuple[Surface, ...]) -> tuple[str, ...]:
+        """Name input planes that count for none of the targets."""
+        if self.merge not in ("blended", "distance"):
+            return ()
+        at_um, range_um = self._planes.at_um, self._spec.axial_range_um
+        counts = np.zeros(len(at_um), np.bool_)
+        for target in planned_planes(targets):
+            depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+            counts |= counted(self.merge, at_um, depth_um, range_um)
+            if counts.all():
+                return ()
+        return tuple(
+            f"The input plane at {z_um:g} µm counts for nothing: all that is asked for lies "
+            f"further from it than the model '{self._spec.name}' knows, and nearer to another one."
+            for z_um, does_count in zip(at_um, counts, strict=True)
+            if not does_count
+        )
 
     def iter_refocus(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 from pydantic import SerializeAsAny
 
 from napari_deepz.engine.encoded import Encoded
-from napari_deepz.engine.encoding import Encoding
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.lens import Lens
+from napari_deepz.engine.mending import CheckedImage
 from napari_deepz.engine.planes.input_planes import InputPlanes
-from napari_deepz.engine.planes.shares import BLENDED_SHARE, Merge, interpolated, shares_of
+from napari_deepz.engine.planes.shares import (
+    BLENDED_SHARE,
+    Merge,
+    blended_at,
+    interpolated,
+    shares_of,
+)
 from napari_deepz.engine.planes.spreading import (
     REFOCUSED_AND_INTERPOLATED,
     opinions,
@@ -27,7 +33,7 @@ from napari_deepz.engine.planes.spreading import (
 from napari_deepz.engine.planning import Budget, Pass, PlannedPlane, planned_planes
 from napari_deepz.engine.refocus import EncodedImage
 from napari_deepz.engine.run import RefocusedPlane
-from napari_deepz.intensity import Intensity
+from napari_deepz.intensity import Intensity, fit_intensity
 from napari_deepz.sampling import Sampling
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.surfaces.geometry import Depths
@@ -51,10 +57,10 @@ class MergedPictures(Encoded):
         Of the planes.
     pixel_um : float
         Their pixel size.
-    intensity : Intensity
-        Fitted to all of them.
     budget : Budget
         Of all of them together.
+    known : iterable of Encoded
+        Images that were encoded before, whose codes are used where one of them is a plane.
     """
 
     def __init__(
@@ -65,19 +71,23 @@ class MergedPictures(Encoded):
         *,
         sampling: Sampling | None,
         pixel_um: float,
-        intensity: Intensity,
         budget: Budget,
+        known: Iterable[Encoded] = (),
     ) -> None:
         self._planes, self._merge, self._pixel_um = planes, merge, pixel_um
         self._is_spread = False
         self._axial_range_um = lens.model.spec.axial_range_um
         self._apart = plane_and_plane(lens.model.spec)
         each = replace(budget, code_bytes=budget.code_bytes // len(planes.images))
+        method = lens.model.spec.normalisation
         self._encoded = [
-            EncodedImage.of(
-                Encoding(replace(image, notes=(), unmeasured=None), lens, None, intensity),
+            EncodedImage.of_known(
+                replace(image, notes=(), unmeasured=None),
+                lens,
                 sampling,
                 each,
+                intensity=_of_measured(method, image),
+                known=known,
             )
             for image in planes.images
         ]
@@ -86,6 +96,11 @@ class MergedPictures(Encoded):
     def device(self) -> str:
         """What computes, for people."""
         return self._encoded[0].device
+
+    @property
+    def pictures(self) -> tuple[EncodedImage, ...]:
+        """That of each plane; see `Encoded.pictures`."""
+        return tuple(self._encoded)
 
     @property
     def is_ready(self) -> bool:
@@ -171,10 +186,10 @@ class MergedPictures(Encoded):
         return data
 
     def _blended_at(self, target: PlannedPlane) -> NDArray[np.bool_]:
-        """Where interpolation counts: with planes around a target, if these are blended."""
-        depth_um, at_um = target.depth_um(self._planes.shape, self._pixel_um), self._planes.at_um
-        between = (depth_um > min(at_um)) & (depth_um < max(at_um))
-        return between & (self._merge == "blended")
+        """Where interpolation counts."""
+        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+        close = blended_at(self._planes.at_um, depth_um, self._axial_range_um)
+        return close & (self._merge == "blended")
 
     def _interpolation(self, target: PlannedPlane) -> Pixels:
         depth_um = target.depth_um(self._planes.shape, self._pixel_um)
@@ -215,6 +230,13 @@ class MergedPictures(Encoded):
         kept = np.where(kept.sum(axis=0) == 0, wide, kept)
         weighed: Pixels = (kept / kept.sum(axis=0)).astype(np.float32)
         return weighed
+
+
+def _of_measured(method: str, image: CheckedImage) -> Intensity | None:
+    """The intensity of what was measured of an image; None where that is all of it."""
+    if image.measured is None:
+        return None
+    return fit_intensity(method, image.pixels, image.measured)
 
 
 class _Moved(Surface):

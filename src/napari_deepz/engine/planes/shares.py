@@ -44,6 +44,52 @@ def interpolated(
     return weighed
 
 
+def blended_at(
+    at_um: ArrayLike, target_um: ArrayLike, axial_range_um: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Where "blended" interpolates: between planes of which both know the middle between them.
+
+    Parameters
+    ----------
+    at_um, target_um, axial_range_um
+        As for `shares_of`.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `target_um`.
+    """
+    at = np.sort(np.asarray(at_um, np.float64))
+    target = np.asarray(target_um, np.float64)
+    below = (np.searchsorted(at, target) - 1).clip(0, max(0, len(at) - 2))
+    low_um, high_um = axial_range_um
+    inside = (target > at[0]) & (target < at[-1])
+    gap_um = at[below + 1] - at[below] if len(at) > 1 else np.zeros(target.shape)
+    return np.asarray(inside & (gap_um <= high_um - low_um))
+
+
+def counted(
+    merge: Merge, at_um: ArrayLike, target_um: ArrayLike, axial_range_um: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Which input planes count at all for a target.
+
+    Parameters
+    ----------
+    merge, at_um, target_um, axial_range_um
+        As for `shares_of`, and the merge "blended".
+
+    Returns
+    -------
+    ndarray
+        (K,).
+    """
+    does_count = shares_of(merge, at_um, target_um, axial_range_um) > 0
+    if merge == "blended":
+        between = blended_at(at_um, target_um, axial_range_um)
+        does_count |= between & (shares_of("linear", at_um, target_um) > 0)
+    return np.asarray(does_count.any(axis=tuple(range(1, does_count.ndim))))
+
+
 def shares_of(
     merge: Merge,
     at_um: ArrayLike,
