@@ -222,6 +222,7 @@ def distance_section(folder: Path, any_model: Model, twenty: Model) -> str:
             str(row.told),
             f"{row.error_waves:.2f}" if row.told else "",
             f"{row.within:.0%}" if row.told else "",
+            "{} / {}".format(*row.directions) if row.told else "",
         ]
         for row in found
     ]
@@ -232,9 +233,12 @@ def distance_section(folder: Path, any_model: Model, twenty: Model) -> str:
                 "`--at 0,deeper` estimates it (`analysis/plane_distance.py`): pairs of planes 1, "
                 "2 and 3 waves apart. Told: how often it was given at all; error: median of those, "
                 "in waves of defocus (1.5 µm at 20x/0.75, 0.6 µm at 63x/1.4); within: how many of "
-                "these lie within two of the standard errors that it gives."
+                "these lie within two of the standard errors that it gives; direction: for how "
+                "many of them the images told which plane is the deeper one, rightly / wrongly: "
+                f"`{ANY}`, which measured stacks are refocused with, does not tell both sides of "
+                "the focus apart."
             ),
-            table(["Stack", "Pairs", "Told", "Error (waves)", "Within"], lines),
+            table(["Stack", "Pairs", "Told", "Error (waves)", "Within", "Direction"], lines),
         ]
     )
 
@@ -255,7 +259,7 @@ def main(folder: Path) -> None:
             f"Made by `make several-planes` with {models}. `distance` and `nearest` merge what "
             "the network makes of each plane (`engine/planes/shares.py`), `linear` interpolates "
             "without it, `learned` is what the network has learned to do, `blended` is 0.4 of "
-            "`distance` and 0.6 of `linear` between the planes. "
+            "`distance` and 0.6 of `linear` between planes that both know the middle between them. "
             f"The default is `blended` with `{ANY}` and `distance` with `{TWENTY}`."
         ),
         "![The dock with two planes of a stack](images/two_planes.png)",

@@ -19,13 +19,14 @@ _DRY_20X = Sampling(pixel_size_um=0.325, na=0.75, immersion_index=1.0, wavelengt
 
 @dataclass(frozen=True)
 class DistanceRow:
-    """How well distances were told in a stack."""
+    """How well distances were told in a stack; directions, how often rightly and wrongly."""
 
     what: str
     tried: int
     told: int
     error_waves: float
     within: float
+    directions: tuple[int, int]
 
 
 def distance_rows(folder: Path, any_model: Model, twenty: Model) -> list[DistanceRow]:
@@ -47,7 +48,7 @@ def _row(what: str, path: Path, sampling: Sampling, largest_px: int, model: Mode
     step_um, wave_um = series.z_step_um, sampling.axial_unit_um
     assert step_um is not None
     assert wave_um is not None
-    tried, errors, within = 0, [], []
+    tried, errors, within, directions = 0, [], [], []
     for waves in WAVES:
         apart = max(1, round(waves * wave_um / step_um))
         last = len(stack) - 1 - apart
@@ -60,10 +61,12 @@ def _row(what: str, path: Path, sampling: Sampling, largest_px: int, model: Mode
                 error_um = abs(found.distance_um - apart * step_um)
                 errors.append(error_um / wave_um)
                 within.append(error_um <= 2 * found.uncertainty_um)
+                directions.append(found.direction)
     return DistanceRow(
         what,
         tried,
         len(errors),
         float(np.median(errors)) if errors else float("nan"),
         float(np.mean(within)) if within else float("nan"),
+        (directions.count(1), directions.count(-1)),
     )

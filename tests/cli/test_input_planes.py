@@ -95,6 +95,13 @@ def test_an_unknown_distance_is_estimated(deepz: Run, files: list[str], tmp_path
         cwd=tmp_path,
     )
     assert "Plane 2 lies 4.8 ± 0.9 µm deeper than the first: so far as" in said.stdout
+    wrong = deepz(
+        *("refocus", *files, "w.ome.tif", "--at=0,shallower", "--z=0:4:2", "--pixel-size=0.325"),
+        cwd=tmp_path,
+        check=False,
+    )
+    assert "looks as if it lay 4.8 ± 0.9 µm deeper" in wrong.stderr
+    assert not (tmp_path / "w.ome.tif").exists()
     blank = np.full((64, 64), 7, np.uint16)
     for name in ("x.tif", "y.tif"):
         tifffile.imwrite(tmp_path / name, blank)
@@ -104,6 +111,29 @@ def test_an_unknown_distance_is_estimated(deepz: Run, files: list[str], tmp_path
         check=False,
     )
     assert "cannot be told from the images" in refused.stderr
+
+
+def test_a_plane_of_a_stack_and_a_file_of_one_plane(
+    deepz: Run, files: list[str], model: Path, tmp_path: Path
+) -> None:
+    options = ("--at=0,4", "--z=-1:5:2", f"--model={model}", "--pixel-size=0.325")
+    deepz("refocus", WORM, files[1], "a.ome.tif", "--plane=8", *options, cwd=tmp_path)
+    deepz("refocus", WORM, "b.ome.tif", "--planes=8,12", *options, cwd=tmp_path)
+    one, other = (dz.read_image(tmp_path / f"{name}.ome.tif").stack() for name in "ab")
+    np.testing.assert_array_equal(one, other)
+
+
+def test_files_of_other_magnifications_are_refused(deepz: Run, tmp_path: Path) -> None:
+    for name, pixel_um in (("one.ome.tif", 0.325), ("two.ome.tif", 0.65)):
+        sizes = {"PhysicalSizeX": pixel_um, "PhysicalSizeY": pixel_um}
+        image = dz.read_image(WORM).plane(z=8)
+        tifffile.imwrite(tmp_path / name, image, metadata={"axes": "YX", **sizes})
+    said = deepz(
+        *("refocus", "one.ome.tif", "two.ome.tif", "a.ome.tif", "--at=0,3", "--z=1"),
+        cwd=tmp_path,
+        check=False,
+    )
+    assert "pixels of 0.325 and 0.65 µm" in said.stderr
 
 
 def test_how_far_it_may_be_off_is_written_where_it_is_asked_for(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.analysis.detail import detail, unit_px_of
+from napari_deepz.engine.inputs import check_image
 from napari_deepz.engine.lens import Lens
 from napari_deepz.engine.planes.aligning import align_planes
 from napari_deepz.engine.refocus import EncodedImage
@@ -17,7 +18,14 @@ from napari_deepz.surfaces import Flat
 from napari_deepz.watch import UNWATCHED, Watch
 
 _STEPS = 60
+_TRIED_SHARES = (0.25, -0.25, 0.5, -0.5, 0.75, -0.75)
+"""Of the reach, at which planes that are too unlike to be put over each other are compared."""
 _LEAST_GAIN = 0.05
+_TELLING_GAIN = 0.5
+"""Of what refocusing the right way gains in likeness, the most that the wrong way does where the
+images tell the direction: .15 of it with `widefield-20x`, .97 with `any-objective`, which is not
+told aberrations of these images and to which both sides of the focus are alike."""
+
 _SYSTEMATIC_SHARE = 0.08
 """Of the model's reach: the error on measured stacks beyond that of which the images tell."""
 
@@ -29,17 +37,21 @@ class PlaneDistance:
     Attributes
     ----------
     distance_um : float
-        Positive: which of the two is the deeper one, images do not say.
+        Positive.
     uncertainty_um : float
         Its standard error.
     is_sure : bool
         Whether it can be used. Where refocusing does not make the planes more alike, as in dense
         samples, nothing can be told.
+    direction : int
+        1 where the images show that the second plane is the deeper one, -1 where it is the first;
+        0 where they do not tell.
     """
 
     distance_um: float
     uncertainty_um: float
     is_sure: bool
+    direction: int
 
 
 def estimate_distance(
@@ -68,29 +80,70 @@ def estimate_distance(
     ValueError
         If the images cannot be worked with; one sentence.
     """
-    one, other = (plane.pixels for plane in align_planes([np.asarray(first), np.asarray(second)]))
     lens = Lens.of(model, None).for_image(sampling)
     low_um, high_um = lens.model.spec.axial_range_um
     away_um = np.linspace(0, min(-low_um, high_um), _STEPS)
+    one, other = _placed(first, second, lens, sampling, float(away_um[-1]), watch)
     unit_px = unit_px_of(sampling)
-    likeness = np.stack(
-        [
-            _likeness(
-                EncodedImage(source, lens, sampling=sampling), truth, depths_um, unit_px, watch
-            )
-            for source, truth, depths_um in ((one, other, away_um), (other, one, -away_um))
-        ]
-    )
-    mean = likeness.mean(axis=0)
+    pairs = [
+        (EncodedImage(one, lens, sampling=sampling), other),
+        (EncodedImage(other, lens, sampling=sampling), one),
+    ]
+    ways = {}
+    for way in (1, -1):
+        depths_um = (way * away_um, -way * away_um)
+        ways[way] = np.stack(
+            [
+                _likeness(source, truth, at_um, unit_px, watch)
+                for (source, truth), at_um in zip(pairs, depths_um, strict=True)
+            ]
+        )
+    gains = {way: _gain(likeness) for way, likeness in ways.items()}
+    best = max(gains, key=lambda way: gains[way])
+    likeness = ways[best]
+    tells = gains[-best] <= _TELLING_GAIN * gains[best]
     distance_um, at_first_um, at_second_um = (
-        _highest(away_um, curve) for curve in (mean, *likeness)
+        _highest(away_um, curve) for curve in (likeness.mean(axis=0), *likeness)
     )
     apart_um = (at_first_um - at_second_um) / 2
     return PlaneDistance(
         distance_um,
         float(np.hypot(apart_um, _SYSTEMATIC_SHARE * away_um[-1])),
-        is_sure=bool(mean.max() - mean[0] >= _LEAST_GAIN and distance_um < away_um[-2]),
+        is_sure=gains[best] >= _LEAST_GAIN and distance_um < float(away_um[-2]),
+        direction=best if tells else 0,
     )
+
+
+def _placed(
+    first: ArrayLike,
+    second: ArrayLike,
+    lens: Lens,
+    sampling: Sampling | None,
+    reach_um: float,
+    watch: Watch,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Both planes with one exposure, and in one place where that can be found."""
+    images = [check_image(image).pixels for image in (first, second)]
+    one, other = align_planes(images)
+    if not other.is_placed:
+        encoded = EncodedImage(images[0], lens, sampling=sampling)
+
+        def refocused(_: NDArray[np.float32], away_um: float) -> NDArray[np.float32]:
+            picture: NDArray[np.float32] = encoded.refocus(Flat(away_um), watch=watch).data[0]
+            return picture
+
+        for share in _TRIED_SHARES:
+            tried = align_planes(images, (0, share * reach_um), refocused)[1]
+            if tried.is_placed:
+                other = tried
+                break
+    return one.pixels, other.pixels
+
+
+def _gain(likeness: NDArray[np.float64]) -> float:
+    """What refocusing adds to the likeness of two planes, (2, distances)."""
+    mean = likeness.mean(axis=0)
+    return float(mean.max() - mean[0])
 
 
 def _likeness(

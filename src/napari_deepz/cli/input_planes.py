@@ -54,11 +54,12 @@ def input_planes(
     from napari_deepz.recipes.recipe import Source
 
     if planes is None:
+        every = [series, *(read_image(path) for path in images[1:])]
+        are_stacks = any(one.size("Z") > 1 for one in every)
         chosen = [
-            (image, one, choose_index(one, "Z", z, "--plane"))
-            for image, one in zip(
-                images, (series, *(read_image(path) for path in images[1:])), strict=True
-            )
+            (image, one, 0 if are_stacks and one.size("Z") == 1 else index)
+            for image, one in zip(images, every, strict=True)
+            for index in [choose_index(one, "Z", z, "--plane")]
         ]
     else:
         chosen = [(images[0], series, index) for index in _planes(planes, images, series, z, t)]
@@ -197,8 +198,16 @@ def _estimated(
             f"How far plane {number + 1} lies from the first cannot be told from the images: "
             "refocusing does not make them more alike. Give the distance in µm with --at."
         )
+    away = f"{found.distance_um:.1f} ± {found.uncertainty_um:.1f} µm"
+    if found.direction == -_ESTIMATED[direction]:
+        other = next(word for word in _ESTIMATED if word != direction)
+        raise ValueError(
+            f"Plane {number + 1} looks as if it lay {away} {other} than the first, not "
+            f"{direction}: say '{other}', or its depth in µm, with --at."
+        )
+    told = "as the images show too" if found.direction else "as was said"
     print_line(
-        f"Plane {number + 1} lies {found.distance_um:.1f} ± {found.uncertainty_um:.1f} µm "
-        f"{direction} than the first: so far as estimated from the images, {direction} as was said."
+        f"Plane {number + 1} lies {away} {direction} than the first: so far as estimated from the "
+        f"images, {direction} {told}."
     )
     return found.distance_um

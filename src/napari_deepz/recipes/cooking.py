@@ -26,6 +26,8 @@ from napari_deepz.watch import UNWATCHED, Watch
 
 Pixels = NDArray[Any] | Sequence[NDArray[Any]]
 
+_SAME_SIZE = 1.02
+
 
 class Cooking:
     """A recipe on its way: iterate over it for its planes, as often as there are some left.
@@ -84,7 +86,7 @@ class Cooking:
         sampling = recipe.sampling
         read_notes: dict[str, None] = {}
         if pixels is None:
-            images = []
+            images, stated_um = [], set[float]()
             for source in recipe.sources:
                 series = open_source(source)
                 read_notes |= dict.fromkeys(series.notes)
@@ -94,6 +96,9 @@ class Cooking:
                         f"{series.pixel_size_problem}: say the pixel size in the recipe."
                     )
                 sampling = sampling or series.sampling(source.c)
+                if series.pixel_size_um is not None:
+                    stated_um.add(series.pixel_size_um)
+            _require_same_size(stated_um)
         else:
             images = [pixels] if isinstance(pixels, np.ndarray) else list(pixels)
         self.model = model or load_model(recipe.model.name)
@@ -156,6 +161,15 @@ class Cooking:
     def record(self) -> Provenance:
         """What is saved with the planes: how they were made, and what has been noticed so far."""
         return describe_run(self.recipe, self.model, device=self.device, notes=self.notes)
+
+
+def _require_same_size(stated_um: set[float]) -> None:
+    if stated_um and max(stated_um) > _SAME_SIZE * min(stated_um):
+        sizes = " and ".join(f"{size_um:g}" for size_um in sorted(stated_um))
+        raise ValueError(
+            f"The input planes have pixels of {sizes} µm: they must show the same place at the "
+            "same magnification."
+        )
 
 
 def cook(recipe: Recipe, *, pixels: Pixels | None = None, watch: Watch = UNWATCHED) -> Cooking:
