@@ -7,6 +7,7 @@ from PIL import Image
 
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.reading import read_image
+from tests.io.notes import noted
 from tests.io.samples import STACK
 
 
@@ -49,3 +50,12 @@ def test_true_colour_is_refused(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(STACK[:3].transpose(1, 2, 0).astype(np.uint8)).save(path)
     with pytest.raises(ImageFileError, match=f"'photo.{suffix}' is a colour image.*split its"):
         read_image(path)
+
+
+def test_three_planes_that_tifffile_takes_for_colours_are_planes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[:3], photometric="rgb", planarconfig="separate")
+    with noted("'a.tif' stores its 3 images as the colours of one; they were taken as planes"):
+        series = read_image(path)
+    assert series.axes == "ZYX"
+    np.testing.assert_array_equal(series.stack(), STACK[:3])

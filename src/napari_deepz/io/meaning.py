@@ -8,7 +8,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import tifffile
-from tifffile import PHOTOMETRIC
+from tifffile import PHOTOMETRIC, PLANARCONFIG
 
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.colour import grey_from_colour
@@ -42,7 +42,9 @@ def intensities(
 ) -> tuple[da.Array, str]:
     """Turn what a TIFF stores into one intensity per pixel.
 
-    - Colours that hold one intensity become it; they are loaded to see that.
+    - Colours that hold one intensity become it; they are loaded to see that. Other ones that lie
+      one after the other, in a file of tifffile's, are planes: it guesses colours where an array
+      has three of them.
     - Where 0 is white, brightness is inverted. ImageJ says so of intensities that are only shown
       inverted: those stay as they are. A note says which.
     - Places in a colour table become its shades, if it has shades of one colour, with a note
@@ -83,7 +85,7 @@ def intensities(
             "greyscale image (in Fiji: Image > Type > 16-bit) and save that."
         )
     if "S" in axes:
-        data, axes = _without_samples(data, axes, meaning, page, name)
+        data, axes = _without_samples(data, axes, meaning, page, kind, name)
     if meaning == PHOTOMETRIC.MINISWHITE:
         return _white_is_zero(data, page, kind, name), axes
     if meaning == PHOTOMETRIC.PALETTE:
@@ -115,13 +117,23 @@ def shades_of_table(colours: _Pixels) -> _Pixels | None:
 
 
 def _without_samples(
-    data: da.Array, axes: str, meaning: int, page: tifffile.TiffPage, name: str
+    data: da.Array, axes: str, meaning: int, page: tifffile.TiffPage, kind: str, name: str
 ) -> tuple[da.Array, str]:
     samples = axes.index("S")
     if data.shape[samples] == 1:
         return data[(slice(None),) * samples + (0,)], axes.replace("S", "")
     if meaning in _COLOUR or _ends_with_alpha(page):
-        grey = grey_from_colour(np.moveaxis(np.asarray(data), samples, -1), name)
+        try:
+            grey = grey_from_colour(np.moveaxis(np.asarray(data), samples, -1), name)
+        except ImageFileError:
+            guessed = kind == "shaped" and page.planarconfig == PLANARCONFIG.SEPARATE
+            if not guessed or "Z" in axes:
+                raise
+            note(
+                f"'{name}' stores its {data.shape[samples]} images as the colours of one; they "
+                "were taken as planes."
+            )
+            return data, axes.replace("S", "Z")
         return da.from_array(grey, chunks=grey.shape), axes.replace("S", "")
     return data, axes if "C" in axes else axes.replace("S", "C")
 
