@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_deepz import EncodedPlanes, Flat
+from napari_deepz import EncodedPlanes, Flat, read_image
+from napari_deepz.models.library import find_package
 from napari_deepz.models.package import Model, save_model
+from napari_deepz.samples import TILTED_BEADS
 from napari_deepz.widgets.comparing.pairing import is_virtual_stack
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
 from napari_deepz.widgets.refocusing.further_form import BEST
 from napari_deepz.widgets.shared.results import record_of
+from napari_deepz.widgets.shared.run_state import Phase
 from tests.models.test_optical_range import any_objective
 from tests.widgets.conftest import PIXEL_UM, add_image, run, set_range, told
 
@@ -130,7 +133,7 @@ def test_another_layer_is_refocused_together_with_the_image(
     open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray, model: Model, qtbot: Any
 ) -> None:
     dock = open_dock()
-    for name, image in (("other", stack[4]), ("small", stack[0][:40]), ("cells", stack[1])):
+    for name, image in (("other", stack[4]), ("cells", stack[1])):
         add_image(dock, image, name)
     dock.review()
     set_range(dock, -2, 4, 2)
@@ -138,7 +141,6 @@ def test_another_layer_is_refocused_together_with_the_image(
     dock.review()
     further = dock.image.further
     assert not further.add_shown.visible
-    assert dock.viewer.layers["small"] not in further.add_layer.choices
     further.add_layer.value = dock.viewer.layers["other"]
     dock.review()
     further.boxes[0].value = -2.5
@@ -154,14 +156,74 @@ def test_planes_of_other_sizes_are_refused_in_a_sentence(
     open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray
 ) -> None:
     dock = open_dock()
-    other = add_image(dock, stack[4], "other")
+    other = add_image(dock, stack[4][:50], "other")
     add_image(dock, stack[1], "cells")
     dock.review()
     dock.image.further.add_layer.value = other
-    other.data = stack[4][:50]
     dock.review()
     problem = dock.forms.resolved().problem
     assert problem.startswith("'other' has 80 × 50 pixels and 'cells' 80 × 64: input planes must")
+    other.data, other.scale = stack[4], (2 * PIXEL_UM, 2 * PIXEL_UM)
+    dock.review()
+    problem = dock.forms.resolved().problem
+    assert problem.startswith("The pixels of 'other' are 0.65 µm wide and those of 'cells' 0.325")
+
+
+def test_a_pixel_size_that_is_entered_is_that_of_all_planes_of_the_place(
+    open_dock: Callable[..., VirtualRefocusing], stack: np.ndarray
+) -> None:
+    dock = open_dock()
+    others = [dock.viewer.add_image(stack[index], name=f"other {index}") for index in (2, 4)]
+    cells = dock.viewer.add_image(stack[1], name="cells")
+    dock.review()
+    dock.image.choice.value = cells
+    dock.review()
+    sizes, further = dock.image.sizes, dock.image.further
+    further.add_layer.value = others[0]
+    sizes.pixel_size.value = 0.2
+    sizes.use.native.click()
+    dock.review()
+    assert np.allclose([cells.scale, others[0].scale], 0.2)
+    further.add_layer.value = others[1]
+    assert np.allclose(others[1].scale, 0.2)
+    sizes.pixel_size.value = 0.4
+    assert np.allclose([one.scale for one in (cells, *others)], 0.4)
+
+
+def test_the_images_tell_how_far_apart_two_planes_lie(
+    open_dock: Callable[..., VirtualRefocusing], qtbot: Any
+) -> None:
+    series = read_image(TILTED_BEADS)
+    stack = np.asarray(series.stack())
+    dock = open_dock()
+    dock.model.add(find_package("widefield-20x"))
+    other = add_image(dock, stack[6], "other")
+    add_image(dock, stack[10], "beads")
+    dock.review()
+    further = dock.image.further
+    further.add_layer.value = other
+    dock.review()
+    assert further.boxes[0].value == 3  # As proposed; the images tell that it is shallower.
+    further.estimates[0].native.click()
+    qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=60_000)
+    assert abs(further.boxes[0].value + 4) < 0.8
+    assert "µm shallower, as the images show." in dock.state.message
+    assert dock.forms.resolved().at_um == (0, further.boxes[0].value)
+
+
+def test_the_spread_is_asked_for_image_by_image(
+    stack_dock: VirtualRefocusing, stack: np.ndarray
+) -> None:
+    dock, further = stack_dock, stack_dock.image.further
+    add_shown(dock, 3)
+    further.spread.value = True
+    add_image(dock, stack[1], "cells")
+    dock.image.choice.value = dock.viewer.layers["cells"]
+    dock.review()
+    assert not further.spread.value
+    dock.image.choice.value = dock.viewer.layers["worm"]
+    dock.review()
+    assert further.spread.value
 
 
 def test_live_shows_what_the_run_makes(

@@ -70,6 +70,8 @@ def test_cancel_keeps_the_finished_planes(
     assert record.provenance.axial_range_um == (lowest, lowest + count - 1)
     assert f"Ended early, after {count} of 9 planes." in record.provenance.notes
     assert f"{count} of 9 planes are there" in dock.panel.message.text()
+    dock.surface.step.value = 0.5
+    assert "planes are there" not in dock.panel.message.text()
     assert dock.panel.cancel.text() == "Cancel"
 
 

@@ -102,8 +102,9 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
 
         self._review_timer = single_shot(self, self.review)
         forms.changed.connect(self._on_setting)
-        self.workbench.image_changed.connect(self._on_setting)
+        self.workbench.image_changed.connect(self._on_image)
         self.anchors.find_clicked.connect(self.find_surface)
+        self.image.further.estimate_clicked.connect(self.estimate_distance)
         self.model.changed.connect(self._on_model)
         self.compute.changed.connect(self._on_model)
         self.model.found_saved_model.connect(self._ask_conversion)
@@ -267,6 +268,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.image.sizes.write()
         self.runs.find_surface(self.forms.resolved())
 
+    def estimate_distance(self, number: int) -> None:
+        """Let the images tell how far a further input plane lies from the first."""
+        self.image.sizes.write()
+        self.runs.estimate(self.forms.resolved(), number)
+
     def cancel(self) -> None:
         """Stop the job that is running, if any."""
         self.runs.cancel()
@@ -313,7 +319,11 @@ class VirtualRefocusing(QWidget):  # type: ignore[misc]
         self.workbench.follow()
 
     def _on_setting(self) -> None:
-        self.runs.forget_failure()
+        if not self.workbench.follows_slider:
+            self.runs.forget_failure()
+        self._on_image()
+
+    def _on_image(self) -> None:
         self.workbench.follow(is_setting=True)
         self._review_soon()
 

@@ -29,11 +29,11 @@ BEST = "best"
 
 _MERGES: list[tuple[str, Merge | Literal["best"]]] = [
     ("best by measurement", "best"),
-    ("refocused and interpolated", "blended"),
-    ("learned by the network", "learned"),
-    ("refocused, by distance", "distance"),
-    ("refocused, the nearest", "nearest"),
-    ("interpolated, no network", "linear"),
+    ("blended: refocused and interpolated", "blended"),
+    ("learned: by the network", "learned"),
+    ("distance: refocused, the nearer the more", "distance"),
+    ("nearest: refocused, of the nearest", "nearest"),
+    ("linear: interpolated, no network", "linear"),
 ]
 
 
@@ -82,12 +82,15 @@ class FurtherForm:
         Emitted when the user adds, moves or removes a plane, or merges in another way.
     pin_clicked : Signal
         Emitted when the input is to stay where it is, so that others can be shown and added.
+    estimate_clicked : Signal
+        Emitted with the number of a plane whose distance the images are to tell.
     widget : QWidget
         What to put into a window.
     """
 
     changed = Signal()
     pin_clicked = Signal()
+    estimate_clicked = Signal(int)
 
     def __init__(self, viewer: Any, can_be_input: Callable[[Image], bool]) -> None:
         self._viewer, self._can_be_input = viewer, can_be_input
@@ -95,6 +98,7 @@ class FurtherForm:
         self._index: tuple[int, ...] = ()
         self._is_pinned = self._learned = False
         self._chosen: WeakKeyDictionary[Image, tuple[FurtherInput, ...]] = WeakKeyDictionary()
+        self._spread_of: WeakKeyDictionary[Image, bool] = WeakKeyDictionary()
         self.add_shown = PushButton(
             text=_ADD,
             tooltip="Several planes tell more than one: pin the first, move the slider to another "
@@ -119,6 +123,7 @@ class FurtherForm:
         self._rows: Rows | None = None
         self._shown: list[FurtherInput] = []
         self.boxes: list[FloatSpinBox] = []
+        self.estimates: list[PushButton] = []
         self.removes: list[PushButton] = []
         self.widget = QWidget()
         self._layout = QVBoxLayout(self.widget)
@@ -129,7 +134,7 @@ class FurtherForm:
         self.add_shown.changed.connect(self._on_add_shown)
         self.add_layer.changed.connect(self._on_add_layer)
         self.merge.changed.connect(self.changed.emit)
-        self.spread.changed.connect(self.changed.emit)
+        self.spread.changed.connect(self._on_spread)
 
     @property
     def chosen_merge(self) -> Merge | None:
@@ -152,6 +157,9 @@ class FurtherForm:
 
     def show(self, layer: Image | None, index: tuple[int, ...], *, is_pinned: bool) -> None:
         """Show what was named for the input, which lies at `index` of its layer."""
+        if layer is not self._layer:
+            with self.spread.changed.blocked():
+                self.spread.value = layer is not None and self._spread_of.get(layer, False)
         self._layer, self._index, self._is_pinned = layer, index, is_pinned
         axis = None if layer is None else drive_axis_of(layer)
         self.add_shown.visible = axis is not None
@@ -183,10 +191,7 @@ class FurtherForm:
         return [
             (ends_of(name), layer)
             for name, layer in names_of(self._viewer.layers, self._can_be_input)
-            if layer is not self._layer
-            and layer not in taken
-            and self._layer is not None
-            and layer.data.shape[-2:] == self._layer.data.shape[-2:]
+            if layer is not self._layer and layer not in taken and self._layer is not None
         ]
 
     def _shown_plane(self) -> int | None:
@@ -224,7 +229,7 @@ class FurtherForm:
             self._layout.removeWidget(self._rows)
             self._rows.hide()  # It is deleted only when the event loop comes round.
             self._rows.deleteLater()
-        self._shown, self.boxes, self.removes, rows = chosen, [], [], []
+        self._shown, self.boxes, self.estimates, self.removes, rows = chosen, [], [], [], []
         for number, one in enumerate(chosen):
             box = FloatSpinBox(
                 min=-_FARTHEST_UM,
@@ -238,10 +243,17 @@ class FurtherForm:
             remove = PushButton(text="Remove", tooltip="Refocus without this plane.")
             box.changed.connect(lambda at_um, number=number: self._on_typed(number, at_um))
             remove.changed.connect(lambda _, number=number: self._on_remove(number))
-            row = side_by_side(box, remove)
+            estimate = PushButton(
+                text="Estimate",
+                tooltip="Let the images tell how far apart the two lie. Not all models can tell "
+                "which of them is the deeper one: then the sign stays as it is.",
+            )
+            estimate.changed.connect(lambda _, number=number: self.estimate_clicked.emit(number))
+            row = side_by_side(box, estimate, remove)
             row.label = self._name(one)
             row.tooltip = box.tooltip
             self.boxes.append(box)
+            self.estimates.append(estimate)
             self.removes.append(remove)
             rows.append(row)
         self._rows = Rows(*rows)
@@ -252,6 +264,16 @@ class FurtherForm:
         if one.index is None or axis is None:
             return ends_of(one.layer.name)
         return f"{axis_names(one.layer)[axis]} {one.index}"
+
+    def place(self, layer: Image, one: FurtherInput, at_um: float) -> None:
+        """Take how far a plane lies from the input, where that plane is still named."""
+        if layer is self._layer and one in self.chosen(layer):
+            self._on_typed(self.chosen(layer).index(one), at_um)
+
+    def _on_spread(self, shown: bool) -> None:
+        if self._layer is not None:
+            self._spread_of[self._layer] = shown
+        self.changed.emit()
 
     def _on_typed(self, number: int, at_um: float) -> None:
         chosen = list(self.chosen(self._layer))

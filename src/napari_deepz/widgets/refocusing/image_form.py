@@ -70,7 +70,8 @@ class ImageForm:
         )
         chosen = side_by_side(self.choice, self.pin)
         chosen.label, chosen.tooltip = "Image", "The measured image."
-        self.axes, self.sizes = InputAxes(), SizeForm(viewer, self._input_z, self._keeping_plane)
+        self.axes = InputAxes()
+        self.sizes = SizeForm(viewer, self._input_z, self._keeping_plane, self._of_same_place)
         self.further = FurtherForm(viewer, can_be_refocused)
         self.follows_selection = True
         self.widget = QWidget()
@@ -81,7 +82,7 @@ class ImageForm:
         self.choice.changed.connect(self._on_choice)
         self.axes.changed.connect(self.changed.emit)
         self.axes.use_clicked.connect(self._use_shown)
-        self.further.changed.connect(self.changed.emit)
+        self.further.changed.connect(self._on_further)
         self.further.pin_clicked.connect(self._pin_first)
         self.sizes.changed.connect(self.changed.emit)
         viewer.layers.selection.events.active.connect(self._on_selected)
@@ -114,6 +115,14 @@ class ImageForm:
         """Keep the plane, as the slider for z shows the depths of results from now on."""
         if self.layer is not None:
             self.axes.pin_z(self.layer, self.index())
+
+    def _of_same_place(self) -> list[Image]:
+        chosen = self.further.chosen(self.layer)
+        return [one.layer for one in chosen if one.layer is not self.layer]
+
+    def _on_further(self) -> None:
+        self.sizes.share()
+        self.changed.emit()
 
     def _pin_first(self) -> None:
         if self.layer is not None:

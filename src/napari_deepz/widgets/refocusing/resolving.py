@@ -33,6 +33,7 @@ from napari_deepz.widgets.shared.requests import RefocusRequest
 NO_SIZE = "The image does not say its pixel size"
 
 _COARSE_GRID_PX = 256
+_SAME_PIXELS = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +260,12 @@ def _further(one: FurtherInput, plane: InputPlane, layer: Image, view: View) -> 
         raise ValueError(
             f"'{also.name}' has {also.shape[1]} × {also.shape[0]} pixels and '{plane.name}' "
             f"{plane.shape[1]} × {plane.shape[0]}: input planes must be of one size."
+        )
+    pixel_um, also_um = plane.pixel_size_um, also.pixel_size_um
+    if pixel_um and also_um and not math.isclose(pixel_um, also_um, rel_tol=_SAME_PIXELS):
+        raise ValueError(
+            f"The pixels of '{also.name}' are {also_um:g} µm wide and those of '{plane.name}' "
+            f"{pixel_um:g} µm: input planes must show the same place at the same magnification."
         )
     at_um = one.depth_um(input_index)
     if not at_um:

@@ -15,6 +15,7 @@ from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.engine.plane_cache import PlaneCache
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.refocusing.all_forms import AllForms
+from napari_deepz.widgets.refocusing.distance_task import DistanceFound, find_distance
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportRequest, export_planes
 from napari_deepz.widgets.refocusing.models.model_task import ModelReady
 from napari_deepz.widgets.refocusing.refocus_task import PlaneDone, refocus_planes
@@ -79,7 +80,7 @@ class Runs(QObject):  # type: ignore[misc]
         self._job: Job | None = None
         self._what, self._total, self._started_s = "", 0, 0.0
         self._found, self._said = "", set[str]()
-        self._failed = False
+        self._ended_early = False
         self._result: ResultLayer | None = None
         self._waiting: list[Resolved] = []
         self._one_plane = self._beside = False
@@ -160,14 +161,26 @@ class Runs(QObject):  # type: ignore[misc]
         if not self.are_idle or model is None or settled.layer is None:
             return
         form: Form = "smooth" if forms.anchors.form.value == SMOOTH else "plane"
-        everywhere = range_to_search(model.spec.axial_range_um)
-        settings = replace(forms.settings(), make_surface=lambda _: (everywhere, ()))
+        everywhere = range_to_search(settled.known_um or model.spec.axial_range_um)
+        settings = replace(forms.settings(), make_surface=lambda _: (everywhere, ()), spread=False)
         searched = resolve(settings, settled.layer, View.of(self._viewer))
         if searched.request is None:
             show_error(searched.problem)
             return
         work = partial(find_focus, searched.request, form, self._encoding)
         self.start(work, "Finding the surface")
+
+    def estimate(self, settled: Resolved, number: int) -> None:
+        """Let the images tell how far a further input plane lies from the first."""
+        layer, request = settled.layer, settled.shown
+        if not self.are_idle or layer is None:
+            return
+        if request is None:
+            show_error(settled.shown_problem)
+            return
+        plane = self._forms.image.further.chosen(layer)[number]
+        work = partial(find_distance, request, number, layer, plane)
+        self.start(work, "Estimating the distance")
 
     def export(self, request: ExportRequest) -> None:
         """Save a result."""
@@ -180,7 +193,7 @@ class Runs(QObject):  # type: ignore[misc]
             show_warning("Something is still running: try again when it has ended.")
             return
         self._what, self._total, self._started_s = what, total, time.monotonic()
-        self._failed, self._found = False, ""
+        self._ended_early, self._found = False, ""
         self._job = Job(work, self)
         self._job.received.connect(self._on_received)
         self._job.finished.connect(self._on_finished)
@@ -197,9 +210,9 @@ class Runs(QObject):  # type: ignore[misc]
             self._state.cancel()
 
     def forget_failure(self) -> None:
-        """Say no longer that a job has failed: the user has changed what led to it."""
-        if self._failed and self.are_idle:
-            self._failed = False
+        """Say no longer that a job has failed, or was cancelled: the user has changed something."""
+        if self._ended_early and self.are_idle:
+            self._ended_early = False
             self._state.message = f"Computes on {self.device}."
 
     def _on_received(self, item: object) -> None:
@@ -217,6 +230,9 @@ class Runs(QObject):  # type: ignore[misc]
             self._refresh_soon()
         elif isinstance(item, SurfaceFound):
             self._take_surface(item)
+        elif isinstance(item, DistanceFound):
+            self._found = f" {item.text}"
+            self._forms.image.further.place(item.layer, item.plane, item.at_um)
         elif isinstance(item, ModelReady):
             self._forms.model.add(item.package)
             for note in item.notes:
@@ -235,10 +251,11 @@ class Runs(QObject):  # type: ignore[misc]
         self._end(f"{self._what} took {seconds:.1f} s{where}.{self._found}")
 
     def _on_aborted(self) -> None:
+        self._ended_early = True
         self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:
-        self._waiting, self._failed = [], True
+        self._waiting, self._ended_early = [], True
         tell(error)
         self._end(f"{self._what} failed.")
 

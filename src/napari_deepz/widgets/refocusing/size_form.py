@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from weakref import ref
 
@@ -46,6 +46,8 @@ class SizeForm:
         Where the input plane of the chosen image lies along z in the world: it stays there.
     keeping_plane : callable
         Context in which the sizes of an image change and the plane that is shown does not.
+    of_same_place : callable
+        Other layers of the same place: one that does not say its pixel size gets that of the image.
 
     Attributes
     ----------
@@ -62,8 +64,10 @@ class SizeForm:
         viewer: Any,
         input_z: Callable[[], float],
         keeping_plane: Callable[[], AbstractContextManager[None]],
+        of_same_place: Callable[[], Iterable[Image]],
     ) -> None:
         self._viewer, self._input_z, self._keeping_plane = viewer, input_z, keeping_plane
+        self._of_same_place = of_same_place
         self.pixel_size = FloatSpinBox(
             label="Pixel size (µm)",
             min=PLAUSIBLE_PIXELS_UM[0],
@@ -159,10 +163,22 @@ class SizeForm:
         layer = self._chosen()
         if layer is None or pixel_size_um(layer) is not None:
             return
-        said_um = said_pixel_size_um(layer)
-        set_pixel_size(layer, self.pixel_size.value)
-        layer.metadata[TYPED] = said_um
+        _enter(layer, self.pixel_size.value)
+        self.share()
         self._viewer.reset_view()
+
+    def share(self) -> None:
+        """Give other layers of the same place the pixel size of the image, if they say none."""
+        layer = self._chosen()
+        size_um = None if layer is None else _size_of(layer)
+        if size_um is None:
+            return
+        for other in self._of_same_place():
+            with suppress(ValueError):  # What is wrong with it is said elsewhere.
+                if TYPED in other.metadata:
+                    set_pixel_size(other, size_um)
+                elif pixel_size_um(other) is None:
+                    _enter(other, size_um)
 
     def _chosen(self) -> Image | None:
         return None if self._layer is None else self._layer()
@@ -185,6 +201,7 @@ class SizeForm:
                 self.write()
             elif TYPED in layer.metadata:
                 set_pixel_size(layer, self.pixel_size.value)
+                self.share()
                 self._viewer.reset_view()
         except ValueError as error:
             show_error(str(error))
@@ -200,6 +217,12 @@ class SizeForm:
             slice_again(self._viewer, layer, *pictures)
             self._viewer.reset_view()
             self.changed.emit()
+
+
+def _enter(layer: Image, size_um: float) -> None:
+    said_um = said_pixel_size_um(layer)
+    set_pixel_size(layer, size_um)
+    layer.metadata[TYPED] = said_um
 
 
 def _size_of(layer: Image) -> float | None:

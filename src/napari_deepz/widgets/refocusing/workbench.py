@@ -79,6 +79,8 @@ class Workbench(QObject):  # type: ignore[misc]
         The chosen image has got other pixels or another place, or another plane of it is shown.
     awake : bool
         Whether anything is shown at all; not for a dock that is closed.
+    follows_slider : bool
+        Whether the focus is being set to the depth that napari's slider shows.
     """
 
     image_changed = Signal()
@@ -108,7 +110,7 @@ class Workbench(QObject):  # type: ignore[misc]
         self.awake = True
         self._watched: Image | None = None
         self._index: tuple[int, ...] = ()
-        self._is_following = self._follows_slider = self._ends_flip = False
+        self._is_following = self.follows_slider = self._ends_flip = False
         # Scale, position and unit of a layer change one after the other: waits for all of them.
         self._image_timer = QTimer(self, singleShot=True, interval=0)
         self._image_timer.timeout.connect(self.image_changed)
@@ -162,7 +164,7 @@ class Workbench(QObject):  # type: ignore[misc]
             self._on_image()
             return
         self._is_following = True
-        self._ends_flip = is_setting and not self._follows_slider
+        self._ends_flip = is_setting and not self.follows_slider
         try:
             self._follow()
         finally:
@@ -388,9 +390,9 @@ class Workbench(QObject):  # type: ignore[misc]
         if layer is not None and shown_index(layer, self._image.input_view) != self._index:
             self._on_image()
             return
-        self._follows_slider = True
+        self.follows_slider = True
         try:
             self._one_focus.follow_slider(is_live=self.live.target is not None)
         finally:
-            self._follows_slider = False
+            self.follows_slider = False
         self.say_what_is_seen()

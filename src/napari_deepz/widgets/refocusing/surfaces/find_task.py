@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_deepz.analysis.autofocus import Form, confidence_map, few_anchors, find_surface
 from napari_deepz.engine.last_encoding import LastEncoding
 from napari_deepz.models.library import load_model
+from napari_deepz.recipes.cooking import Cooking
 from napari_deepz.surfaces import Flat
 from napari_deepz.watch import Watch
 from napari_deepz.widgets.shared.news import Send
@@ -65,16 +66,15 @@ def find_focus(
     ValueError
         If too little of the image comes into focus; one sentence.
     """
-    model = load_model(request.package)
-    planes = encoding.iter_refocus(
-        request.plane.read(),
-        request.surface,
-        model,
-        sampling=request.sampling,
+    cooking = Cooking(
+        request.recipe,
+        pixels=request.read_inputs(),
+        model=load_model(request.package),
+        encoding=encoding,
         watch=watch,
     )
-    with closing(planes):
-        stack = np.stack([plane.data for plane in planes])
+    with closing(cooking):
+        stack = np.stack([plane.data for plane in cooking])
     depths_um = request.surface.uniform_z_um or ()
     pixel_um, shape = request.sampling.pixel_size_um, request.plane.shape
     found = find_surface(stack, depths_um, pixel_um, form=form)
