@@ -15,7 +15,7 @@ import napari_deepz
 ROOT = Path(napari_deepz.__file__).parent
 VALUES = {
     *("atomic_files", "images", "intensity", "surfaces", "optics", "provenance", "tiling", "watch"),
-    *("names", "sampling", "samples", "settings", "stored_pixels"),
+    *("names", "pupil", "sampling", "samples", "settings", "stored_pixels"),
 }
 NETS = VALUES | {"networks", "models"}
 ALLOWED = {
@@ -27,11 +27,13 @@ ALLOWED = {
     "analysis": NETS | {"engine"},
     "recipes": NETS | {"engine", "io"},
     "pictures": VALUES | {"analysis", "io"},
+    "neurons": NETS | {"engine", "analysis", "io"},
     "training": NETS | {"engine", "analysis", "io"},
     "demo": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
-    "cli": NETS | {"engine", "analysis", "pictures", "recipes", "training", "io", "demo"},
+    "cli": NETS
+    | {"engine", "analysis", "pictures", "recipes", "training", "neurons", "io", "demo"},
     "__main__": {"cli"},
-    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
+    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "neurons", "io"},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TENSORFLOW_READER = "models/tensorflow/reader.py"

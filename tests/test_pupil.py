@@ -7,8 +7,8 @@ import pytest
 import scipy.fft
 
 from napari_deepz.optics import Optics
-from napari_deepz.training.any_objective.pupil import Pupil
-from napari_deepz.training.psf import Aberrations, focal_psf
+from napari_deepz.pupil import Aberrations, Pupil
+from napari_deepz.training.psf import focal_psf
 
 SIZE_PX = 128
 

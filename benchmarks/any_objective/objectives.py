@@ -12,13 +12,12 @@ from benchmarks.any_objective.rows import Row, rows_of
 from napari_deepz import Sampling, evaluate
 from napari_deepz.analysis.evaluation import DepthScores
 from napari_deepz.models.package import Model
+from napari_deepz.pupil import VECTORIAL_FROM_NA, Aberrations, Pupil
 from napari_deepz.sampling import parse_objective
 from napari_deepz.training.any_objective.exposure import draw_exposure
 from napari_deepz.training.any_objective.optics import Objective
-from napari_deepz.training.any_objective.pupil import VECTORIAL_FROM_NA, Pupil
 from napari_deepz.training.any_objective.specimens import one_kind
 from napari_deepz.training.any_objective.volumes import expose, transfer_through_focus
-from napari_deepz.training.psf import Aberrations
 
 SEED = 424242
 WAVELENGTH_UM = 0.52

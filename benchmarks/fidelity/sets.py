@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_deepz.optics import Optics
+from napari_deepz.pupil import Aberrations
 from napari_deepz.training.config import read_config
 from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.phantoms import Kind
-from napari_deepz.training.psf import Aberrations
 from napari_deepz.training.simulated import stack_settings
 from napari_deepz.training.simulation import SimulatedStack, StackSettings, simulate
 

@@ -14,10 +14,24 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from napari_deepz.training.psf import Aberrations
-
 VECTORIAL_FROM_NA = 0.9
 """Above it, polarisation and the steep rays matter."""
+
+
+@dataclass(frozen=True)
+class Aberrations:
+    """Zernike coefficients of the pupil's phase in waves (modes with unit amplitude at the rim).
+
+    Positive spherical aberration is that of a dry objective looking into a watery sample
+    (`Optics.depth_aberration_waves`). It is what makes the two sides of focus differ.
+    """
+
+    spherical: float = 0.0
+    secondary_spherical: float = 0.0
+    coma_x: float = 0.0
+    coma_y: float = 0.0
+    astigmatism: float = 0.0
+    astigmatism_oblique: float = 0.0
 
 
 @dataclass(frozen=True)

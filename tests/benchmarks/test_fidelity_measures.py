@@ -21,7 +21,7 @@ from napari_deepz.analysis.bead_size import FWHM_OF_SIGMA
 from napari_deepz.analysis.metrics import correlation
 from napari_deepz.models.package import Model
 from napari_deepz.optics import Optics
-from napari_deepz.training.psf import Aberrations
+from napari_deepz.pupil import Aberrations
 
 SIGMA_PX, SIGMA_UM = 1.4, 0.9
 SHAPE = (128, 128)

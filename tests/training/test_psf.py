@@ -9,7 +9,8 @@ import pytest
 from scipy.special import j1
 
 from napari_deepz.optics import Optics
-from napari_deepz.training.psf import Aberrations, focal_psf
+from napari_deepz.pupil import Aberrations
+from napari_deepz.training.psf import focal_psf
 
 pytest.importorskip("psf_generator", reason="needs the extra napari-deepz[train]")
 

@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from napari_deepz.optics import Optics
+from napari_deepz.pupil import Aberrations
 from napari_deepz.training import simulated
 from napari_deepz.training.config import BreadthConfig, DataConfig
 from napari_deepz.training.dataset import FocalStack
 from napari_deepz.training.phantoms import Kind
-from napari_deepz.training.psf import Aberrations
 from napari_deepz.training.simulated import simulated_stacks, stack_settings
 from napari_deepz.training.simulation import SimulatedStack, StackSettings
 from tests.conftest import tiny_spec

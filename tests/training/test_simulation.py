@@ -10,9 +10,9 @@ import pytest
 import tifffile
 
 from napari_deepz.optics import Optics
+from napari_deepz.pupil import Aberrations
 from napari_deepz.samples import WORM
 from napari_deepz.training.phantoms import KINDS, Phantom
-from napari_deepz.training.psf import Aberrations
 from napari_deepz.training.simulation import (
     Camera,
     CameraSettings,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import astuple
+from collections.abc import Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from napari_deepz.cli.app import Device, app, check_folder
 from napari_deepz.cli.console import console, print_line, print_path
 from napari_deepz.cli.progress import print_entry, watched
 
+_FARTHEST_PLANE_UM = 20.0
+
 
 @app.command()
 def simulate(
@@ -23,7 +26,8 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="Number of stacks.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same stacks.")] = 0,
     kind: Annotated[
-        list[str] | None, typer.Option(help="Phantoms to take turns; all if not given.")
+        list[str] | None,
+        typer.Option(help="Phantoms to take turns; all if not given. 'movie': neurons over time."),
     ] = None,
     size: Annotated[int, typer.Option(min=32, max=4096, help="Height and width, pixels.")] = 256,
     half_range: Annotated[float, typer.Option(help="Focus goes this far either way, µm.")] = 10.0,
@@ -31,6 +35,10 @@ def simulate(
     tilt: Annotated[
         float | None, typer.Option(help="Rise of tilted beads across the width, µm.")
     ] = None,
+    frames: Annotated[int, typer.Option(min=2, max=10_000, help="Of a movie.")] = 120,
+    planes: Annotated[
+        str, typer.Option(help="Focus of each input plane of a movie, such as -3,3, µm.")
+    ] = "0",
     statistics: Annotated[
         bool, typer.Option("--statistics", help="Say in numbers what the stacks look like.")
     ] = False,
@@ -40,6 +48,9 @@ def simulate(
 ) -> None:
     """Write simulated focal stacks (OME-TIFF) with the truth beside them (JSON).
 
+    With --kind movie they are movies: a sparse field and the head of a worm take turns, with active
+    and silent neurons, motion, bleaching, a flickering lamp, glow of the gut and a passing granule.
+
     With --statistics nothing is written: as many stacks of any objective are measured.
     """
     if statistics:
@@ -47,6 +58,13 @@ def simulate(
         return
     if outdir is None:
         raise ValueError("Name a folder for the stacks, or add --statistics to measure some.")
+    command = shlex.join(["napari-deepz", *sys.argv[1:]])
+    if kind and "movie" in kind:
+        if len(kind) > 1:
+            raise ValueError("Movies are simulated by themselves: give --kind movie alone.")
+        for path in _movies(check_folder(outdir), count, seed, size, frames, planes, command):
+            print_path("Written:", path)
+        return
     from napari_deepz.training.files import write_simulated
 
     for path in write_simulated(
@@ -58,9 +76,24 @@ def simulate(
         half_range_um=half_range,
         z_step_um=z_step,
         tilt_span_um=tilt,
-        command=shlex.join(["napari-deepz", *sys.argv[1:]]),
+        command=command,
     ):
         print_path("Written:", path)
+
+
+def _movies(
+    folder: Path, count: int, seed: int, size_px: int, frames: int, planes: str, command: str
+) -> Iterator[Path]:
+    from napari_deepz.training.movies.files import EVERYTHING, write_movies
+
+    try:
+        planes_um = tuple(float(word) for word in planes.split(","))
+    except ValueError:
+        raise ValueError(f"--planes takes depths in µm such as -3,3, not '{planes}'.") from None
+    if not all(abs(z_um) <= _FARTHEST_PLANE_UM for z_um in planes_um):
+        raise ValueError(f"--planes takes depths within {_FARTHEST_PLANE_UM:g} µm.")
+    settings = replace(EVERYTHING, size_px=size_px, frames=frames, planes_um=planes_um)
+    yield from write_movies(folder, count=count, seed=seed, settings=settings, command=command)
 
 
 def _print_statistics(count: int, seed: int, measured: list[Path]) -> None:

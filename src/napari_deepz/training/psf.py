@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_deepz.optics import Optics
+from napari_deepz.pupil import Aberrations
 
 _PUPIL_SAMPLES = 257
 _OVERSAMPLING = 2
@@ -20,29 +20,6 @@ _OSA_ORDER = {
     "spherical": 12,
     "secondary_spherical": 24,
 }
-
-
-@dataclass(frozen=True)
-class Aberrations:
-    """Zernike coefficients of the pupil's phase in waves (modes with unit amplitude at the rim).
-
-    Positive spherical aberration is that of a dry objective looking into a watery sample
-    (`Optics.depth_aberration_waves`). It is what makes the two sides of focus differ.
-    """
-
-    spherical: float = 0.0
-    secondary_spherical: float = 0.0
-    coma_x: float = 0.0
-    coma_y: float = 0.0
-    astigmatism: float = 0.0
-    astigmatism_oblique: float = 0.0
-
-    def osa_radians(self) -> list[float]:
-        """Coefficients by OSA index, in radians, as psf-generator takes them."""
-        coefficients = [0.0] * (max(_OSA_ORDER.values()) + 1)
-        for name, index in _OSA_ORDER.items():
-            coefficients[index] = 2 * math.pi * getattr(self, name)
-        return coefficients
 
 
 def focal_psf(
@@ -95,7 +72,7 @@ def focal_psf(
     propagator = ScalarCartesianPropagator(
         n_pix_pupil=_PUPIL_SAMPLES,
         n_pix_psf=width,
-        zernike_coefficients=aberrations.osa_radians(),
+        zernike_coefficients=_osa_radians(aberrations),
         wavelength=optics.wavelength_um * nm,
         na=optics.na,
         pix_size=fine_pixel_nm,
@@ -112,3 +89,11 @@ def focal_psf(
     coarse = fine.reshape(count, width // 2, 2, width // 2, 2).sum(axis=(2, 4))
     psf: NDArray[np.float32] = (coarse / coarse[count // 2].sum()).astype(np.float32)
     return psf
+
+
+def _osa_radians(aberrations: Aberrations) -> list[float]:
+    """Coefficients by OSA index, in radians, as psf-generator takes them."""
+    coefficients = [0.0] * (max(_OSA_ORDER.values()) + 1)
+    for name, index in _OSA_ORDER.items():
+        coefficients[index] = 2 * math.pi * getattr(aberrations, name)
+    return coefficients

@@ -18,8 +18,9 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_deepz.optics import Optics
+from napari_deepz.pupil import Aberrations
 from napari_deepz.training.phantoms import KINDS, Kind, Phantom, draw_phantom
-from napari_deepz.training.psf import Aberrations, focal_psf
+from napari_deepz.training.psf import focal_psf
 
 _MARGIN_PX = 64
 _OBJECT_BEYOND_STACK_UM = 1.0

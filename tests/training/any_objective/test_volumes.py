@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_deepz.pupil import Aberrations, Pupil
 from napari_deepz.training.any_objective import textures, volumes
 from napari_deepz.training.any_objective.exposure import Exposure, draw_exposure
 from napari_deepz.training.any_objective.optics import STEP_WAVES, draw_optics
-from napari_deepz.training.any_objective.pupil import Pupil
 from napari_deepz.training.any_objective.specimens import (
     SHAPE,
     draw_specimen,
@@ -21,7 +21,6 @@ from napari_deepz.training.any_objective.volumes import (
     simulate_volumes,
     transfer_through_focus,
 )
-from napari_deepz.training.psf import Aberrations
 
 SMALL = (16, 48, 48)
 VOXEL_UM = (0.5, 0.325, 0.325)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_deepz.training.any_objective.pupil import VECTORIAL_FROM_NA, Pupil
-from napari_deepz.training.psf import Aberrations
+from napari_deepz.pupil import VECTORIAL_FROM_NA, Aberrations, Pupil
 
 STEP_WAVES = 0.325
 """Distance of the planes: 0.5 µm at 20x/0.75."""

@@ -21,8 +21,8 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from napari_deepz.atomic_files import written_beside
+from napari_deepz.pupil import Pupil
 from napari_deepz.training.any_objective.optics import STEP_WAVES, Objective, draw_optics
-from napari_deepz.training.any_objective.pupil import Pupil
 from napari_deepz.training.any_objective.specimens import SHAPE, draw_specimen
 from napari_deepz.training.config import DataConfig
 from napari_deepz.training.kept_arrays import keep_array, kept_array

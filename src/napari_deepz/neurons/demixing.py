@@ -1,0 +1,97 @@
+"""How bright each neuron is in each frame: weighted non-negative least squares on footprints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import nnls
+
+Array = NDArray[np.float64]
+
+_RIDGE = 1e-9
+_LEAST_VARIANCE_SHARE = 0.05
+SEPARABLE_ERROR = 0.35
+"""Largest error of a neuron's light at rest, as a share of it, with which it can be told apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demixed:
+    """What each neuron emits.
+
+    Attributes
+    ----------
+    light : ndarray
+        (T, N) in the units of the frames, summed over the footprint.
+    error : ndarray
+        (N,) standard error of the light in one frame, its neighbours being unknown too.
+    background : ndarray
+        (T, K) even light per pixel of each input plane.
+    """
+
+    light: Array
+    error: Array
+    background: Array
+
+
+class Demixer:
+    """Explains frames by footprints and an even background in each input plane.
+
+    Pixels are weighed with the inverse of their variance, which grows with the light (shot noise);
+    that of the typical frame is taken for all, so that one system serves them all.
+
+    Parameters
+    ----------
+    footprints : sparse array
+        (K * Y * X, N), see `Footprints.matrix`.
+    typical : ndarray
+        (K, Y, X) mean frame, as counts above the offset of the camera.
+    """
+
+    def __init__(self, footprints: sparse.csr_array, typical: NDArray[np.float32]) -> None:
+        planes, pixels = len(typical), typical[0].size
+        even = sparse.block_diag([np.ones((pixels, 1))] * planes, format="csr")
+        self._count, self._planes = footprints.shape[1], planes
+        self._matrix = sparse.csr_array(sparse.hstack([footprints, even], format="csr"))
+        flat = typical.reshape(-1).astype(np.float64)
+        least = max(_LEAST_VARIANCE_SHARE * float(flat.mean()), 1e-12)
+        self._weights = 1 / np.maximum(flat, least)
+        weighed = self._matrix.multiply(self._weights[:, None]).tocsr()
+        self._transposed = sparse.csr_array(weighed.T)
+        gram = (self._transposed @ self._matrix).toarray()
+        self._scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
+        gram = gram / self._scale / self._scale[:, None]
+        self._factor = scipy.linalg.cholesky(gram + _RIDGE * np.eye(len(gram)))
+        inverse = scipy.linalg.cho_solve((self._factor, False), np.eye(len(gram)))
+        self._spread = np.sqrt(np.maximum(np.diag(inverse), 0)) / self._scale
+
+    def solve(self, frame: NDArray[np.floating]) -> Array:
+        """Light of each neuron, then the background of each plane, (N + K,), of (K, Y, X)."""
+        projected = self._transposed @ frame.reshape(-1).astype(np.float64) / self._scale
+        target = scipy.linalg.solve_triangular(self._factor, projected, trans=1)
+        found, _ = nnls(self._factor, target, maxiter=30 * len(target))
+        solution: Array = found / self._scale
+        return solution
+
+    def explained(self, solution: Array) -> Array:
+        """(K * Y * X,) what footprints and background of a solution add up to."""
+        return np.asarray(self._matrix @ solution)
+
+    def demix(self, frames: Iterable[NDArray[np.floating]]) -> Demixed:
+        """Solve every frame, (K, Y, X) each, counts above the offset of the camera."""
+        found, misfits = [], []
+        for frame in frames:
+            solution = self.solve(frame)
+            rest = frame.reshape(-1) - self.explained(solution)
+            misfits.append(float((self._weights * rest**2).mean()))
+            found.append(solution)
+        every = np.array(found)
+        return Demixed(
+            light=every[:, : self._count],
+            error=self._spread[: self._count] * np.sqrt(np.median(misfits)),
+            background=every[:, self._count :],
+        )

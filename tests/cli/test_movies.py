@@ -1,0 +1,38 @@
+"""Movies at the command line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_deepz import read_image
+from napari_deepz.training.movies.files import EVERYTHING
+from napari_deepz.training.movies.simulation import simulate_movie
+from tests.cli.conftest import Run
+
+
+def test_movies_are_written_with_their_truth(deepz: Run, tmp_path: Path) -> None:
+    options = ("--kind=movie", "--count=2", "--size=64", "--frames=3", "--planes=-2,2")
+    deepz("simulate", "movies", *options, cwd=tmp_path)
+    folder = tmp_path / "movies"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "0000_sparse_movie.json",
+        "0000_sparse_movie.ome.tif",
+        "0001_head_movie.json",
+        "0001_head_movie.ome.tif",
+    ]
+    series = read_image(folder / "0001_head_movie.ome.tif")
+    assert (series.axes, series.z_step_um, series.t_step_s) == ("TZYX", 4.0, 0.25)
+    sampling = series.sampling()
+    assert sampling is not None
+    assert (sampling.na, sampling.immersion_index) == (0.75, 1.0)
+    truth = json.loads((folder / "0001_head_movie.json").read_text())
+    expected = simulate_movie(
+        "head", replace(EVERYTHING, size_px=64, frames=3, planes_um=(-2.0, 2.0)), 0
+    )
+    np.testing.assert_array_equal(np.asarray(series.data), expected.measured)
+    np.testing.assert_allclose(truth["places_z_y_x_um"], expected.places_um, atol=1e-3)
+    np.testing.assert_allclose(truth["dff"], expected.dff, atol=1e-4)
