@@ -27,13 +27,14 @@ ALLOWED = {
     "analysis": NETS | {"engine"},
     "recipes": NETS | {"engine", "io"},
     "pictures": VALUES | {"analysis", "io"},
-    "neurons": NETS | {"engine", "analysis", "io"},
+    "movies": VALUES,
+    "neurons": NETS | {"engine", "movies"},
     "training": NETS | {"engine", "analysis", "io"},
     "demo": NETS | {"engine", "analysis", "pictures", "recipes", "io"},
     "cli": NETS
-    | {"engine", "analysis", "pictures", "recipes", "training", "neurons", "io", "demo"},
+    | {"engine", "analysis", "pictures", "recipes", "training", "movies", "neurons", "io", "demo"},
     "__main__": {"cli"},
-    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "neurons", "io"},
+    "widgets": NETS | {"engine", "analysis", "pictures", "recipes", "movies", "neurons", "io"},
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 TENSORFLOW_READER = "models/tensorflow/reader.py"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_deepz import read_image
+from napari_deepz.samples import WORM
 from napari_deepz.training.movies.files import EVERYTHING
 from napari_deepz.training.movies.simulation import simulate_movie
 from tests.cli.conftest import Run
@@ -36,3 +37,24 @@ def test_movies_are_written_with_their_truth(deepz: Run, tmp_path: Path) -> None
     np.testing.assert_array_equal(np.asarray(series.data), expected.measured)
     np.testing.assert_allclose(truth["places_z_y_x_um"], expected.places_um, atol=1e-3)
     np.testing.assert_allclose(truth["dff"], expected.dff, atol=1e-4)
+
+
+def test_neurons_of_a_movie_go_into_a_table(deepz: Run, tmp_path: Path) -> None:
+    options = ("--kind=movie", "--size=96", "--frames=6")
+    deepz("simulate", "movies", *options, cwd=tmp_path)
+    movie = "movies/0000_sparse_movie.ome.tif"
+    said = deepz("neurons", movie, "traces.csv", "--offset=100", cwd=tmp_path)
+    assert "separable, in 6 frames." in said.stdout
+    assert "the light is measured on the frames" in said.stdout.replace("\n", " ")
+    rows = (tmp_path / "traces.csv").read_text().splitlines()
+    assert rows[0] == "id,t_s,z_um,y_um,x_um,f,f0,dff,separable,inferred"
+    assert (len(rows) - 1) % 6 == 0
+    for wrong, words in (
+        ((movie, "traces.txt"), "let the name end with .csv"),
+        ((movie, "traces.csv", "--at=0,3"), "it has 1 planes, and there are 2 depths"),
+        ((movie, "traces.csv", "--at=up"), "depths in µm such as -3,3, not 'up'"),
+        ((str(WORM), "traces.csv"), "is no movie: it has one time point only"),
+        (("none.tif", "traces.csv"), "There is no file"),
+    ):
+        refused = deepz("neurons", *wrong, cwd=tmp_path, check=False)
+        assert words in refused.stderr.replace("\n", " ")

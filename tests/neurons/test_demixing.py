@@ -8,7 +8,6 @@ import pytest
 from napari_deepz.neurons.activity import activity_of
 from napari_deepz.neurons.demixing import Demixer
 from napari_deepz.neurons.footprints import FootprintOptics, Footprints
-from napari_deepz.neurons.placing import fit_places
 from tests.neurons.test_footprints import DRY_20X
 
 SHAPE = (96, 96)
@@ -62,18 +61,6 @@ def test_two_in_one_place_are_known_to_be_inseparable(footprints: Footprints) ->
     both = Demixer(footprints.matrix(near, SHAPE), np.ones((2, *SHAPE), np.float32))
     frame = frames_of(footprints, np.full((1, 3), 1000.0), 5.0)
     assert both.demix(frame).error[0] > 5 * alone.demix(frame).error[0]
-
-
-def test_places_are_fitted_to_the_mean_frame(
-    footprints: Footprints, rng: np.random.Generator
-) -> None:
-    clean = frames_of(footprints, np.full((1, 3), 20_000.0), 20.0)[0]
-    mean = rng.poisson(clean * 50) / 50
-    start = PLACES_UM + np.array([[0.7, 0.2, -0.1], [-0.6, 0.1, 0.2], [0.5, -0.2, 0.2]])
-    found = fit_places(start, footprints, mean.astype(np.float32))
-    before, after = np.abs(start - PLACES_UM), np.abs(found - PLACES_UM)
-    assert after[:, 0].max() < 0.2 < before[:, 0].min()
-    assert after[:, 1:].max() < 0.05
 
 
 def test_activity_is_told_from_rest_and_bleaching(rng: np.random.Generator) -> None:

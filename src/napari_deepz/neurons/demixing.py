@@ -14,6 +14,7 @@ from scipy.optimize import nnls
 Array = NDArray[np.float64]
 
 _RIDGE = 1e-9
+_ROWS_AT_ONCE = 1 << 14
 _LEAST_VARIANCE_SHARE = 0.05
 SEPARABLE_ERROR = 0.35
 """Largest error of a neuron's light at rest, as a share of it, with which it can be told apart."""
@@ -62,7 +63,7 @@ class Demixer:
         self._weights = 1 / np.maximum(flat, least)
         weighed = self._matrix.multiply(self._weights[:, None]).tocsr()
         self._transposed = sparse.csr_array(weighed.T)
-        gram = (self._transposed @ self._matrix).toarray()
+        gram = _products(self._matrix, self._weights)
         self._scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
         gram = gram / self._scale / self._scale[:, None]
         self._factor = scipy.linalg.cholesky(gram + _RIDGE * np.eye(len(gram)))
@@ -95,3 +96,13 @@ class Demixer:
             error=self._spread[: self._count] * np.sqrt(np.median(misfits)),
             background=every[:, self._count :],
         )
+
+
+def _products(matrix: sparse.csr_array, weights: Array) -> Array:
+    """(N, N) weighed products of the columns; dense by parts, as most footprints overlap."""
+    gram = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for first in range(0, matrix.shape[0], _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        part = matrix[rows].toarray() * np.sqrt(weights[rows])[:, None]
+        gram += part.T @ part
+    return gram

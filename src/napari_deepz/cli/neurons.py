@@ -1,0 +1,89 @@
+"""The command that finds the neurons of a movie and measures what they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_deepz.cli.app import (
+    NA,
+    Immersion,
+    ModelName,
+    PixelSize,
+    Wavelength,
+    app,
+    choose_index,
+    choose_sampling,
+)
+from napari_deepz.cli.console import print_line, print_note, print_path
+from napari_deepz.cli.progress import watched
+from napari_deepz.models import DEFAULT_MODEL
+
+
+@app.command()
+def neurons(
+    movie: Annotated[Path, typer.Argument(help="Movie of a sample that does not move.")],
+    output: Annotated[Path, typer.Argument(help="Table of the traces, .csv.")],
+    model: ModelName = DEFAULT_MODEL,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="UM,UM,...",
+            help="Where the input planes of a frame were taken, in µm; from the z step unless "
+            "given, the first is at 0 then.",
+        ),
+    ] = None,
+    depth: Annotated[
+        float, typer.Option(min=0, help="Of the sample below the cover glass, µm.")
+    ] = 20.0,
+    offset: Annotated[
+        float | None,
+        typer.Option(help="Counts of the camera without light; estimated unless given."),
+    ] = None,
+    pixel_size: PixelSize = None,
+    na: NA = None,
+    immersion: Immersion = None,
+    wavelength: Wavelength = None,
+    channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
+) -> None:
+    """Find the neurons of a movie, and measure each of them in every frame."""
+    from napari_deepz.io.reading import read_image, read_provenance
+    from napari_deepz.io.replacing import require_no_input
+    from napari_deepz.models.library import load_model
+    from napari_deepz.movies.movie import Movie
+    from napari_deepz.neurons.measuring import measure_neurons
+    from napari_deepz.neurons.traces import require_table
+
+    require_table(output)
+    require_no_input([output], [movie])
+    series, record = read_image(movie), read_provenance(movie)
+    if record is not None and record.kind == "inferred":
+        raise ValueError(f"{movie.name} was inferred, not measured: give the measured movie.")
+    c = choose_index(series, "C", channel, "--channel")
+    sampling = choose_sampling(series, c, pixel_size, na, immersion, wavelength)
+    if sampling is None:
+        raise ValueError(f"'{series.name}' does not say its pixel size; give it with --pixel-size.")
+    frames = Movie.of(series, sampling, c=c, at_um=None if at is None else _depths(at))
+    for note in series.notes:
+        print_note(note)
+    with watched() as watch:
+        found = measure_neurons(
+            frames, load_model(model), depth_um=depth, offset=offset, watch=watch
+        )
+    found.save(output)
+    for note in found.notes:
+        print_note(note)
+    print_line(
+        f"{len(found)} neurons, {int(found.separable.sum())} of them separable, in "
+        f"{len(frames)} frames."
+    )
+    print_path("Written:", output)
+
+
+def _depths(given: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in given.split(","))
+    except ValueError:
+        raise ValueError(f"--at takes depths in µm such as -3,3, not '{given}'.") from None

@@ -1,0 +1,1 @@
+"""Movies: frames of one place over time, their light and their motion."""

@@ -1,0 +1,137 @@
+"""From a movie to traces: against a movie of which all is known."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from napari_deepz import load_model
+from napari_deepz.images import ImageSeries
+from napari_deepz.movies.movie import Movie
+from napari_deepz.neurons.measuring import measure_neurons
+from napari_deepz.neurons.traces import COLUMNS, NeuronTraces
+from napari_deepz.sampling import Sampling
+from napari_deepz.training.movies.scene import MovieSettings
+from napari_deepz.training.movies.simulation import SimulatedMovie, simulate_movie
+from napari_deepz.watch import Cancelled, Watch
+from tests.neurons.test_footprints import DRY_20X
+
+SETTINGS = MovieSettings(size_px=160, frames=60, bleached_to=0.6, flicker=0.03)
+
+
+@pytest.fixture(scope="module")
+def simulated() -> SimulatedMovie:
+    pytest.importorskip("psf_generator", reason="needs napari-deepz[train]")
+    return simulate_movie("sparse", SETTINGS, 5)
+
+
+def movie_of(simulated: SimulatedMovie, sampling: Sampling = DRY_20X) -> Movie:
+    series = ImageSeries(simulated.measured, "TZYX", 0.325, None, t_step_s=0.25)
+    return Movie.of(series, sampling)
+
+
+@pytest.fixture(scope="module")
+def found(simulated: SimulatedMovie) -> NeuronTraces:
+    return measure_neurons(movie_of(simulated), load_model("widefield-20x"))
+
+
+def pairs(found: NeuronTraces, simulated: SimulatedMovie) -> list[tuple[int, int]]:
+    """Each true neuron with the one that was found there."""
+    weights = [2 / 3, 1, 1]
+    away = cdist(found.places_um * weights, simulated.places_um[0] * weights)
+    return [
+        (int(away[:, true].argmin()), true)
+        for true in range(away.shape[1])
+        if away[:, true].min() < 2
+    ]
+
+
+def test_neurons_are_found_where_they_are(found: NeuronTraces, simulated: SimulatedMovie) -> None:
+    matched = pairs(found, simulated)
+    count = len(simulated.places_um[0])
+    assert len(matched) >= 0.9 * count
+    assert len(found) <= 1.15 * count
+    off_um = [found.places_um[one, 0] - simulated.places_um[0, other, 0] for one, other in matched]
+    assert np.sqrt(np.mean(np.square(off_um))) < 1.0
+
+
+def test_their_traces_are_the_true_ones(found: NeuronTraces, simulated: SimulatedMovie) -> None:
+    alike, slopes, silent = [], [], []
+    for one, other in pairs(found, simulated):
+        truth, trace = simulated.dff[other], found.activity.dff[one]
+        if truth.max() > 0.5:
+            alike.append(np.corrcoef(truth, trace)[0, 1])
+            slopes.append(np.polyfit(truth, trace, 1)[0])
+        elif not truth.any():
+            silent.append(trace.std())
+    assert len(alike) >= 3
+    assert np.median(alike) > 0.99
+    assert np.median(slopes) == pytest.approx(1, abs=0.15)
+    assert np.median(silent) < 0.03
+
+
+def test_two_input_planes_are_solved_together(simulated: SimulatedMovie) -> None:
+    settings = MovieSettings(size_px=96, frames=10, planes_um=(-3.0, 3.0))
+    two = simulate_movie("sparse", settings, 5)
+    series = ImageSeries(two.measured, "TZYX", 0.325, None, t_step_s=0.25)
+    movie = Movie.of(series, DRY_20X, at_um=settings.planes_um)
+    model = load_model("widefield-20x")
+    both = measure_neurons(movie, model, places_um=two.places_um[0])
+    first = ImageSeries(two.measured[:, 0], "TYX", 0.325, None, t_step_s=0.25)
+    alone = measure_neurons(
+        Movie.of(first, DRY_20X, at_um=(-3.0,)), model, places_um=two.places_um[0]
+    )
+    assert (both.error < alone.error).all()
+
+
+def test_the_table_has_a_row_for_each_neuron_and_frame(
+    found: NeuronTraces, simulated: SimulatedMovie, tmp_path: Path
+) -> None:
+    path = tmp_path / "traces.csv"
+    found.save(path)
+    found.save(path)  # A former table is replaced.
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    assert len(rows) == len(found) * SETTINGS.frames
+    row = rows[SETTINGS.frames + 3]
+    assert (row["id"], row["t_s"], row["inferred"]) == ("2", "0.75", "position")
+    assert float(row["z_um"]) == pytest.approx(found.places_um[1, 0], abs=1e-3)
+    assert float(row["f"]) == pytest.approx(found.activity.light[1, 3], rel=1e-5)
+    assert float(row["dff"]) == pytest.approx(found.activity.dff[1, 3], rel=1e-4)
+
+
+def test_what_is_not_separable_has_no_trace(simulated: SimulatedMovie, tmp_path: Path) -> None:
+    places = simulated.places_um[0][:3]
+    twins = np.concatenate([places, places[:1] + np.array([0.0, 0.05, 0.0])])
+    found = measure_neurons(movie_of(simulated), load_model("widefield-20x"), places_um=twins)
+    assert not found.separable[[0, 3]].any()
+    assert any("2 neurons are not separable" in note for note in found.notes)
+    found.save(tmp_path / "traces.csv")
+    with (tmp_path / "traces.csv").open(encoding="utf-8", newline="") as file:
+        first = next(csv.DictReader(file))
+    assert (first["separable"], first["f"], first["dff"]) == ("0", "", "")
+    assert first["z_um"]
+
+
+def test_what_stands_in_the_way_is_said(simulated: SimulatedMovie, tmp_path: Path) -> None:
+    model = load_model("widefield-20x")
+    with pytest.raises(ValueError, match="needs the numerical aperture, the immersion"):
+        measure_neurons(movie_of(simulated, Sampling(pixel_size_um=0.325)), model)
+    empty = np.random.default_rng(1).poisson(90, (6, 96, 96)).astype(np.uint16)
+    dark = Movie.of(ImageSeries(empty, "TYX", 0.325, None), DRY_20X)
+    with pytest.raises(ValueError, match="No neuron was found"):
+        measure_neurons(dark, model)
+    with pytest.raises(Cancelled):
+        measure_neurons(movie_of(simulated), model, watch=Watch(lambda: True))
+    notes = tmp_path / "notes.csv"
+    notes.write_text("mine")
+    found = measure_neurons(movie_of(simulated), model, places_um=simulated.places_um[0][:1])
+    for path, words in ((notes, "is no table of neurons"), (tmp_path / "a.txt", "end with .csv")):
+        with pytest.raises(ValueError, match=words):
+            found.save(path)
+    assert notes.read_text() == "mine"
