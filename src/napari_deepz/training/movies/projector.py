@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 from scipy.special import j1
 
+from napari_deepz.optics import Optics
 from napari_deepz.pupil import Aberrations
 from napari_deepz.training.movies.scene import Array, Balls, MovieSettings
 from napari_deepz.training.psf import focal_psf
@@ -14,6 +18,7 @@ from napari_deepz.training.psf import focal_psf
 _MARGIN_PX = 64
 _FINE_Z_UM = 0.25
 _PSF_HALF_WIDTH_PX = 96
+_DEEPEST_UM = 8.0
 
 
 class Projector:
@@ -35,14 +40,8 @@ class Projector:
         )
         self._canvas_px = settings.size_px + 2 * _MARGIN_PX
         self._size_px = settings.size_px
-        half = int(np.ceil(deepest_um / _FINE_Z_UM)) + 1
-        psf = focal_psf(
-            optics,
-            aberrations,
-            half_range_um=half * _FINE_Z_UM,
-            z_step_um=_FINE_Z_UM,
-            half_width_px=_PSF_HALF_WIDTH_PX,
-        )
+        psf = _psf(optics, aberrations, _DEEPEST_UM * math.ceil(deepest_um / _DEEPEST_UM))
+        half = len(psf) // 2
         wide = np.zeros((len(psf), self._canvas_px, self._canvas_px), np.float32)
         side = min(psf.shape[1], self._canvas_px)
         crop = (psf.shape[1] - side) // 2
@@ -102,3 +101,15 @@ class Projector:
         """Transform of a disc of unit light: 2 J1(v)/v."""
         v = 2 * np.pi * self._rho * radius_um / self._pixel_um
         return np.where(v > 1e-6, 2 * j1(v) / np.maximum(v, 1e-6), 1.0).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _psf(optics: Optics, aberrations: Aberrations, deepest_um: float) -> NDArray[np.float32]:
+    """(Z, Y, X) for movies of one microscope, one after the other."""
+    return focal_psf(
+        optics,
+        aberrations,
+        half_range_um=deepest_um,
+        z_step_um=_FINE_Z_UM,
+        half_width_px=_PSF_HALF_WIDTH_PX,
+    )
