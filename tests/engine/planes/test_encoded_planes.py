@@ -161,6 +161,13 @@ def test_planes_are_brought_to_the_light_and_the_place_of_the_first(
     assert "along y and -2" in other.describe("Plane 2")[1]
 
 
+def test_large_planes_are_put_in_place_to_the_pixel(rng: np.random.Generator) -> None:
+    wide = 1000 + 900 * gaussian_filter(rng.standard_normal((820, 840)), 3)
+    first, moved = wide[10:-10, 10:-10], wide[17:-3, 5:-15]
+    noisy = [rng.poisson(plane).astype(np.float32) for plane in (first, moved)]
+    np.testing.assert_allclose(align_planes(noisy)[1].shift_px, (7, -5), atol=0.25)
+
+
 def test_optical_sections_keep_their_light(rng: np.random.Generator) -> None:
     """Confocal planes above a sample are dark, and stay so."""
     plane = 100 + 900 * gaussian_filter(rng.standard_normal(SHAPE), 3).clip(0)

@@ -17,7 +17,7 @@ Refocusing = Callable[[Pixels, float], Pixels | None]
 _FINE_PX, _COARSE_PX = 1.5, 6.0
 """What lies between these is compared."""
 
-_LARGEST_PX = 1024
+_LARGEST_PX, _LARGEST_WHOLE_PX = 1024, 768
 _LEAST_OVERLAP = 0.8
 _LEAST_ALIKE, _MOST_LEFT = 0.6, 0.7
 """Correlation after a move, and of what lacked to 1 before, the share that may lack after it.
@@ -143,6 +143,29 @@ def _shift(first: Pixels, plane: Pixels, most_left: float) -> tuple[float, float
     one, other = (_band(_middle(image)) for image in (first, plane))
     if not one.any() or not other.any():
         return None
+    y, x, alike = _by_whole_pixels(one, other)
+    if alike < _LEAST_ALIKE:
+        return None
+    part_y = _vertex(_alike(one, other, y - 1, x), alike, _alike(one, other, y + 1, x))
+    part_x = _vertex(_alike(one, other, y, x - 1), alike, _alike(one, other, y, x + 1))
+    by_px = round(y + part_y, 2), round(x + part_x, 2)
+    left = (1 - alike) / max(1 - _alike(one, other, 0, 0), _TINY)
+    return by_px if left <= most_left else (0.0, 0.0)
+
+
+def _by_whole_pixels(one: Pixels, other: Pixels) -> tuple[int, int, float]:
+    """The move that makes two images most alike, and how much; large ones are halved at first."""
+    if max(one.shape) <= _LARGEST_WHOLE_PX:
+        y, x = _by_correlation(one, other)
+        return y, x, _alike(one, other, y, x)
+    y, x = (2 * by for by in _by_correlation(_halved(one), _halved(other)))
+    around = [(y + down, x + right) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    found = {place: _alike(one, other, *place) for place in around}
+    y, x = max(found, key=lambda place: found[place])
+    return y, x, found[y, x]
+
+
+def _by_correlation(one: Pixels, other: Pixels) -> tuple[int, int]:
     everywhere = np.ones(one.shape, np.bool_)
     found, _, _ = phase_cross_correlation(
         one,
@@ -152,14 +175,13 @@ def _shift(first: Pixels, plane: Pixels, most_left: float) -> tuple[float, float
         overlap_ratio=_LEAST_OVERLAP,
     )
     y, x = (round(value) for value in found.tolist())
-    alike = _alike(one, other, y, x)
-    if alike < _LEAST_ALIKE:
-        return None
-    part_y = _vertex(_alike(one, other, y - 1, x), alike, _alike(one, other, y + 1, x))
-    part_x = _vertex(_alike(one, other, y, x - 1), alike, _alike(one, other, y, x + 1))
-    by_px = round(y + part_y, 2), round(x + part_x, 2)
-    left = (1 - alike) / max(1 - _alike(one, other, 0, 0), _TINY)
-    return by_px if left <= most_left else (0.0, 0.0)
+    return y, x
+
+
+def _halved(image: Pixels) -> Pixels:
+    height, width = (side - side % 2 for side in image.shape)
+    pairs = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    return np.asarray(pairs.mean(axis=(1, 3)))
 
 
 def _middle(image: Pixels) -> Pixels:
