@@ -10,7 +10,7 @@ MEASURED := ../shared/data
 LOWEST := .venv-lowest
 TESTS ?= tests
 
-.PHONY: demo test lowest coverage lint docs clean bench fidelity any-objective several-planes
+.PHONY: demo test lowest coverage lint docs clean bench fidelity any-objective several-planes neurons
 
 demo: $(STAMP)
 	$(BIN)/napari-deepz demo --output deepz-demo
@@ -45,6 +45,9 @@ any-objective: $(EVERYTHING)
 
 several-planes: $(EVERYTHING)
 	$(BIN)/python -m benchmarks.several_planes $(MEASURED)
+
+neurons: $(EVERYTHING)
+	$(BIN)/python -m benchmarks.neurons
 
 $(TUNED): | $(EVERYTHING)
 	$(BIN)/python training/embryo_parts.py $(MEASURED)

@@ -63,7 +63,7 @@ def report(results: Results) -> str:
     further = wrapped(
         "What two input planes or more give, simulated and measured, by every merge, and how far "
         "they may be off: [several planes](several_planes.md). Other objectives: "
-        "[any objective](any_objective.md)."
+        "[any objective](any_objective.md). Movies and traces: [neurons](neurons.md)."
     )
     described = bullets(descriptions(networks))
     return f"""# How faithful the virtual images are

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import cdist
 
 from napari_deepz import load_model
+from napari_deepz.analysis.neuron_scores import score_places, score_traces
 from napari_deepz.images import ImageSeries
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.measuring import measure_neurons
@@ -39,39 +39,19 @@ def found(simulated: SimulatedMovie) -> NeuronTraces:
     return measure_neurons(movie_of(simulated), load_model("widefield-20x"))
 
 
-def pairs(found: NeuronTraces, simulated: SimulatedMovie) -> list[tuple[int, int]]:
-    """Each true neuron with the one that was found there."""
-    weights = [2 / 3, 1, 1]
-    away = cdist(found.places_um * weights, simulated.places_um[0] * weights)
-    return [
-        (int(away[:, true].argmin()), true)
-        for true in range(away.shape[1])
-        if away[:, true].min() < 2
-    ]
-
-
 def test_neurons_are_found_where_they_are(found: NeuronTraces, simulated: SimulatedMovie) -> None:
-    matched = pairs(found, simulated)
-    count = len(simulated.places_um[0])
-    assert len(matched) >= 0.9 * count
-    assert len(found) <= 1.15 * count
-    off_um = [found.places_um[one, 0] - simulated.places_um[0, other, 0] for one, other in matched]
-    assert np.sqrt(np.mean(np.square(off_um))) < 1.0
+    scores = score_places(found.places_um, simulated.places_um[0])
+    assert scores.recall >= 0.9
+    assert scores.precision >= 0.85
+    assert scores.z_rms_um < 1.0
 
 
 def test_their_traces_are_the_true_ones(found: NeuronTraces, simulated: SimulatedMovie) -> None:
-    alike, slopes, silent = [], [], []
-    for one, other in pairs(found, simulated):
-        truth, trace = simulated.dff[other], found.activity.dff[one]
-        if truth.max() > 0.5:
-            alike.append(np.corrcoef(truth, trace)[0, 1])
-            slopes.append(np.polyfit(truth, trace, 1)[0])
-        elif not truth.any():
-            silent.append(trace.std())
-    assert len(alike) >= 3
-    assert np.median(alike) > 0.99
-    assert np.median(slopes) == pytest.approx(1, abs=0.15)
-    assert np.median(silent) < 0.03
+    pairs = score_places(found.places_um, simulated.places_um[0]).pairs
+    scores = score_traces(found.activity.dff, simulated.dff, pairs)
+    assert scores.correlation_median > 0.99
+    assert scores.slopes[1] == pytest.approx(1, abs=0.15)
+    assert scores.silent_sd < 0.03
 
 
 def test_two_input_planes_are_solved_together(simulated: SimulatedMovie) -> None:

@@ -1,0 +1,1 @@
+"""Neurons of simulated movies, found and measured, against the truth."""

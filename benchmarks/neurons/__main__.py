@@ -1,0 +1,130 @@
+"""Run as ``python -m benchmarks.neurons``; writes docs/neurons.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.fidelity.text import table, wrapped
+from napari_deepz import load_model
+from napari_deepz.analysis.neuron_scores import PlaceScores, TraceScores, score_places, score_traces
+from napari_deepz.images import ImageSeries
+from napari_deepz.models.package import Model
+from napari_deepz.movies.movie import Movie
+from napari_deepz.neurons.finding import LEAST_HEIGHT
+from napari_deepz.neurons.measuring import USUAL_DEPTH_UM, measure_neurons
+from napari_deepz.sampling import Sampling
+from napari_deepz.training.movies.scene import MovieSettings, Scene
+from napari_deepz.training.movies.simulation import SimulatedMovie, simulate_movie
+
+PAGE = Path(__file__).parents[2] / "docs" / "neurons.md"
+SEEDS = (1, 2, 3)
+_STILL = MovieSettings()
+_CASES: tuple[tuple[str, Scene, MovieSettings], ...] = (
+    ("sparse field", "sparse", _STILL),
+    (
+        "sparse field, bleaching to 0.55, 3 % flicker",
+        "sparse",
+        replace(_STILL, bleached_to=0.55, flicker=0.03),
+    ),
+    ("sparse field, 150 photons", "sparse", replace(_STILL, photons=150.0)),
+    ("sparse field, a passing granule", "sparse", replace(_STILL, granule=True)),
+    ("head, one plane", "head", _STILL),
+    ("head, planes at ±3 µm", "head", replace(_STILL, planes_um=(-3.0, 3.0))),
+)
+
+Scores = tuple[PlaceScores, TraceScores, int]
+
+
+def scores_of(simulated: SimulatedMovie, model: Model, *, knows_places: bool) -> Scores:
+    """Find and measure, or only measure, and compare; and how many are not separable."""
+    settings = simulated.settings
+    optics = settings.optics
+    sampling = Sampling(
+        pixel_size_um=optics.pixel_size_um,
+        na=optics.na,
+        immersion_index=optics.n_immersion,
+        wavelength_um=optics.wavelength_um,
+    )
+    series = ImageSeries(
+        simulated.measured, "TZYX", optics.pixel_size_um, None, t_step_s=1 / settings.rate_hz
+    )
+    movie = Movie.of(series, sampling, at_um=settings.planes_um)
+    truth = simulated.places_um[0]
+    found = measure_neurons(movie, model, places_um=truth if knows_places else None)
+    places = score_places(found.places_um, truth)
+    dff = np.where(found.separable[:, None], found.activity.dff, np.nan)
+    traces = score_traces(dff, simulated.dff, places.pairs)
+    return places, traces, int((~found.separable).sum())
+
+
+def row(name: str, found: Sequence[Scores]) -> list[str]:
+    """Means over seeds."""
+    places, traces = [one[0] for one in found], [one[1] for one in found]
+
+    def mean(values: Sequence[float], digits: int = 2) -> str:
+        return f"{np.nanmean(values):.{digits}f}"
+
+    slopes = np.mean([one.slopes for one in traces], axis=0)
+    return [
+        name,
+        mean([one.precision for one in places]),
+        mean([one.recall for one in places]),
+        mean([one.f1 for one in places]),
+        mean([one.z_rms_um for one in places]),
+        mean([one.correlation_median for one in traces], 3),
+        mean([one.correlation_p10 for one in traces], 3),
+        " / ".join(f"{slope:.2f}" for slope in slopes),
+        mean([one.silent_sd for one in traces], 3),
+        mean([one[2] for one in found], 1),
+    ]
+
+
+def main() -> None:
+    """Measure and write the page."""
+    model = load_model("widefield-20x")
+    lines = []
+    for name, scene, settings in _CASES:
+        movies = [simulate_movie(scene, settings, seed) for seed in SEEDS]
+        for knows_places in (False, True):
+            found = [scores_of(movie, model, knows_places=knows_places) for movie in movies]
+            lines.append(row(f"{name}, places known" if knows_places else name, found))
+    headings = [
+        *("Movie", "Precision", "Recall", "F1", "z rms (µm)", "r, median", "r, 10 %"),
+        *("Slope of dF/F, 10 / 50 / 90 %", "Silent, sd", "Not separable"),
+    ]
+    sections = [
+        "# Neurons of a movie",
+        wrapped(
+            f"Made by `make neurons` with `widefield-20x`, version {model.spec.version}, weights' "
+            f"sha256 {model.sha256[:12]}. **Simulated** movies (`napari-deepz simulate --kind "
+            f"movie`, `training/movies/`): 120 frames at 4 Hz, 256² pixels of 0.325 µm through a "
+            f"20x/0.75, 800 photons; 30 neurons in 83 µm, or 120 in a head; half of them silent, "
+            f"the others with the kinetics of GCaMP6s. Means over {len(SEEDS)} movies each; they "
+            "do not move."
+        ),
+        wrapped(
+            "`napari-deepz neurons` finds them in the virtual volume of the temporal median "
+            f"(peaks {LEAST_HEIGHT:g} times above the noise, the same for all), and measures them "
+            "on the frames as they were taken, by non-negative least squares on point spread "
+            f"functions. These are wrong on purpose: those of a sample {USUAL_DEPTH_UM:g} µm deep "
+            "without coma, where the movies have 30 µm and 0.1 waves. A neuron counts as found "
+            "within 2 µm across and 3 µm along z; r and slope: dF/F of active ones against the "
+            "truth; silent: scatter of dF/F of those that do nothing. `places known` has the true "
+            "places: what better finding could gain."
+        ),
+        table(headings, lines),
+        wrapped(
+            "What limits a crowded head is what is not found: its light goes to its neighbours, "
+            "at rest too, so that their dF/F comes out too small. Two input planes help more than "
+            "anything else."
+        ),
+    ]
+    PAGE.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
