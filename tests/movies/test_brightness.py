@@ -80,3 +80,10 @@ def test_what_is_no_movie_is_said() -> None:
         Movie.of(unknown, SAMPLING)
     with pytest.raises(ValueError, match="it has 2 planes, and there are 1 depths"):
         Movie.of(unknown, SAMPLING, at_um=(0,))
+
+
+def test_a_frame_that_is_no_number_is_named() -> None:
+    frames = np.ones((4, 64, 64), np.float32)
+    frames[2, 3, 3] = np.nan
+    with pytest.raises(ValueError, match="Frame 2 of 'image' has pixels that are no numbers"):
+        measure_brightness(movie_of(frames))

@@ -115,3 +115,17 @@ def test_what_stands_in_the_way_is_said(simulated: SimulatedMovie, tmp_path: Pat
         with pytest.raises(ValueError, match=words):
             found.save(path)
     assert notes.read_text() == "mine"
+
+
+def test_a_sample_that_moves_is_not_to_be_trusted(
+    found: NeuronTraces, simulated: SimulatedMovie
+) -> None:
+    assert not any("moves" in note for note in found.notes)
+    moving = simulated.measured.copy()
+    moving[40:] = np.roll(moving[40:], (6, -4), axis=(2, 3))
+    series = ImageSeries(moving, "TZYX", 0.325, None, t_step_s=0.25)
+    places = simulated.places_um[0][:2]
+    notes = measure_neurons(
+        Movie.of(series, DRY_20X), load_model("widefield-20x"), places_um=places
+    ).notes
+    assert any("The sample moves, by 2.3 µm and more: do not trust" in note for note in notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,16 +109,32 @@ def choose_index(series: ImageSeries, axis: str, given: int | None, option: str)
     return given or 0
 
 
+def require_measured(path: Path, called: str) -> None:
+    """Refuse what this package has inferred."""
+    from napari_deepz.io.reading import read_provenance
+
+    record = read_provenance(path)
+    if record is not None and record.kind == "inferred":
+        raise ValueError(f"{path.name} was inferred, not measured: give the measured {called}.")
+
+
+def parse_depths(given: str, option: str) -> tuple[float, ...]:
+    """Read depths in µm, such as -3,3."""
+    try:
+        depths_um = tuple(float(word) for word in given.split(","))
+    except ValueError:
+        depths_um = (math.nan,)
+    if not all(map(math.isfinite, depths_um)):
+        raise ValueError(f"{option} takes depths in µm such as -3,3, not '{given}'.")
+    return depths_um
+
+
 def choose_focal_stack(
     series: ImageSeries, path: Path, z_step: float | None, time: int | None, channel: int | None
 ) -> tuple[dict[str, int], float]:
     """Choose a focal stack of a series by time point and channel, and say its z step in µm."""
-    from napari_deepz.io.reading import read_provenance
-
     z_step_um = z_step if z_step is not None else series.z_step_um
-    record = read_provenance(path)
-    if record is not None and record.kind == "inferred":
-        raise ValueError(f"{path.name} was inferred, not measured: give the measured focal stack.")
+    require_measured(path, "focal stack")
     if series.size("Z") < 2:
         raise ValueError(f"{path.name} is not a focal stack: it has one plane only.")
     if z_step_um is None:

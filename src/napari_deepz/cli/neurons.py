@@ -16,6 +16,8 @@ from napari_deepz.cli.app import (
     app,
     choose_index,
     choose_sampling,
+    parse_depths,
+    require_measured,
 )
 from napari_deepz.cli.console import print_line, print_note, print_path
 from napari_deepz.cli.progress import watched
@@ -49,7 +51,7 @@ def neurons(
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
 ) -> None:
     """Find the neurons of a movie, and measure each of them in every frame."""
-    from napari_deepz.io.reading import read_image, read_provenance
+    from napari_deepz.io.reading import read_image
     from napari_deepz.io.replacing import require_no_input
     from napari_deepz.models.library import load_model
     from napari_deepz.movies.movie import Movie
@@ -58,14 +60,13 @@ def neurons(
 
     require_table(output)
     require_no_input([output], [movie])
-    series, record = read_image(movie), read_provenance(movie)
-    if record is not None and record.kind == "inferred":
-        raise ValueError(f"{movie.name} was inferred, not measured: give the measured movie.")
+    series = read_image(movie)
+    require_measured(movie, "movie")
     c = choose_index(series, "C", channel, "--channel")
     sampling = choose_sampling(series, c, pixel_size, na, immersion, wavelength)
     if sampling is None:
         raise ValueError(f"'{series.name}' does not say its pixel size; give it with --pixel-size.")
-    frames = Movie.of(series, sampling, c=c, at_um=None if at is None else _depths(at))
+    frames = Movie.of(series, sampling, c=c, at_um=None if at is None else parse_depths(at, "--at"))
     for note in series.notes:
         print_note(note)
     with watched() as watch:
@@ -80,10 +81,3 @@ def neurons(
         f"{len(frames)} frames."
     )
     print_path("Written:", output)
-
-
-def _depths(given: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in given.split(","))
-    except ValueError:
-        raise ValueError(f"--at takes depths in µm such as -3,3, not '{given}'.") from None

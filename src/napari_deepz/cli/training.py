@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from napari_deepz.cli.app import Device, app, check_folder
+from napari_deepz.cli.app import Device, app, check_folder, parse_depths
 from napari_deepz.cli.console import console, print_line, print_path
 from napari_deepz.cli.progress import print_entry, watched
 
@@ -62,6 +62,8 @@ def simulate(
     if kind and "movie" in kind:
         if len(kind) > 1:
             raise ValueError("Movies are simulated by themselves: give --kind movie alone.")
+        if tilt is not None:
+            raise ValueError("--tilt belongs to tilted beads; leave it out for a movie.")
         for path in _movies(check_folder(outdir), count, seed, size, frames, planes, command):
             print_path("Written:", path)
         return
@@ -86,10 +88,7 @@ def _movies(
 ) -> Iterator[Path]:
     from napari_deepz.training.movies.files import EVERYTHING, write_movies
 
-    try:
-        planes_um = tuple(float(word) for word in planes.split(","))
-    except ValueError:
-        raise ValueError(f"--planes takes depths in µm such as -3,3, not '{planes}'.") from None
+    planes_um = parse_depths(planes, "--planes")
     if not all(abs(z_um) <= _FARTHEST_PLANE_UM for z_um in planes_um):
         raise ValueError(f"--planes takes depths within {_FARTHEST_PLANE_UM:g} µm.")
     settings = replace(EVERYTHING, size_px=size_px, frames=frames, planes_um=planes_um)

@@ -97,6 +97,18 @@ class Movie:
         return np.arange(len(self), dtype=np.float64) * (self.series.t_step_s or 1.0)
 
     def frame(self, t: int) -> NDArray[np.float32]:
-        """(K, Y, X) one time point."""
+        """(K, Y, X) one time point.
+
+        Raises
+        ------
+        ValueError
+            If pixels of it are no finite numbers; one sentence.
+        """
         planes = [self.series.plane(t=t, c=self.c, z=z) for z in range(len(self.at_um))]
-        return np.stack(planes).astype(np.float32)
+        frame = np.stack(planes).astype(np.float32)
+        if not np.isfinite(frame).all():
+            raise ValueError(
+                f"Frame {t} of '{self.series.name}' has pixels that are no numbers (NaN or "
+                "infinite): replace them, or leave that frame out."
+            )
+        return frame

@@ -34,21 +34,19 @@ class Activity:
     dff: Array
 
 
-def activity_of(light: Array, brightness: Array, error: Array, rate_hz: float | None) -> Activity:
+def activity_of(light: Array, error: Array, rate_hz: float | None) -> Activity:
     """Compute F0 and dF/F.
 
     Parameters
     ----------
     light : ndarray
-        (T, N) as measured.
-    brightness : ndarray
-        (T,) that of the movie, which bleaching and the lamp leave.
+        (T, N) as measured, bleaching and the flicker of the lamp divided out.
     error : ndarray
         (N,) standard error of the light in a frame.
     rate_hz : float or None
         Of the frames; the whole movie is one window where unknown.
     """
-    steady = (light / brightness[:, None]).T
+    steady = light.T
     window = steady.shape[1] if rate_hz is None else round(WINDOW_S * rate_hz)
     window = max(3, min(window, steady.shape[1]))
     rest = percentile_filter(steady, REST_PERCENTILE, size=(1, window), mode="nearest")

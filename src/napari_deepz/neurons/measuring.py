@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from napari_deepz.engine.lens import Lens
 from napari_deepz.models.package import Model
 from napari_deepz.movies.brightness import Brightness, measure_brightness
+from napari_deepz.movies.motion import largest_shift_um
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.activity import activity_of
 from napari_deepz.neurons.demixing import SEPARABLE_ERROR, Demixer
@@ -23,6 +24,9 @@ from napari_deepz.watch import UNWATCHED, Progress, Watch
 Array = NDArray[np.float64]
 
 USUAL_DEPTH_UM = 20.0
+_STILL_UM = 0.7
+"""About the radius of a nucleus."""
+
 MEASURED = (
     "Positions are inferred from virtual planes; the light is measured on the frames as they were "
     "taken."
@@ -77,9 +81,9 @@ def measure_neurons(
     footprints = Footprints(optics, movie.at_um, float(away_um.max()) + 1)
     demixer = Demixer(footprints.matrix(places_um, movie.shape), brightness.light)
     found = demixer.demix(_frames(movie, brightness, watch))
-    activity = activity_of(found.light, np.ones(len(movie)), found.error, movie.rate_hz)
+    activity = activity_of(found.light, found.error, movie.rate_hz)
     separable = found.error <= SEPARABLE_ERROR * np.median(activity.rest, axis=1)
-    notes = (MEASURED, *notes)
+    notes = (MEASURED, *notes, *_note_of_motion(movie, brightness))
     if count := int((~separable).sum()):
         are = "1 neuron is" if count == 1 else f"{count} neurons are"
         notes += (
@@ -92,6 +96,16 @@ def measure_neurons(
             "the light at rest is that of the whole movie.",
         )
     return NeuronTraces(places_um, movie.t_s, activity, found.error, separable, notes)
+
+
+def _note_of_motion(movie: Movie, brightness: Brightness) -> tuple[str, ...]:
+    moved_um = largest_shift_um(movie, brightness)
+    if moved_um < _STILL_UM:
+        return ()
+    return (
+        f"The sample moves, by {moved_um:.1f} µm and more: do not trust these traces, which are "
+        "those of the places where neurons are in most frames.",
+    )
 
 
 def _frames(movie: Movie, brightness: Brightness, watch: Watch) -> Iterator[NDArray[np.float32]]:

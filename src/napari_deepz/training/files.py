@@ -93,7 +93,7 @@ def write_simulated(
         for number, kind in enumerate(kinds_in_turn(count, chosen))
     ]
     for path in paths:
-        _require_free(path)
+        require_free(path, _TRUTHS)
     stacks = simulate(count, seed, settings, kinds=chosen, tilt_span_um=tilt_span_um)
     for path in paths:
         watch.check()
@@ -101,21 +101,28 @@ def write_simulated(
         yield path
 
 
-def _truth_file(path: Path) -> Path:
+def truth_file(path: Path) -> Path:
+    """Where the truth of a simulated file lies: beside it."""
     return path.with_name(path.name.removesuffix(".ome.tif") + ".json")
 
 
-def _require_free(path: Path) -> None:
-    """Refuse to write over anything but a stack and a truth of an earlier simulation."""
+def require_free(path: Path, truths: Sequence[str]) -> None:
+    """Refuse to write over anything but a file and a truth, with these keys, of an earlier run.
+
+    Raises
+    ------
+    ValueError
+        If something else lies there; one sentence.
+    """
     require_replaceable(path, "simulated")
-    truth = _truth_file(path)
+    truth = truth_file(path)
     if not truth.exists():
         return
     try:
         found = json.loads(truth.read_text(encoding="utf-8")) if truth.is_file() else None
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict) or set(found) != set(_TRUTHS):
+    if not isinstance(found, dict) or set(found) != set(truths):
         raise foreign(truth)
 
 
@@ -127,7 +134,7 @@ def _write(path: Path, stack: SimulatedStack, settings: StackSettings, command: 
         asdict(stack.aberrations),
         stack.centres.round(4).tolist(),
     )
-    with written_beside(_truth_file(path)) as beside:
+    with written_beside(truth_file(path)) as beside:
         text = json.dumps(dict(zip(_TRUTHS, truth, strict=True)), indent=1)
         beside.write_text(text + "\n", encoding="utf-8")
         write_stack(

@@ -99,6 +99,10 @@ def test_the_sample_moves_as_far_as_it_is_said(rng: np.random.Generator) -> None
     moved = moving.places_um - moving.places_um[0]
     assert np.ptp(moved[-1, :, 1]) < 1e-9
     np.testing.assert_allclose(moved[-1, :, 0], -2.0, atol=1e-9)
+    drifting = replace(SMALL, drift_um=2.0, frames=4, granule=True)
+    granule_um = simulate_movie("sparse", drifting, 1).granule_um
+    assert granule_um is not None
+    np.testing.assert_allclose(np.diff(granule_um[:, 0]), -2 / 3)
 
 
 def test_the_same_seed_gives_the_same_movie(movie: SimulatedMovie) -> None:

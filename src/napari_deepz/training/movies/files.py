@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from napari_deepz.atomic_files import made_folder, written_beside
-from napari_deepz.io.replacing import foreign, require_replaceable
 from napari_deepz.io.writing import write_stack
 from napari_deepz.provenance import Provenance
 from napari_deepz.sampling import Sampling
+from napari_deepz.training.files import require_free, truth_file
 from napari_deepz.training.movies.scene import SCENES, MovieSettings
 from napari_deepz.training.movies.simulation import SimulatedMovie, simulate_movie
 from napari_deepz.watch import UNWATCHED, Watch
@@ -80,29 +80,12 @@ def write_movies(
         for number in range(count)
     ]
     for path in paths:
-        _require_free(path)
+        require_free(path, _TRUTHS)
     for number, path in enumerate(paths):
         watch.check()
         scene = SCENES[number % len(SCENES)]
         _write(path, simulate_movie(scene, settings, seed + number // len(SCENES)), command)
         yield path
-
-
-def _truth_file(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".ome.tif") + ".json")
-
-
-def _require_free(path: Path) -> None:
-    require_replaceable(path, "simulated")
-    truth = _truth_file(path)
-    if not truth.exists():
-        return
-    try:
-        found = json.loads(truth.read_text(encoding="utf-8")) if truth.is_file() else None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or set(found) != set(_TRUTHS):
-        raise foreign(truth)
 
 
 def _write(path: Path, movie: SimulatedMovie, command: str | None) -> None:
@@ -118,7 +101,7 @@ def _write(path: Path, movie: SimulatedMovie, command: str | None) -> None:
         movie.radii_um.round(3).tolist(),
         None if granule_um is None else granule_um.round(3).tolist(),
     )
-    with written_beside(_truth_file(path)) as beside:
+    with written_beside(truth_file(path)) as beside:
         text = json.dumps(dict(zip(_TRUTHS, truth, strict=True)))
         beside.write_text(text + "\n", encoding="utf-8")
         write_stack(

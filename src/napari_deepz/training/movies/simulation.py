@@ -115,13 +115,16 @@ def simulate_movie(scene: Scene, settings: MovieSettings, seed: int) -> Simulate
     moved = np.array([0, middle_um, middle_um])
     seen = places + moved
     seen[..., 0] -= focus_um[:, None]
+    if granule_um is not None:
+        granule_um = granule_um + moved
+        granule_um[:, 0] -= focus_um
     return SimulatedMovie(
         measured=measured,
         places_um=seen,
         dff=dff,
         brightness=brightness,
         radii_um=balls.radii_um,
-        granule_um=None if granule_um is None else granule_um + moved,
+        granule_um=granule_um,
         settings=settings,
         scene=scene,
     )
