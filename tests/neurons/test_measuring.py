@@ -128,4 +128,4 @@ def test_a_sample_that_moves_is_not_to_be_trusted(
     notes = measure_neurons(
         Movie.of(series, DRY_20X), load_model("widefield-20x"), places_um=places
     ).notes
-    assert any("The sample moves, by 2.3 µm and more: do not trust" in note for note in notes)
+    assert any("The sample moves, by up to 2.3 µm in a few frames" in note for note in notes)

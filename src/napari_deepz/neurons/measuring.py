@@ -103,8 +103,8 @@ def _note_of_motion(movie: Movie, brightness: Brightness) -> tuple[str, ...]:
     if moved_um < _STILL_UM:
         return ()
     return (
-        f"The sample moves, by {moved_um:.1f} µm and more: do not trust these traces, which are "
-        "those of the places where neurons are in most frames.",
+        f"The sample moves, by up to {moved_um:.1f} µm in a few frames that were compared: do not "
+        "trust these traces, which are those of the places where neurons are in most frames.",
     )
 
 

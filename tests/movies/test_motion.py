@@ -1,0 +1,30 @@
+"""How far a sample moves, as the truth says, whatever passes through the field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_deepz.movies.brightness import measure_brightness
+from napari_deepz.movies.motion import largest_shift_um
+from napari_deepz.training.movies.scene import MovieSettings
+from napari_deepz.training.movies.simulation import simulate_movie
+from tests.movies.test_brightness import movie_of
+
+SETTINGS = MovieSettings(size_px=160, frames=40, granule=True)
+
+
+def test_a_granule_that_passes_is_no_motion() -> None:
+    movie = movie_of(simulate_movie("sparse", SETTINGS, 3).measured)
+    assert largest_shift_um(movie, measure_brightness(movie, 100.0)) == 0
+
+
+def test_motion_is_found() -> None:
+    simulated = simulate_movie("sparse", replace(SETTINGS, motion_um=0.5), 3)
+    movie = movie_of(simulated.measured)
+    found = largest_shift_um(movie, measure_brightness(movie, 100.0))
+    away = simulated.places_um - np.median(simulated.places_um, axis=0)
+    truth = np.linalg.norm(away[..., 1:], axis=2).max()
+    assert found == pytest.approx(truth, abs=1.5)
