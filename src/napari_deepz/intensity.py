@@ -56,6 +56,20 @@ class Intensity:
             np.copysign(root, scaled, out=scaled)
         return scaled
 
+    def at_light(self, light: float, dark: float) -> Intensity:
+        """Give that of the same scene under more or less light.
+
+        Parameters
+        ----------
+        light : float
+            As a share of that of the image to which this one was fitted.
+        dark : float
+            Counts of the camera without light.
+        """
+        if self.method == "as-is":
+            return self
+        return Intensity(self.method, dark + (self.offset - dark) * light, self.gain * light)
+
     def invert(self, values: Pixels) -> Pixels:
         """Bring normalised values back to the image's units; a float32 array or tensor."""
         restored: Pixels

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.engine.inputs import Surfaces, check_surfaces
 from napari_deepz.engine.run import RefocusedPlane
@@ -93,6 +93,31 @@ class Encoded(ABC):
 
         `outward_from_um` is a depth whose neighbours come out first; the `index` of a plane is
         its place in the order of `surfaces` all the same.
+        """
+
+    @abstractmethod
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float = 0.0
+    ) -> Encoded:
+        """Give the same place at another time, treated as this one was.
+
+        Planes are brought together by what was found here, and normalised as here but for the
+        light: fitted to each frame, one cell that lights up would change all others.
+
+        Parameters
+        ----------
+        images : sequence of array-like
+            (Y, X) of each input plane.
+        light : float or None
+            Of the frame above `dark`, as a share of the light here; None to normalise the frame by
+            itself.
+        dark : float, optional
+            Counts of the camera without light.
+
+        Raises
+        ------
+        ValueError
+            If an image cannot be worked with; one sentence.
         """
 
     def spread(self) -> Encoded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -146,7 +146,25 @@ class EncodedImage(Encoded):
         return self._encoding.lens.name
 
     @cached_property
-    def _intensity(self) -> Intensity:
+    def intensity(self) -> Intensity:
+        """Normalisation of the image on the model's pixel grid."""
+        return self._encoding.compute(self.plan(Flat(0)).working_shape).intensity
+
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float = 0.0
+    ) -> EncodedImage:
+        """Give the same place at another time; see `Encoded.for_frame`."""
+        (image,) = images
+        intensity = None if light is None else self.intensity.at_light(light, dark)
+        return self.for_checked(check_image(image), intensity)
+
+    def for_checked(self, image: CheckedImage, intensity: Intensity | None) -> EncodedImage:
+        """Give another image through the same lens, checked and measured already."""
+        encoding = Encoding(image, self._encoding.lens, self._encoding.tile_px, intensity)
+        return EncodedImage.of(encoding, self._sampling, self._budget, self._at_um)
+
+    @cached_property
+    def _intensity_as_taken(self) -> Intensity:
         """Normalisation of the image on its own pixel grid, for its parts."""
         encoding = self._encoding
         method = encoding.lens.model.spec.normalisation
@@ -161,7 +179,7 @@ class EncodedImage(Encoded):
         part._encoding = replace(
             whole,
             image=image,
-            intensity=self._intensity,
+            intensity=self._intensity_as_taken,
             is_complete=False,
         )
         return part

@@ -29,7 +29,7 @@ class TileCompute:
 
     def __init__(self, lens: Lens, intensity: Intensity, pixels: NDArray[np.float32]) -> None:
         self._lens = lens
-        self._intensity = intensity
+        self.intensity = intensity
         self._pixels = pixels
         self._codes: dict[Tile, Tensor] = {}
 
@@ -50,7 +50,7 @@ class TileCompute:
 
     def encode(self, tile: Tile, watch: Watch) -> Tensor:
         """Encode the tile's window; (1, code_channels, Y, X) float32."""
-        window = self._intensity.apply(tile.read_window(self._pixels))
+        window = self.intensity.apply(tile.read_window(self._pixels))
         return self._lens.encode(_tensor(window), watch)
 
     def decode(
@@ -85,7 +85,7 @@ class TileCompute:
             distances = one.expand(1, 1, *tile.window_shape)
         decoded = self._lens.decode(code, distances, watch)[0, 0]
         with torch.inference_mode():
-            kept = self._intensity.invert(decoded[tile.crop].float())
+            kept = self.intensity.invert(decoded[tile.crop].float())
         restored: NDArray[np.float32] = kept.cpu().numpy()
         return restored
 

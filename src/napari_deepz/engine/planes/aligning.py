@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class AlignedPlane:
         (y, x) by which it was moved; right to about a quarter of a pixel.
     gain : float
         By which its light was multiplied.
+    dark : float
+        Above what.
     light : float
         That it had, as a share of the first one's.
     is_placed : bool
@@ -53,8 +55,29 @@ class AlignedPlane:
     pixels: Pixels
     shift_px: tuple[float, float]
     gain: float
+    dark: float = 0.0
     light: float = 1.0
     is_placed: bool = True
+
+    def like(self, plane: NDArray[np.generic], light: float = 1.0, dark: float = 0.0) -> Pixels:
+        """Bring what the same plane shows at another time to the same exposure and position.
+
+        Parameters
+        ----------
+        plane : ndarray
+            (Y, X).
+        light : float, optional
+            Above `dark`, as a share of the light at this time.
+        dark : float, optional
+            Counts of the camera without light.
+        """
+        pixels = np.asarray(plane, np.float32)
+        if self.gain != 1:
+            above = np.float32(dark + (self.dark - dark) * light)
+            pixels = (pixels - above) * np.float32(self.gain) + above
+        if any(self.shift_px):
+            pixels = shift(pixels, self.shift_px, order=3, mode="nearest")
+        return pixels.astype(np.float32, copy=False)
 
     def describe(self, name: str) -> list[str]:
         """What was done to it, a sentence each."""
@@ -112,7 +135,7 @@ def align_planes(
         darkest = min(dark[0], dark[index])
         light = _light(pixels[0], plane, darkest)
         gain = _gain(light)
-        balanced = plane if gain == 1 else (plane - darkest) * np.float32(gain) + darkest
+        balanced = AlignedPlane(plane, (0.0, 0.0), gain, darkest).like(plane)
         beside = min(aligned, key=lambda other: abs(depths[other] - depths[index]))
         one, away_um = aligned[beside].pixels, float(depths[index] - depths[beside])
         by_px = _shift(one, balanced, _MOST_LEFT)
@@ -120,9 +143,8 @@ def align_planes(
             there = refocused(_middle(one), away_um)
             by_px = None if there is None else _shift(there, balanced, _MOST_LEFT_REFOCUSED)
         shift_px = by_px or (0.0, 0.0)
-        moved = shift(balanced, shift_px, order=3, mode="nearest") if any(shift_px) else balanced
-        is_placed = by_px is not None
-        aligned[index] = AlignedPlane(moved.astype(np.float32), shift_px, gain, light, is_placed)
+        placed = AlignedPlane(plane, shift_px, gain, darkest, light, by_px is not None)
+        aligned[index] = replace(placed, pixels=placed.like(plane))
     return [aligned[index] for index in range(len(pixels))]
 
 

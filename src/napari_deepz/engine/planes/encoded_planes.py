@@ -119,7 +119,9 @@ class EncodedPlanes(Encoded):
 
         return refocused
 
-    def _made(self, lens: Lens, pictures: list[Encoded]) -> Encoded:
+    def _made(
+        self, lens: Lens, pictures: list[Encoded]
+    ) -> EncodedImage | InterpolatedPlanes | MergedPictures:
         if self.merge == "linear":
             return InterpolatedPlanes(self._planes, self._pixel_um)
         budget = free_budget(lens)
@@ -160,6 +162,25 @@ class EncodedPlanes(Encoded):
         part._planes, part._inner = self._planes.part(y, x), self._inner.part(y, x)
         return part
 
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float = 0.0
+    ) -> EncodedPlanes:
+        """Give the same place at another time; see `Encoded.for_frame`."""
+        other = copy(self)
+        if isinstance(self._inner, EncodedImage):
+            other._planes = self._planes.for_frame(images, light, dark)
+            intensity = (
+                fit_series_intensity(self._spec.normalisation, other._planes.pixels)
+                if light is None
+                else self._inner.intensity.at_light(light, dark)
+            )
+            other._inner = self._inner.for_checked(_as_one(other._planes), intensity)
+        else:
+            inner = self._inner.for_frame(images, light, dark)
+            other._planes, other._inner = inner.planes, inner
+        other.notes = other._planes.notes
+        return other
+
     def spread(self) -> EncodedPlanes:
         """Give how far the pictures may be off; see `Encoded.spread`.
 
@@ -169,7 +190,8 @@ class EncodedPlanes(Encoded):
             raise ValueError(ONE_PLANE_ALONE)
         require_spread(self.merge)
         spread = copy(self)
-        spread._inner = self._inner.spread()
+        if isinstance(self._inner, MergedPictures):
+            spread._inner = self._inner.spread()
         spread._is_spread = True
         return spread
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_deepz.engine.inputs import check_image
 from napari_deepz.engine.mending import CheckedImage
-from napari_deepz.engine.planes.aligning import Refocusing, align_planes
+from napari_deepz.engine.planes.aligning import AlignedPlane, Refocusing, align_planes
 
 Pixels = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -28,11 +28,14 @@ class InputPlanes:
         Where each was taken.
     notes : tuple of str
         What was done to bring them together, and what was noticed, a sentence each.
+    aligned : tuple of AlignedPlane
+        How each was brought to the others.
     """
 
     images: tuple[CheckedImage, ...]
     at_um: tuple[float, ...]
     notes: tuple[str, ...]
+    aligned: tuple[AlignedPlane, ...]
 
     @classmethod
     def of(
@@ -60,33 +63,52 @@ class InputPlanes:
         _check_places(images, at_um)
         places = tuple(float(z_um) for z_um in at_um)
         # What is no number is mended first, as it would spoil how planes are compared.
-        checked = [check_image(image) for image in images]
-        if len({image.pixels.shape for image in checked}) > 1:
-            sizes = ", ".join(f"{y} × {x}" for y, x in (one.pixels.shape for one in checked))
-            raise ValueError(
-                f"The input planes must have the same height and width; they have {sizes} pixels."
-            )
+        checked = _checked(images)
         aligned = align_planes([image.pixels for image in checked], places, refocused)
         notes = [
             note
             for z_um, plane in zip(places, aligned, strict=True)
             for note in plane.describe(f"The input plane at {z_um:g} µm")
         ]
+        return cls._of_checked(checked, [one.pixels for one in aligned], places, notes, aligned)
+
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float
+    ) -> InputPlanes:
+        """Bring images of another time together, as these were; see `Encoded.for_frame`."""
+        _check_places(images, self.at_um)
+        checked = _checked(images)
+        pixels = [
+            one.like(image.pixels, light or 1.0, dark)
+            for one, image in zip(self.aligned, checked, strict=True)
+        ]
+        return self._of_checked(checked, pixels, self.at_um, [], self.aligned)
+
+    @classmethod
+    def _of_checked(
+        cls,
+        checked: Sequence[CheckedImage],
+        pixels: Sequence[Pixels],
+        places: tuple[float, ...],
+        notes: Sequence[str],
+        aligned: Sequence[AlignedPlane],
+    ) -> InputPlanes:
+        noticed: list[str] = []
         if all(image.constant is not None for image in checked):
-            notes += [note for image in checked for note in image.notes]
+            noticed += [note for image in checked for note in image.notes]
         else:
-            notes += [
+            noticed += [
                 note
                 for z_um, image in zip(places, checked, strict=True)
                 for note in (image.notes if image.constant is None else (_constant(z_um, image),))
             ]
         return cls(
             tuple(
-                replace(image, pixels=plane.pixels)
-                for image, plane in zip(checked, aligned, strict=True)
+                replace(image, pixels=plane) for image, plane in zip(checked, pixels, strict=True)
             ),
             places,
-            tuple(dict.fromkeys(notes)),
+            tuple(dict.fromkeys((*notes, *noticed))),
+            tuple(aligned),
         )
 
     @property
@@ -121,6 +143,16 @@ class InputPlanes:
             kept = plane.copy()
             self.images[0].give_back(kept)
             plane[nowhere] = kept[nowhere]
+
+
+def _checked(images: Sequence[ArrayLike]) -> list[CheckedImage]:
+    checked = [check_image(image) for image in images]
+    if len({image.pixels.shape for image in checked}) > 1:
+        sizes = ", ".join(f"{y} × {x}" for y, x in (one.pixels.shape for one in checked))
+        raise ValueError(
+            f"The input planes must have the same height and width; they have {sizes} pixels."
+        )
+    return checked
 
 
 def _constant(z_um: float, image: CheckedImage) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_deepz.engine.cautions import DISTRUST
 from napari_deepz.engine.encoded import Encoded
@@ -33,22 +34,28 @@ class InterpolatedPlanes(Encoded):
     is_ready = True
 
     def __init__(self, planes: InputPlanes, pixel_um: float) -> None:
-        self._planes, self._pixel_um = planes, pixel_um
+        self.planes, self._pixel_um = planes, pixel_um
         self._pixels = np.stack(planes.pixels)
 
     def part(self, y: slice, x: slice) -> InterpolatedPlanes:
         """Cut out a rectangle; see `Encoded.part`."""
-        return InterpolatedPlanes(self._planes.part(y, x), self._pixel_um)
+        return InterpolatedPlanes(self.planes.part(y, x), self._pixel_um)
+
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float = 0.0
+    ) -> InterpolatedPlanes:
+        """Give the same place at another time, without a network; see `Encoded.for_frame`."""
+        return InterpolatedPlanes(self.planes.for_frame(images, light, dark), self._pixel_um)
 
     def notes_on(self, surfaces: Surfaces) -> tuple[str, ...]:
         """Say that no network is used, and what lies beyond the planes."""
         targets = check_surfaces(surfaces)
         notes = [NO_NETWORK, *(note for one in targets for note in one.notes)]
         planned = planned_planes(targets)
-        low_um, high_um = min(self._planes.at_um), max(self._planes.at_um)
+        low_um, high_um = min(self.planes.at_um), max(self.planes.at_um)
         beyond = 0
         for target in planned:
-            depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+            depth_um = target.depth_um(self.planes.shape, self._pixel_um)
             beyond += bool((depth_um < low_um).any() or (depth_um > high_um).any())
         if beyond:
             lie = "plane lies" if beyond == 1 else "planes lie"
@@ -76,9 +83,9 @@ class InterpolatedPlanes(Encoded):
         progress = Progress(len(targets))
         for target in targets:
             watch.check()
-            depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+            depth_um = target.depth_um(self.planes.shape, self._pixel_um)
             yield RefocusedPlane(
-                data=interpolated(self._pixels, self._planes.at_um, depth_um),
+                data=interpolated(self._pixels, self.planes.at_um, depth_um),
                 index=target.index,
                 z_um=target.z_um,
                 surface=target.surface,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import SerializeAsAny
 
 from napari_deepz.engine.encoded import Encoded
@@ -74,19 +74,19 @@ class MergedPictures(Encoded):
         budget: Budget,
         known: Iterable[Encoded] = (),
     ) -> None:
-        self._planes, self._merge, self._pixel_um = planes, merge, pixel_um
+        self.planes, self._merge, self._pixel_um = planes, merge, pixel_um
         self._is_spread = False
         self._axial_range_um = lens.model.spec.axial_range_um
         self._apart = plane_and_plane(lens.model.spec)
         each = replace(budget, code_bytes=budget.code_bytes // len(planes.images))
-        method = lens.model.spec.normalisation
+        self._method = lens.model.spec.normalisation
         self._encoded = [
             EncodedImage.of_known(
                 replace(image, notes=(), unmeasured=None),
                 lens,
                 sampling,
                 each,
-                intensity=_of_measured(method, image),
+                intensity=_of_measured(self._method, image),
                 known=known,
             )
             for image in planes.images
@@ -110,9 +110,23 @@ class MergedPictures(Encoded):
     def part(self, y: slice, x: slice) -> MergedPictures:
         """Cut out a rectangle; see `Encoded.part`."""
         part = copy(self)
-        part._planes = self._planes.part(y, x)
+        part.planes = self.planes.part(y, x)
         part._encoded = [encoded.part(y, x) for encoded in self._encoded]
         return part
+
+    def for_frame(
+        self, images: Sequence[ArrayLike], light: float | None, dark: float = 0.0
+    ) -> MergedPictures:
+        """Give the same place at another time; see `Encoded.for_frame`."""
+        other = copy(self)
+        other.planes = self.planes.for_frame(images, light, dark)
+        other._encoded = []
+        for one, image in zip(self._encoded, other.planes.images, strict=True):
+            fitted = _of_measured(self._method, image)
+            intensity = fitted if light is None else one.intensity.at_light(light, dark)
+            alone = replace(image, notes=(), unmeasured=None)
+            other._encoded.append(one.for_checked(alone, intensity))
+        return other
 
     def spread(self) -> MergedPictures:
         """Give how far the pictures may be off, of the same codes; see `spreading.spread_of`."""
@@ -180,20 +194,20 @@ class MergedPictures(Encoded):
         return spread
 
     def _refocused(self, said: dict[int, Pixels], shares: Pixels) -> Pixels:
-        data = np.zeros(self._planes.shape, np.float32)
+        data = np.zeros(self.planes.shape, np.float32)
         for one, picture in said.items():
             data += shares[one] * picture
         return data
 
     def _blended_at(self, target: PlannedPlane) -> NDArray[np.bool_]:
         """Where interpolation counts."""
-        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
-        close = blended_at(self._planes.at_um, depth_um, self._axial_range_um)
+        depth_um = target.depth_um(self.planes.shape, self._pixel_um)
+        close = blended_at(self.planes.at_um, depth_um, self._axial_range_um)
         return close & (self._merge == "blended")
 
     def _interpolation(self, target: PlannedPlane) -> Pixels:
-        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
-        return interpolated(np.stack(self._planes.pixels), self._planes.at_um, depth_um)
+        depth_um = target.depth_um(self.planes.shape, self._pixel_um)
+        return interpolated(np.stack(self.planes.pixels), self.planes.at_um, depth_um)
 
     def _counts(self, one: int, target: PlannedPlane) -> bool:
         """Whether a plane is asked: of a surface that is not flat, and of a spread, each one is."""
@@ -207,7 +221,7 @@ class MergedPictures(Encoded):
         wanted = [target for target in targets if self._counts(one, target)]
         if not wanted:
             return
-        encoded, at_um = self._encoded[one], self._planes.at_um[one]
+        encoded, at_um = self._encoded[one], self.planes.at_um[one]
         moved = [_moved(target, -at_um) for target in wanted]
         planned = encoded.notes_on(moved)  # Of distances from this plane alone.
         with closing(encoded.iter_refocus(moved, watch=shared.watch())) as refocused:
@@ -217,10 +231,10 @@ class MergedPictures(Encoded):
 
     def _shares(self, target: PlannedPlane) -> Pixels:
         """What each plane counts, and nothing where it was not measured but another one was."""
-        depth_um = target.depth_um(self._planes.shape, self._pixel_um)
+        depth_um = target.depth_um(self.planes.shape, self._pixel_um)
         merge: Merge = "distance" if self._is_spread else self._merge
-        shares = shares_of(merge, self._planes.at_um, depth_um, self._axial_range_um)
-        there = self._planes.measured
+        shares = shares_of(merge, self.planes.at_um, depth_um, self._axial_range_um)
+        there = self.planes.measured
         if there is None:
             return shares
         wide = shares.reshape(len(shares), *(shares.shape[1:] or (1, 1)))
