@@ -17,6 +17,13 @@ from napari_deepz.surfaces.files import (
     save_surface,
 )
 from napari_deepz.surfaces.image import FromImage
+from napari_deepz.surfaces.over_time import (
+    MovieSurface,
+    OverTime,
+    load_movie_surface,
+    parse_movie_surface,
+    surface_at,
+)
 from napari_deepz.surfaces.path import AlongPath
 from napari_deepz.surfaces.points import FromPoints
 from napari_deepz.surfaces.shapes import Curved, Flat, Tilted
@@ -27,11 +34,16 @@ __all__ = [
     "Flat",
     "FromImage",
     "FromPoints",
+    "MovieSurface",
+    "OverTime",
     "Surface",
     "Tilted",
     "found_from",
+    "load_movie_surface",
     "load_surface",
     "out_of_range_mask",
+    "parse_movie_surface",
     "parse_surface",
     "save_surface",
+    "surface_at",
 ]

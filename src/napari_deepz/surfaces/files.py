@@ -78,7 +78,7 @@ def load_surface(path: str | Path) -> Surface:
     path = Path(path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return FromImage(path)
-    return parse_surface(_read_json(path), path.parent, f"The surface file {path.name}")
+    return parse_surface(read_settings(path), path.parent, f"The surface file {path.name}")
 
 
 def parse_surface(settings: dict[str, Any], folder: Path, called: str) -> Surface:
@@ -126,7 +126,8 @@ def found_from(folder: Path, name: str) -> Path:
     return folder / path.name if not path.exists() and (folder / path.name).exists() else path
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read what a surface file says, without judging it; errors as of `load_surface`."""
     if path.suffix.lower() != ".json":
         raise ValueError(
             f"The surface file {path.name} is not of a known kind; "
