@@ -53,7 +53,7 @@ def test_neurons_of_a_movie_go_into_a_table(deepz: Run, tmp_path: Path) -> None:
         ((movie, "traces.txt"), "let the name end with .csv"),
         ((movie, "traces.csv", "--at=0,3"), "it has 1 planes, and there are 2 depths"),
         ((movie, "traces.csv", "--at=up"), "depths in µm such as -3,3, not 'up'"),
-        ((str(WORM), "traces.csv"), "is no movie: it has one time point only"),
+        ((str(WORM), "traces.csv"), "is no movie but a focal stack of 21 planes, 1 µm apart"),
         (("none.tif", "traces.csv"), "There is no file"),
     ):
         refused = deepz("neurons", *wrong, cwd=tmp_path, check=False)

@@ -71,17 +71,6 @@ def test_a_dark_movie_has_a_brightness_too() -> None:
     assert found.offset == 7
 
 
-def test_what_is_no_movie_is_said() -> None:
-    with pytest.raises(ValueError, match="one time point only"):
-        movie_of(np.zeros((1, 64, 64), np.uint16))
-    two = np.zeros((3, 2, 64, 64), np.uint16)
-    unknown = ImageSeries(two, "TZYX", 0.325, None)
-    with pytest.raises(ValueError, match="2 planes at each time and does not say their z step"):
-        Movie.of(unknown, SAMPLING)
-    with pytest.raises(ValueError, match="it has 2 planes, and there are 1 depths"):
-        Movie.of(unknown, SAMPLING, at_um=(0,))
-
-
 def test_a_frame_that_is_no_number_is_named() -> None:
     frames = np.ones((4, 64, 64), np.float32)
     frames[2, 3, 3] = np.nan

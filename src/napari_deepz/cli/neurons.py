@@ -67,8 +67,6 @@ def neurons(
     if sampling is None:
         raise ValueError(f"'{series.name}' does not say its pixel size; give it with --pixel-size.")
     frames = Movie.of(series, sampling, c=c, at_um=None if at is None else parse_depths(at, "--at"))
-    for note in series.notes:
-        print_note(note)
     with watched() as watch:
         found = measure_neurons(
             frames, load_model(model), depth_um=depth, offset=offset, watch=watch

@@ -39,7 +39,7 @@ def largest_shift_um(movie: Movie, brightness: Brightness) -> float:
         seen = _band(frame.sum(axis=0)).clip(0, brightest)
         shift, _, _ = phase_cross_correlation(typical, seen, normalization=None)
         found_px.append(math.hypot(*shift.tolist()))
-    return max(found_px) * movie.sampling.pixel_size_um
+    return max(found_px) * movie.pixel_um
 
 
 def _band(image: NDArray[np.float32]) -> NDArray[np.float32]:

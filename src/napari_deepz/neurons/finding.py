@@ -45,7 +45,7 @@ def find_places(
         (N, 3) z, y and x in µm from the centre of the first pixel, the most prominent first.
     """
     volume, z_um = virtual_volume(movie, brightness.typical, lens, watch)
-    pixel_um = movie.sampling.pixel_size_um
+    pixel_um = movie.pixel_um
     voxel_um = (float(z_um[1] - z_um[0]), pixel_um, pixel_um)
     spots, heights = find_spots(volume, voxel_um, float(z_um[0]))
     return spots[heights >= LEAST_HEIGHT]

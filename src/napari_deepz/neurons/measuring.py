@@ -68,8 +68,9 @@ def measure_neurons(
     Cancelled
         When the watch says so.
     """
-    spherical_waves, notes = _aberration(movie.sampling, depth_um)
-    optics = FootprintOptics(movie.sampling, spherical_waves)
+    sampling = movie.sampling or Sampling(pixel_size_um=movie.pixel_um)
+    spherical_waves, notes = _aberration(sampling, depth_um)
+    optics = FootprintOptics(sampling, spherical_waves)
     brightness = measure_brightness(movie, offset, watch)
     if places_um is None:
         places_um = find_places(movie, brightness, Lens.of(model, None), watch)
@@ -83,7 +84,7 @@ def measure_neurons(
     found = demixer.demix(_frames(movie, brightness, watch))
     activity = activity_of(found.light, found.error, movie.rate_hz)
     separable = found.error <= SEPARABLE_ERROR * np.median(activity.rest, axis=1)
-    notes = (MEASURED, *notes, *_note_of_motion(movie, brightness))
+    notes = (MEASURED, *movie.notes, *notes, *_note_of_motion(movie, brightness))
     if count := int((~separable).sum()):
         are = "1 neuron is" if count == 1 else f"{count} neurons are"
         notes += (
