@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": NETS,
     "io": VALUES,
     "analysis": NETS | {"engine"},
-    "recipes": NETS | {"engine", "io"},
+    "recipes": NETS | {"engine", "movies", "io"},
     "pictures": VALUES | {"analysis", "io"},
     "movies": VALUES,
     "neurons": NETS | {"engine", "movies"},

@@ -23,10 +23,20 @@ if TYPE_CHECKING:
     from napari_deepz.models.library import load_model
     from napari_deepz.recipes.again import recipe_of
     from napari_deepz.recipes.cooking import cook
+    from napari_deepz.recipes.movies.recipe import MovieRecipe
+    from napari_deepz.recipes.movies.saving import film
     from napari_deepz.recipes.recipe import Recipe, Source
     from napari_deepz.recipes.saving import save
     from napari_deepz.sampling import Sampling
-    from napari_deepz.surfaces import AlongPath, Curved, Flat, FromImage, FromPoints, Tilted
+    from napari_deepz.surfaces import (
+        AlongPath,
+        Curved,
+        Flat,
+        FromImage,
+        FromPoints,
+        OverTime,
+        Tilted,
+    )
     from napari_deepz.watch import Watch
 
 __version__ = version("napari-deepz")
@@ -41,6 +51,8 @@ __all__ = [
     "FromImage",
     "FromPoints",
     "Lens",
+    "MovieRecipe",
+    "OverTime",
     "Recipe",
     "Sampling",
     "Source",
@@ -48,6 +60,7 @@ __all__ = [
     "Watch",
     "cook",
     "evaluate",
+    "film",
     "iter_refocus",
     "load_model",
     "read_image",
@@ -59,6 +72,7 @@ __all__ = [
 _HOMES = {
     "Compute": "engine.compute",
     "Lens": "engine.lens",
+    "MovieRecipe": "recipes.movies.recipe",
     "Recipe": "recipes.recipe",
     "Sampling": "sampling",
     "Source": "recipes.recipe",
@@ -67,6 +81,7 @@ _HOMES = {
     "EncodedImage": "engine.refocus",
     "EncodedPlanes": "engine.planes.encoded_planes",
     "evaluate": "analysis.evaluation",
+    "film": "recipes.movies.saving",
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",
     "read_image": "io.reading",

@@ -60,6 +60,8 @@ class Provenance(BaseModel):
         Of the input.
     recipe : dict or None, optional
         What else of the recipe it takes to make the stack again: source, model and computation.
+    frames : dict or None, optional
+        What was found of each frame of a movie: its brightness, and how it was moved.
     device : str or None, optional
         What the computation ran on.
     command : str or None, optional
@@ -85,6 +87,7 @@ class Provenance(BaseModel):
     axial_range_um: tuple[float, float] | None = None
     sampling: Sampling | None = None
     recipe: dict[str, Any] | None = None
+    frames: dict[str, Any] | None = None
     device: _Text | None = None
     command: _Text | None = None
     notes: tuple[_Text, ...] = ()
@@ -138,7 +141,7 @@ class Provenance(BaseModel):
         sentences.append(f"Written by {self.software} {self.version}, {self.created}.")
         if self.command:
             sentences.append(f"Repeat with: {self.command}")
-        elif self.recipe:
+        elif self.recipe and self.frames is None:
             sentences.append("Repeat with: napari-deepz refocus --again and the name of this file")
         return " ".join(sentences)
 

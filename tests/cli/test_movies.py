@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_deepz import read_image
+from napari_deepz.io.reading import read_provenance
 from napari_deepz.samples import WORM
 from napari_deepz.training.movies.files import EVERYTHING
 from napari_deepz.training.movies.simulation import simulate_movie
@@ -58,3 +59,31 @@ def test_neurons_of_a_movie_go_into_a_table(deepz: Run, tmp_path: Path) -> None:
     ):
         refused = deepz("neurons", *wrong, cwd=tmp_path, check=False)
         assert words in refused.stderr.replace("\n", " ")
+
+
+def test_a_movie_becomes_three_dimensional(deepz: Run, tmp_path: Path) -> None:
+    deepz("simulate", "movies", "--kind=movie", "--size=64", "--frames=4", cwd=tmp_path)
+    movie = "movies/0000_sparse_movie.ome.tif"
+    said = deepz("movie", movie, "out.ome.zarr", "--z=-4:4:2", cwd=tmp_path)
+    assert "4 frames, 5 planes each: widefield-20x on " in said.stdout
+    result = read_image(tmp_path / "out.ome.zarr")
+    assert (result.axes, result.data.shape) == ("TZYX", (4, 5, 64, 64))
+    record = read_provenance(tmp_path / "out.ome.zarr")
+    assert record is not None
+    again = str(record.command).split()[1:]
+    again[again.index("out.ome.zarr")] = "again.ome.zarr"
+    deepz(*again, cwd=tmp_path)
+    np.testing.assert_array_equal(read_image(tmp_path / "again.ome.zarr").data, result.data)
+    for wrong, words in (
+        (("out.ome.zarr",), "Name the movie and the result"),
+        ((movie, "out.tif", "--z=0"), "let the name end with .ome.zarr"),
+        ((movie, "a.zarr"), "Say where to refocus"),
+        ((movie, "a.zarr", "--z=0", "--motion=fast"), "takes 'none' or 'shift', not 'fast'"),
+        ((movie, "a.zarr", "--z=0", "--at=3"), "that is alone is where depths count from"),
+        ((movie, "a.zarr", "--z=0", "--rate=-1"), "frames per second"),
+        (("out.ome.zarr", "a.zarr", "--z=0"), "was inferred, not measured"),
+        ((movie, "out.ome.zarr", "--z=0"), "holds a movie made otherwise"),
+    ):
+        refused = deepz("movie", *wrong, cwd=tmp_path, check=False)
+        assert words in refused.stderr.replace("\n", " ")
+    assert not (tmp_path / "a.zarr").exists()

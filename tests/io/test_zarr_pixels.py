@@ -119,7 +119,7 @@ def test_what_decoding_raises_becomes_a_sentence(
         def __getitem__(self, key: Any) -> None:
             raise raised
 
-    array = Array(shape=(4, 4), dtype=np.dtype("u2"), ndim=2)
+    array = Array(shape=(4, 4), dtype=np.dtype("u2"), ndim=2, attrs={})
     monkeypatch.setattr("napari_deepz.io.checked_store.checked_array", lambda array, _folder: array)
     with pytest.raises(ImageFileError, match=sentence):
         zarr_pixels._Stored(array, tmp_path, "a.zarr")[0:2]
@@ -177,7 +177,7 @@ def test_what_cannot_be_is_refused_at_once(
     free = SimpleNamespace(available=16 * 10**9)
     monkeypatch.setattr("napari_deepz.io.zarr_pixels.psutil.virtual_memory", lambda: free)
     if "shape" in settings:
-        monkeypatch.setattr(zarr_pixels, "_say_what_is_missing", lambda *_: None)
+        monkeypatch.setattr("napari_deepz.io.ome_zarr.say_what_is_missing", lambda *_: None)
     if "chunks" in settings:
         chunks = {"chunk_shape": settings.pop("chunks")}
         settings = settings | {"chunk_grid": {"name": "regular", "configuration": chunks}}

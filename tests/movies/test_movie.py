@@ -56,7 +56,7 @@ def test_what_is_no_movie_is_said(pages: np.ndarray) -> None:
         ([series_of(pages[:, 0], "TYX"), shorter], {"at_um": (0, 2)}, "'short' has 4 frames"),
     ):
         with pytest.raises(ValueError, match=words):
-            Movie.of(wrong, SAMPLING, **more)  # type: ignore[arg-type]
+            Movie.of(wrong, SAMPLING, **more)
     unknown = Movie.of(series_of(pages[:, 0], "TYX"), None)
     with pytest.raises(ValueError, match="does not say its pixel size"):
         _ = unknown.pixel_um

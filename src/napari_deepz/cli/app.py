@@ -42,6 +42,9 @@ Wavelength = Annotated[
     float | None,
     typer.Option(help="Emission wavelength of the image in nm, such as 520; 0.52 is taken for µm."),
 ]
+Rate = Annotated[
+    float | None, typer.Option(help="Frames per second, instead of those in the file.")
+]
 Memory = Annotated[
     float | None, typer.Option(help="GB of memory that the run may use; by default what is free.")
 ]

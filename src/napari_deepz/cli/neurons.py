@@ -12,6 +12,7 @@ from napari_deepz.cli.app import (
     Immersion,
     ModelName,
     PixelSize,
+    Rate,
     Wavelength,
     app,
     choose_index,
@@ -48,6 +49,7 @@ def neurons(
     na: NA = None,
     immersion: Immersion = None,
     wavelength: Wavelength = None,
+    rate: Rate = None,
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
 ) -> None:
     """Find the neurons of a movie, and measure each of them in every frame."""
@@ -66,7 +68,8 @@ def neurons(
     sampling = choose_sampling(series, c, pixel_size, na, immersion, wavelength)
     if sampling is None:
         raise ValueError(f"'{series.name}' does not say its pixel size; give it with --pixel-size.")
-    frames = Movie.of(series, sampling, c=c, at_um=None if at is None else parse_depths(at, "--at"))
+    at_um = None if at is None else parse_depths(at, "--at")
+    frames = Movie.of(series, sampling, c=c, at_um=at_um, rate_hz=rate)
     with watched() as watch:
         found = measure_neurons(
             frames, load_model(model), depth_um=depth, offset=offset, watch=watch

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from napari_deepz.images import ImageFileError, ImageSeries, in_axis_order
+from napari_deepz.io.movie_frames import read_frames
 from napari_deepz.io.ngff import full_resolution
 from napari_deepz.io.noticing import note
 from napari_deepz.io.ome_files import companion_text
 from napari_deepz.io.ome_xml import parse_ome
 from napari_deepz.io.stated_optics import StatedOptics, plausible_optics
 from napari_deepz.io.units import plausible_pixel_um, plausible_z_step_um, positive_number
-from napari_deepz.io.zarr_pixels import lazy_pixels, require_plain_metadata
+from napari_deepz.io.zarr_pixels import (
+    lazy_pixels,
+    require_plain_metadata,
+    say_what_is_missing,
+)
 from napari_deepz.provenance import Provenance
 
 RECORD = "napari-deepz"
@@ -59,6 +64,7 @@ def read_ome_zarr(path: Path, name: str) -> ImageSeries:
             raise _no_image(path)
         _require_no_pickle(array, path)
         data = lazy_pixels(array, about.axes, folder, path.name)
+        _say_what_is_missing(array, folder, path)
     except (ImageFileError, Warning):
         raise
     except Exception as error:  # zarr and other people's metadata fail in many ways
@@ -175,6 +181,17 @@ def _require_no_pickle(array: Any, path: Path) -> None:
             f"'{path.name}' stores Python objects in place of pixels, which is not safe to open: "
             "ask its author for a plain OME-Zarr image."
         )
+
+
+def _say_what_is_missing(array: Any, folder: Path, path: Path) -> None:
+    written = read_frames(path)
+    if written is None:
+        say_what_is_missing(array, folder, path.name)
+        return
+    note(
+        f"'{path.name}' is unfinished: {len(written)} of {array.shape[0]} time points are there, "
+        "the others are empty."
+    )
 
 
 def _own_optics(group: Any) -> StatedOptics:

@@ -71,13 +71,35 @@ def write_ome_zarr(
         array[place] = plane
         finite = plane[np.isfinite(plane)]
         limits[c] += [float(finite.min()), float(finite.max())] if finite.size else []
+    group.attrs.put(attributes_of(layout, record(), version, limits))
+
+
+def attributes_of(
+    layout: StackLayout,
+    record: Provenance,
+    version: OmeZarrVersion,
+    limits: list[list[float]],
+) -> dict[str, Any]:
+    """Write what the group of an image says of it.
+
+    Parameters
+    ----------
+    layout : StackLayout
+        Sizes, optics and names.
+    record : Provenance
+        How it was made.
+    version : {"0.5", "0.4"}
+        Of OME-Zarr.
+    limits : list of list of float
+        For each channel, lowest and highest stored numbers that it holds.
+    """
     multiscale, channels = _multiscale(layout), _channels(layout, limits)
     about: dict[str, Any] = {"multiscales": [multiscale], "omero": {"channels": channels}}
     if version == "0.5":
         about = {"ome": {"version": version} | about}
     else:
         multiscale["version"] = about["omero"]["version"] = version
-    group.attrs.put(about | {RECORD: _own_record(layout, record())})
+    return about | {RECORD: _own_record(layout, record)}
 
 
 def _naming(layout: StackLayout, version: OmeZarrVersion) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from napari_deepz.io.movie_frames import FRAMES
 from napari_deepz.io.reading import read_provenance
 
 _MADE_BY_FILE_MANAGERS = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_PARTS_OF_OUR_ZARR = {"zarr.json", ".zgroup", ".zattrs", "0"} | _MADE_BY_FILE_MANAGERS
+_PARTS_OF_OUR_ZARR = {"zarr.json", ".zgroup", ".zattrs", "0", FRAMES} | _MADE_BY_FILE_MANAGERS
 _HOLDS = {
     "inferred": "inferred planes",
     "simulated": "a simulated stack",

@@ -14,6 +14,7 @@ import psutil
 
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.noticing import note
+from napari_deepz.io.packing import Packing
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
 
@@ -55,12 +56,12 @@ def lazy_pixels(array: Any, axes: str, folder: Path, name: str) -> da.Array:
         If its size cannot be true, or a plane does not fit into memory.
     """
     _require_readable(array, axes, name)
-    _say_what_is_missing(array, folder, name)
+    stored = _Stored(array, folder, name)
     return da.from_array(
-        _Stored(array, folder, name),
+        stored,
         chunks=_blocks(array, axes),
         name=False,
-        meta=np.empty((0,) * array.ndim, array.dtype),
+        meta=np.empty((0,) * array.ndim, stored.dtype),
     )
 
 
@@ -82,7 +83,7 @@ def require_plain_metadata(folder: Path, name: str) -> None:
 
 
 class _Stored:
-    """A zarr array whose failures are sentences."""
+    """A zarr array whose failures are sentences, and whose numbers are intensities."""
 
     def __init__(self, array: Any, folder: Path, name: str) -> None:
         from napari_deepz.io.checked_store import checked_array
@@ -92,7 +93,9 @@ class _Stored:
         self._name = name
         self._opened_as = _state_of_metadata(folder)
         self.shape: tuple[int, ...] = array.shape
-        self.dtype: np.dtype[Any] = array.dtype
+        whole = array.dtype.kind in "iu"
+        self._packing = Packing.of_attributes(array.attrs) if whole else None
+        self.dtype = array.dtype if self._packing is None else np.dtype(np.float32)
         self.ndim: int = array.ndim
 
     def __getitem__(self, key: Any) -> np.ndarray[Any, np.dtype[Any]]:
@@ -101,7 +104,8 @@ class _Stored:
                 f"'{self._name}' was changed, moved or deleted after it was opened: open it again."
             )
         try:
-            return np.asarray(self._array[key])
+            stored = np.asarray(self._array[key])
+            return stored if self._packing is None else self._packing.unpack(stored)
         except MemoryError as error:
             raise ImageFileError(
                 f"'{self._name}' needs more memory than there is, or is damaged: close other "
@@ -179,8 +183,8 @@ def _blocks(array: Any, axes: str) -> tuple[int, ...]:
     )
 
 
-def _say_what_is_missing(array: Any, folder: Path, name: str) -> None:
-    """Parts that are not stored are filled, which may be meant or be what a bad copy left."""
+def say_what_is_missing(array: Any, folder: Path, name: str) -> None:
+    """Note parts that are not stored and filled, which may be meant or be what a bad copy left."""
     stored_shape = getattr(array, "shards", None) or array.chunks
     total = math.prod(
         math.ceil(length / part) for length, part in zip(array.shape, stored_shape, strict=True)

@@ -30,11 +30,14 @@ class Brightness:
         (T,) brightness of each frame as a share of that of the typical one.
     offset : float
         Counts without light.
+    highest : ndarray
+        (T,) the brightest pixel of each frame.
     """
 
     typical: NDArray[np.float32]
     relative: Array
     offset: float
+    highest: Array
 
     @property
     def light(self) -> NDArray[np.float32]:
@@ -76,19 +79,20 @@ def measure_brightness(
     darkest = float(np.min(sampled))
     del sampled
     of_typical = _blocks(typical)
-    blocks = np.empty((len(movie), len(of_typical)))
+    blocks, highest = np.empty((len(movie), len(of_typical))), np.empty(len(movie))
     for t in range(len(movie)):
         watch.check()
-        blocks[t] = _blocks(movie.frame(t))
+        frame = movie.frame(t)
+        blocks[t], highest[t] = _blocks(frame), frame.max()
         progress.advance()
         watch.on_progress(progress)
     if offset is None:
         offset = _common_offset(blocks, of_typical, darkest)
     lit = of_typical > offset
     if not lit.any():
-        return Brightness(typical, np.ones(len(movie)), offset)
+        return Brightness(typical, np.ones(len(movie)), offset, highest)
     ratios = (blocks[:, lit] - offset) / (of_typical[lit] - offset)
-    return Brightness(typical, np.maximum(np.median(ratios, axis=1), _LEAST), offset)
+    return Brightness(typical, np.maximum(np.median(ratios, axis=1), _LEAST), offset, highest)
 
 
 def _blocks(frame: NDArray[np.float32]) -> Array:

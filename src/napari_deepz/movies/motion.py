@@ -1,27 +1,81 @@
-"""How far the sample moves in a movie."""
+"""How the sample moves sideways in a movie."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, shift
 from skimage.registration import phase_cross_correlation
 
 from napari_deepz.movies.brightness import Brightness
 from napari_deepz.movies.movie import Movie
+from napari_deepz.watch import UNWATCHED, Progress, Watch
+
+Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
 
 _LOOKED_AT = 9
+_MOST_AVERAGED = 64
+_ROUNDS = 2
+_FINER = 10
 _FINE_PX, _COARSE_PX = 1.5, 6.0
 _BRIGHTEST_PERCENT = 99.5
 
 
-def largest_shift_um(movie: Movie, brightness: Brightness) -> float:
-    """Compare a few frames with the typical one, by cross-correlation of mid-scale structure.
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How frames are to be moved to lie on one another.
 
-    Plain cross-correlation: with its phase alone, static patterns of a camera would win. What is
-    brighter than nearly all of the typical frame is cut, or one bright granule would decide.
+    Attributes
+    ----------
+    shift_px : ndarray
+        (T, 2) along y and x.
+    template : ndarray
+        (K, Y, X) float32, the median of frames that were moved so, above the offset.
+    """
+
+    shift_px: Array
+    template: Pixels
+
+    def moved(self, frame: Pixels, t: int) -> Pixels:
+        """(K, Y, X) a frame where it would be if the sample had not moved; repeated at edges."""
+        by_px = (0.0, *self.shift_px[t].tolist())
+        return np.asarray(shift(frame, by_px, order=3, mode="nearest"), np.float32)
+
+
+def measure_motion(movie: Movie, brightness: Brightness, watch: Watch = UNWATCHED) -> Motion:
+    """Compare each frame with a template, first the middle frame, then the median of those moved.
+
+    Parameters
+    ----------
+    movie : Movie
+        Its frames are read three times.
+    brightness : Brightness
+        Of the movie.
+    watch : Watch, optional
+        Says when to stop, and hears the progress.
+    """
+    count = len(movie)
+    progress = Progress(_ROUNDS * count)
+    template = brightness.of_frame(movie.frame(count // 2), count // 2)
+    shifts = np.zeros((count, 2))
+    for _ in range(_ROUNDS):
+        compared = _Compared(template)
+        for t in range(count):
+            watch.check()
+            shifts[t] = compared.shift_px(brightness.of_frame(movie.frame(t), t))
+            progress.advance()
+            watch.on_progress(progress)
+        shifts -= np.median(shifts, axis=0)
+        template = _median(movie, brightness, shifts, watch)
+    return Motion(shifts, template)
+
+
+def largest_shift_um(movie: Movie, brightness: Brightness) -> float:
+    """Compare a few frames with the typical one.
 
     Parameters
     ----------
@@ -30,20 +84,46 @@ def largest_shift_um(movie: Movie, brightness: Brightness) -> float:
     brightness : Brightness
         With the typical frame.
     """
-    typical = _band(brightness.light.sum(axis=0))
-    brightest = np.percentile(typical, _BRIGHTEST_PERCENT)
-    typical = typical.clip(0, brightest)
+    compared = _Compared(brightness.light)
     found_px = [0.0]
     for t in np.unique(np.linspace(0, len(movie) - 1, _LOOKED_AT).round()).astype(int):
         frame = brightness.of_frame(movie.frame(int(t)), int(t))
-        seen = _band(frame.sum(axis=0)).clip(0, brightest)
-        shift, _, _ = phase_cross_correlation(typical, seen, normalization=None)
-        found_px.append(math.hypot(*shift.tolist()))
+        found_px.append(math.hypot(*compared.shift_px(frame)))
     return max(found_px) * movie.pixel_um
 
 
-def _band(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    band: NDArray[np.float32] = gaussian_filter(image, _FINE_PX) - gaussian_filter(
-        image, _COARSE_PX
-    )
+class _Compared:
+    """Cross-correlation of mid-scale structure with a template.
+
+    Plain cross-correlation: with its phase alone, static patterns of a camera would win. What is
+    brighter than nearly all of the template is cut, or one bright granule would decide.
+    """
+
+    def __init__(self, template: Pixels) -> None:
+        band = _band(template.sum(axis=0))
+        self._brightest = np.percentile(band, _BRIGHTEST_PERCENT)
+        self._band = band.clip(0, self._brightest)
+
+    def shift_px(self, frame: Pixels) -> tuple[float, float]:
+        """(y, x) by which a frame (K, Y, X) is to be moved."""
+        seen = _band(frame.sum(axis=0)).clip(0, self._brightest)
+        found, _, _ = phase_cross_correlation(
+            self._band, seen, normalization=None, upsample_factor=_FINER
+        )
+        y, x = found.tolist()
+        return y, x
+
+
+def _median(movie: Movie, brightness: Brightness, shifts: Array, watch: Watch) -> Pixels:
+    times = np.unique(np.linspace(0, len(movie) - 1, min(len(movie), _MOST_AVERAGED)).round())
+    moved = []
+    for t in times.astype(int).tolist():
+        watch.check()
+        frame = brightness.of_frame(movie.frame(t), t)
+        moved.append(shift(frame, (0.0, *shifts[t].tolist()), order=3, mode="nearest"))
+    return np.asarray(np.median(moved, axis=0), np.float32)
+
+
+def _band(image: Pixels) -> Pixels:
+    band: Pixels = gaussian_filter(image, _FINE_PX) - gaussian_filter(image, _COARSE_PX)
     return band

@@ -67,6 +67,11 @@ def recipe_in(
             f"'{path.name}' holds no recipe: it was not made from one, as simulated stacks and "
             "planes that Python wrote, or by an older version of napari-deepz."
         )
+    if record.recipe.get("kind") == "movie":
+        raise ValueError(
+            f"'{path.name}' is a movie: make it again with the command in its record, "
+            f"{record.command or 'napari-deepz movie'}"
+        )
     sampling = None if record.sampling is None else record.sampling.model_dump()
     settings = {"surfaces": record.surfaces, "sampling": sampling, "output": str(path)}
     if surfaces is not None:

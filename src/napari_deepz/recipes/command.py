@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from napari_deepz.recipes.movies.recipe import MovieRecipe
 from napari_deepz.recipes.recipe import Recipe
 from napari_deepz.surfaces import AlongPath, Flat, FromImage, FromPoints, Surface, Tilted
 
@@ -60,8 +61,7 @@ def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None
     surface = recipe.surfaces[0]
     words = ["napari-deepz", "refocus", *files, str(output), *options]
     if isinstance(surface, Flat):
-        numbers = (surface.start_um, surface.stop_um, surface.step_um)
-        words.append("--z=" + ":".join(_digits(number) for number in numbers if number is not None))
+        words.append(_range(surface))
     elif isinstance(surface, Tilted):
         words += [f"--tilt-x={_digits(surface.tilt_x_deg)}"]
         words += [f"--tilt-y={_digits(surface.tilt_y_deg)}"]
@@ -69,7 +69,17 @@ def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None
     else:
         in_file = surface.source if isinstance(surface, FromImage) else None
         words.append(f"--surface={surface_file or in_file}")
-    words.append(f"--model={recipe.model.name}")
+    return quoted([*words, *_shared_options(recipe)], windows=os.name == "nt")
+
+
+def _range(surface: Flat) -> str:
+    numbers = (surface.start_um, surface.stop_um, surface.step_um)
+    return "--z=" + ":".join(_digits(number) for number in numbers if number is not None)
+
+
+def _shared_options(recipe: Recipe | MovieRecipe) -> list[str]:
+    """Model, sampling and computation."""
+    words = [f"--model={recipe.model.name}"]
     if recipe.sampling is not None:
         words += _options(
             recipe.sampling,
@@ -78,13 +88,26 @@ def command_of(recipe: Recipe, output: Path, *, surface_file: Path | None = None
             immersion_index="--immersion",
             wavelength_um="--wavelength",
         )
-    words += _options(
+    return words + _options(
         recipe.compute,
         device="--device",
         precision="--precision",
         runtime="--runtime",
         memory_gb="--memory",
     )
+
+
+def movie_command_of(recipe: MovieRecipe, output: Path) -> str | None:
+    """Write the command that makes a movie; None where its surface is in no file."""
+    (surface, *others) = recipe.surfaces
+    if others or not isinstance(surface, Flat):
+        return None
+    words = ["napari-deepz", "movie", *recipe.paths, str(output), _range(surface)]
+    if recipe.at_um is not None and len(recipe.at_um) > 1:
+        words.append("--at=" + ",".join(map(_digits, recipe.at_um)))
+    words += _options(recipe, c="--channel", merge="--merge", rate_hz="--rate")
+    words += _options(recipe, brightness="--brightness", motion="--motion", pixels="--pixels")
+    words += _shared_options(recipe)
     return quoted(words, windows=os.name == "nt")
 
 

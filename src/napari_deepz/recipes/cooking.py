@@ -19,7 +19,7 @@ from napari_deepz.io.reading import read_image
 from napari_deepz.models.library import load_model
 from napari_deepz.models.package import Model
 from napari_deepz.provenance import Provenance
-from napari_deepz.recipes.recipe import Recipe, Source
+from napari_deepz.recipes.recipe import ModelChoice, Recipe, Source
 from napari_deepz.recipes.record import describe_run
 from napari_deepz.surfaces import Flat, Surface
 from napari_deepz.watch import UNWATCHED, Watch
@@ -102,7 +102,7 @@ class Cooking:
         else:
             images = [pixels] if isinstance(pixels, np.ndarray) else list(pixels)
         self.model = model or load_model(recipe.model.name)
-        _require_same(recipe, self.model)
+        require_same_model(recipe.model, self.model)
         sources = [
             source.model_copy(update={"sha256": _checked_digest(source, image)})
             for source, image in zip(recipe.sources, images, strict=True)
@@ -279,10 +279,17 @@ def depths_um(surfaces: tuple[Surface, ...]) -> tuple[float, ...] | None:
     return tuple(z_um for surface in surfaces for z_um in surface.uniform_z_um or ())
 
 
-def _require_same(recipe: Recipe, model: Model) -> None:
-    if recipe.model.sha256 not in (None, model.sha256):
+def require_same_model(choice: ModelChoice, model: Model) -> None:
+    """Refuse a model with other weights than those that a recipe names.
+
+    Raises
+    ------
+    ValueError
+        One sentence.
+    """
+    if choice.sha256 not in (None, model.sha256):
         raise ValueError(
-            f"The model '{recipe.model.name}' at hand has other weights than that of the recipe; "
+            f"The model '{choice.name}' at hand has other weights than that of the recipe; "
             "add the model that it was made with, or take the checksum out of the recipe."
         )
 
