@@ -53,11 +53,14 @@ class Packing:
 
     def pack(self, values: NDArray[np.floating]) -> tuple[NDArray[np.uint16], int]:
         """Pack intensities; also count those that lie beyond the range, which is what they get."""
-        numbers = np.rint((values - np.float32(self.offset)) / np.float32(self.scale))
-        beyond = int(np.count_nonzero((numbers < 0) | (numbers > _MOST) | ~np.isfinite(numbers)))
-        if beyond:
-            numbers = np.nan_to_num(numbers, nan=0.0).clip(0, _MOST)
-        return numbers.astype(STORED), beyond
+        numbers = (values - np.float32(self.offset)).astype(np.float32, copy=False)
+        numbers /= np.float32(self.scale)
+        np.rint(numbers, out=numbers)
+        if numbers.min() >= 0 and numbers.max() <= _MOST:
+            return numbers.astype(STORED), 0
+        beyond = ~((numbers >= 0) & (numbers <= _MOST))
+        within = np.nan_to_num(numbers, nan=0.0).clip(0, _MOST)
+        return within.astype(STORED), int(np.count_nonzero(beyond))
 
     def unpack(self, stored: NDArray[Any]) -> NDArray[np.float32]:
         """Give the intensities back."""

@@ -39,9 +39,9 @@ class EvenPlanes(Generator):
 
         A DPM that is one number expanded to the image's shape takes a short cut.
         """
-        position = ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
         if not any(dpm_um.stride()):
-            return self._uniform(code, float(position[0, 0, 0, 0]))
+            return self._uniform(code, float(self._position(dpm_um[:1, :1, :1, :1])))
+        position = self._position(dpm_um)
         below = position.int().clamp(max=self.planes - 2)
         share = position - below
         if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
@@ -49,6 +49,10 @@ class EvenPlanes(Generator):
         else:
             lower, upper = _neighbours(code, below)
         return torch.lerp(lower, upper, share)
+
+    def _position(self, dpm_um: Tensor) -> Tensor:
+        """Between which planes, counted from the first."""
+        return ((dpm_um - self.z_min_um) / self.z_step_um).clamp(0, self.planes - 1)
 
     def _uniform(self, code: Tensor, position: float) -> Tensor:
         plane = min(int(position), self.planes - 2)
