@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_deepz import load_model
-from napari_deepz.analysis.neuron_scores import score_places, score_traces
+from napari_deepz.analysis.neuron_scores import score_identities, score_places, score_traces
 from napari_deepz.images import ImageSeries
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.measuring import measure_neurons
@@ -129,3 +129,26 @@ def test_a_sample_that_moves_is_not_to_be_trusted(
         Movie.of(series, DRY_20X), load_model("widefield-20x"), places_um=places
     ).notes
     assert any("The sample moves, by up to 2.3 µm in a few frames" in note for note in notes)
+
+
+def test_a_sample_that_moves_as_a_whole_is_followed() -> None:
+    settings = MovieSettings(size_px=192, frames=40, motion_um=1.0)
+    moving = simulate_movie("sparse", settings, 5)
+    movie, model = movie_of(moving), load_model("widefield-20x")
+    found = measure_neurons(movie, model, follow=True)
+    assert any("followed sideways as a whole, by up to" in note for note in found.notes)
+    pairs = score_places(found.tracks_um[0], moving.places_um[0]).pairs
+    assert len(pairs) >= 0.8 * moving.places_um.shape[1]
+    tracks, truth = (
+        found.tracks_um[:, [one for one, _ in pairs]],
+        moving.places_um[:, [other for _, other in pairs]],
+    )
+    assert score_identities(tracks, truth) > 0.99
+    assert np.sqrt(((tracks - truth)[..., 1:] ** 2).mean()) < 0.35
+    scores = score_traces(found.activity.dff, moving.dff, pairs)
+    assert scores.correlation_median > 0.98
+    assert scores.slopes[1] == pytest.approx(1, abs=0.15)
+    still = measure_neurons(movie, model, places_um=found.places_um)
+    assert any("The sample moves, by up to" in note for note in still.notes)
+    blind = score_traces(still.activity.dff, moving.dff, pairs)
+    assert blind.correlation_median < 0.8

@@ -27,7 +27,7 @@ from napari_deepz.models import DEFAULT_MODEL
 
 @app.command()
 def neurons(
-    movie: Annotated[Path, typer.Argument(help="Movie of a sample that does not move.")],
+    movie: Annotated[Path, typer.Argument(help="Movie of neurons.")],
     output: Annotated[Path, typer.Argument(help="Table of the traces, .csv.")],
     model: ModelName = DEFAULT_MODEL,
     at: Annotated[
@@ -45,6 +45,10 @@ def neurons(
         float | None,
         typer.Option(help="Counts of the camera without light; estimated unless given."),
     ] = None,
+    motion: Annotated[
+        str,
+        typer.Option(help="shift: follow a sample that moves sideways as a whole; none."),
+    ] = "none",
     pixel_size: PixelSize = None,
     na: NA = None,
     immersion: Immersion = None,
@@ -60,6 +64,8 @@ def neurons(
     from napari_deepz.neurons.measuring import measure_neurons
     from napari_deepz.neurons.traces import require_table
 
+    if motion not in ("none", "shift"):
+        raise ValueError(f"--motion takes 'none' or 'shift', not '{motion}'.")
     require_table(output)
     require_no_input([output], [movie])
     series = read_image(movie)
@@ -72,7 +78,12 @@ def neurons(
     frames = Movie.of(series, sampling, c=c, at_um=at_um, rate_hz=rate)
     with watched() as watch:
         found = measure_neurons(
-            frames, load_model(model), depth_um=depth, offset=offset, watch=watch
+            frames,
+            load_model(model),
+            depth_um=depth,
+            offset=offset,
+            follow=motion == "shift",
+            watch=watch,
         )
     found.save(output)
     for note in found.notes:

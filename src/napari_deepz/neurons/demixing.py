@@ -84,18 +84,33 @@ class Demixer:
 
     def demix(self, frames: Iterable[NDArray[np.floating]]) -> Demixed:
         """Solve every frame, (K, Y, X) each, counts above the offset of the camera."""
-        found, misfits = [], []
-        for frame in frames:
-            solution = self.solve(frame)
-            rest = frame.reshape(-1) - self.explained(solution)
-            misfits.append(float((self._weights * rest**2).mean()))
-            found.append(solution)
-        every = np.array(found)
-        return Demixed(
-            light=every[:, : self._count],
-            error=self._spread[: self._count] * np.sqrt(np.median(misfits)),
-            background=every[:, self._count :],
-        )
+        return demix_each((self, frame) for frame in frames)
+
+    def misfit(self, frame: NDArray[np.floating], solution: Array) -> float:
+        """Mean weighed square of what a solution does not explain; one where noise is all."""
+        rest = frame.reshape(-1) - self.explained(solution)
+        return float((self._weights * rest**2).mean())
+
+    @property
+    def spread(self) -> Array:
+        """(N,) standard error of the light in a frame with a misfit of one."""
+        return self._spread[: self._count]
+
+
+def demix_each(pairs: Iterable[tuple[Demixer, NDArray[np.floating]]]) -> Demixed:
+    """Solve every frame with a demixer of its own: of neurons that move."""
+    found, misfits, spreads = [], [], []
+    for demixer, frame in pairs:
+        solution = demixer.solve(frame)
+        found.append(solution)
+        misfits.append(demixer.misfit(frame, solution))
+        spreads.append(demixer.spread)
+    every, count = np.array(found), len(spreads[0])
+    return Demixed(
+        light=every[:, :count],
+        error=np.median(spreads, axis=0) * np.sqrt(np.median(misfits)),
+        background=every[:, count:],
+    )
 
 
 def _products(matrix: sparse.csr_array, weights: Array) -> Array:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import shift
 
 from napari_deepz.engine.lens import Lens
 from napari_deepz.models.package import Model
 from napari_deepz.movies.brightness import Brightness, measure_brightness
-from napari_deepz.movies.motion import largest_shift_um
+from napari_deepz.movies.motion import Motion, largest_shift_um, measure_motion
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.activity import activity_of
-from napari_deepz.neurons.demixing import SEPARABLE_ERROR, Demixer
+from napari_deepz.neurons.demixing import SEPARABLE_ERROR, Demixer, demix_each
 from napari_deepz.neurons.finding import find_places
 from napari_deepz.neurons.footprints import FootprintOptics, Footprints
 from napari_deepz.neurons.traces import NeuronTraces
@@ -39,6 +41,7 @@ def measure_neurons(
     *,
     depth_um: float = USUAL_DEPTH_UM,
     offset: float | None = None,
+    follow: bool = False,
     places_um: Array | None = None,
     watch: Watch = UNWATCHED,
 ) -> NeuronTraces:
@@ -47,7 +50,7 @@ def measure_neurons(
     Parameters
     ----------
     movie : Movie
-        Of a sample that does not move, with the numerical aperture, the immersion and the
+        With the numerical aperture, the immersion and the
         wavelength in its sampling. Frames are read one after the other.
     model : Model or Lens
         What refocuses the typical frame, in which neurons are looked for.
@@ -56,6 +59,10 @@ def measure_neurons(
         is above the focus from what is below (`Optics.depth_aberration_waves`).
     offset : float, optional
         Counts of the camera without light, see `measure_brightness`.
+    follow : bool, optional
+        Follow a sample that moves sideways as a whole: neurons are looked for in the median of
+        frames that were moved to lie on one another, and measured in each frame where they are in
+        that one, so that no pixel is interpolated.
     places_um : ndarray, optional
         (N, 3) z, y and x of neurons, in place of those that are found.
     watch : Watch, optional
@@ -72,6 +79,10 @@ def measure_neurons(
     spherical_waves, notes = _aberration(sampling, depth_um)
     optics = FootprintOptics(sampling, spherical_waves)
     brightness = measure_brightness(movie, offset, watch)
+    motion = measure_motion(movie, brightness, watch) if follow else None
+    if motion is not None:
+        typical = motion.template + np.float32(brightness.offset)
+        brightness = replace(brightness, typical=typical)
     if places_um is None:
         places_um = find_places(movie, brightness, Lens.of(model, None), watch)
     if not len(places_um):
@@ -80,11 +91,19 @@ def measure_neurons(
         )
     away_um = np.abs(places_um[:, :1] - np.array(movie.at_um))
     footprints = Footprints(optics, movie.at_um, float(away_um.max()) + 1)
-    demixer = Demixer(footprints.matrix(places_um, movie.shape), brightness.light)
-    found = demixer.demix(_frames(movie, brightness, watch))
+    frames = _frames(movie, brightness, watch)
+    shift_um = np.zeros((len(movie), 2))
+    if motion is None:
+        demixer = Demixer(footprints.matrix(places_um, movie.shape), brightness.light)
+        found = demixer.demix(frames)
+    else:
+        shift_um = -motion.shift_px * movie.pixel_um
+        demixers = _moving(footprints, places_um, motion, movie)
+        found = demix_each(zip(demixers, frames, strict=True))
     activity = activity_of(found.light, found.error, movie.rate_hz)
     separable = found.error <= SEPARABLE_ERROR * np.median(activity.rest, axis=1)
-    notes = (MEASURED, *movie.notes, *notes, *_note_of_motion(movie, brightness))
+    notes = (MEASURED, *movie.notes, *notes)
+    notes += _note_of_motion(movie, brightness) if motion is None else _note_of_following(shift_um)
     if count := int((~separable).sum()):
         are = "1 neuron is" if count == 1 else f"{count} neurons are"
         notes += (
@@ -96,7 +115,19 @@ def measure_neurons(
             "The movie does not say how far apart its frames are: times are their numbers, and "
             "the light at rest is that of the whole movie.",
         )
-    return NeuronTraces(places_um, movie.t_s, activity, found.error, separable, notes)
+    tracks_um = places_um + np.insert(shift_um, 0, 0.0, axis=1)[:, None]
+    return NeuronTraces(places_um, tracks_um, movie.t_s, activity, found.error, separable, notes)
+
+
+def _moving(
+    footprints: Footprints, places_um: Array, motion: Motion, movie: Movie
+) -> Iterator[Demixer]:
+    """A demixer of each frame, with the neurons where they are in it."""
+    for shift_px in motion.shift_px:
+        moved_um = places_um - np.array([0.0, *shift_px]) * movie.pixel_um
+        back_px = (0.0, *(-shift_px).tolist())
+        light = np.asarray(shift(motion.template, back_px, order=1, mode="nearest"), np.float32)
+        yield Demixer(footprints.matrix(moved_um, movie.shape), np.maximum(light, 0))
 
 
 def _note_of_motion(movie: Movie, brightness: Brightness) -> tuple[str, ...]:
@@ -105,7 +136,16 @@ def _note_of_motion(movie: Movie, brightness: Brightness) -> tuple[str, ...]:
         return ()
     return (
         f"The sample moves, by up to {moved_um:.1f} µm in a few frames that were compared: do not "
-        "trust these traces, which are those of the places where neurons are in most frames.",
+        "trust these traces, which are those of the places where neurons are in most frames, or "
+        "follow the sample.",
+    )
+
+
+def _note_of_following(shift_um: Array) -> tuple[str, ...]:
+    furthest_um = float(np.hypot(*shift_um.T).max())
+    return (
+        f"The sample was followed sideways as a whole, by up to {furthest_um:.1f} µm; bending, "
+        "turning and motion along z were not.",
     )
 
 

@@ -30,6 +30,8 @@ class NeuronTraces:
     ----------
     places_um : ndarray
         (N, 3) z, y and x from the centre of the first pixel; z from the plane at 0 µm. Inferred.
+    tracks_um : ndarray
+        (T, N, 3) where they are in each frame.
     t_s : ndarray
         (T,) time of each frame.
     activity : Activity
@@ -43,6 +45,7 @@ class NeuronTraces:
     """
 
     places_um: Array
+    tracks_um: Array
     t_s: Array
     activity: Activity
     error: Array
@@ -76,10 +79,10 @@ class NeuronTraces:
         ):
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
-            for number, place in enumerate(self.places_um):
-                at = [f"{value:.3f}" for value in place]
+            for number in range(len(self)):
                 is_separable = bool(self.separable[number])
                 for index, t_s in enumerate(self.t_s):
+                    at = [f"{value:.3f}" for value in self.tracks_um[index, number]]
                     values = ["", "", ""]
                     if is_separable:
                         traces = self.activity
