@@ -15,6 +15,7 @@ GATE_UM = (3.0, 2.0)
 """Along z and across: how far a neuron may lie from a true one to be that."""
 
 _ACTIVE = 0.3
+_LEAST_GIVEN = 0.5
 _PERCENTILES = (10.0, 50.0, 90.0)
 
 
@@ -91,13 +92,14 @@ def score_traces(
 ) -> TraceScores:
     """Compare dF/F, (N, T) and (M, T), of neurons that belong together.
 
-    Traces with NaN, which are not given to users either, do not count.
+    Frames without a value (NaN), and traces with few others, do not count.
     """
     alike, slopes, silent = [], [], []
     for one, other in pairs:
-        trace, truth = found_dff[one], true_dff[other]
-        if not np.isfinite(trace).all():
+        given = np.isfinite(found_dff[one])
+        if given.mean() < _LEAST_GIVEN:
             continue
+        trace, truth = found_dff[one][given], true_dff[other][given]
         if truth.max() >= _ACTIVE:
             alike.append(float(np.corrcoef(truth, trace)[0, 1]))
             slopes.append(float(np.polyfit(truth, trace, 1)[0]))

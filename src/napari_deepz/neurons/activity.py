@@ -34,7 +34,9 @@ class Activity:
     dff: Array
 
 
-def activity_of(light: Array, error: Array, rate_hz: float | None) -> Activity:
+def activity_of(
+    light: Array, error: Array, rate_hz: float | None, seen: NDArray[np.bool_] | None = None
+) -> Activity:
     """Compute F0 and dF/F.
 
     Parameters
@@ -45,8 +47,13 @@ def activity_of(light: Array, error: Array, rate_hz: float | None) -> Activity:
         (N,) standard error of the light in a frame.
     rate_hz : float or None
         Of the frames; the whole movie is one window where unknown.
+    seen : ndarray, optional
+        (T, N) bool, in which frames a neuron lies within the field; all where None. It has no
+        light in others (NaN), and they do not count for what it has at rest.
     """
     steady = light.T
+    if seen is not None:
+        steady = _bridged(steady, seen.T)
     window = steady.shape[1] if rate_hz is None else round(WINDOW_S * rate_hz)
     window = max(3, min(window, steady.shape[1]))
     rest = percentile_filter(steady, REST_PERCENTILE, size=(1, window), mode="nearest")
@@ -54,4 +61,15 @@ def activity_of(light: Array, error: Array, rate_hz: float | None) -> Activity:
     weak = rest < _GUARD_ERRORS * error[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         dff = np.where(weak, np.nan, (steady - rest) / rest)
+    if seen is not None:
+        steady, dff = np.where(seen.T, steady, np.nan), np.where(seen.T, dff, np.nan)
     return Activity(steady, rest, dff)
+
+
+def _bridged(light: Array, seen: NDArray[np.bool_]) -> Array:
+    """(N, T) with what lies between, where a neuron is out of the field."""
+    bridged, times = light.copy(), np.arange(light.shape[1])
+    for trace, there in zip(bridged, seen, strict=True):
+        if there.any():
+            trace[~there] = np.interp(times[~there], times[there], trace[there])
+    return bridged

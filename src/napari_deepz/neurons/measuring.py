@@ -17,7 +17,7 @@ from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.activity import activity_of
 from napari_deepz.neurons.demixing import SEPARABLE_ERROR, Demixer, demix_each
 from napari_deepz.neurons.finding import find_places
-from napari_deepz.neurons.footprints import FootprintOptics, Footprints
+from napari_deepz.neurons.footprints import NUCLEUS_RADIUS_UM, FootprintOptics, Footprints
 from napari_deepz.neurons.traces import NeuronTraces
 from napari_deepz.optics import Optics
 from napari_deepz.sampling import Sampling
@@ -100,7 +100,9 @@ def measure_neurons(
         shift_um = -motion.shift_px * movie.pixel_um
         demixers = _moving(footprints, places_um, motion, movie)
         found = demix_each(zip(demixers, frames, strict=True))
-    activity = activity_of(found.light, found.error, movie.rate_hz)
+    tracks_um = places_um + np.insert(shift_um, 0, 0.0, axis=1)[:, None]
+    seen = _within_field(tracks_um, movie)
+    activity = activity_of(found.light, found.error, movie.rate_hz, seen)
     separable = found.error <= SEPARABLE_ERROR * np.median(activity.rest, axis=1)
     notes = (MEASURED, *movie.notes, *notes)
     notes += _note_of_motion(movie, brightness) if motion is None else _note_of_following(shift_um)
@@ -115,7 +117,9 @@ def measure_neurons(
             "The movie does not say how far apart its frames are: times are their numbers, and "
             "the light at rest is that of the whole movie.",
         )
-    tracks_um = places_um + np.insert(shift_um, 0, 0.0, axis=1)[:, None]
+    if count := int((~seen).any(axis=0).sum()):
+        leave = "1 neuron leaves" if count == 1 else f"{count} neurons leave"
+        notes += (f"{leave} the field for some frames, for which no light is given.",)
     return NeuronTraces(places_um, tracks_um, movie.t_s, activity, found.error, separable, notes)
 
 
@@ -128,6 +132,14 @@ def _moving(
         back_px = (0.0, *(-shift_px).tolist())
         light = np.asarray(shift(motion.template, back_px, order=1, mode="nearest"), np.float32)
         yield Demixer(footprints.matrix(moved_um, movie.shape), np.maximum(light, 0))
+
+
+def _within_field(tracks_um: Array, movie: Movie) -> NDArray[np.bool_]:
+    """(T, N) whether neurons lie where the camera sees them whole."""
+    last_um = (np.array(movie.shape) - 1) * movie.pixel_um
+    across = tracks_um[..., 1:]
+    inside = (across >= NUCLEUS_RADIUS_UM) & (across <= last_um - NUCLEUS_RADIUS_UM)
+    return np.asarray(inside.all(axis=2))
 
 
 def _note_of_motion(movie: Movie, brightness: Brightness) -> tuple[str, ...]:
