@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -41,3 +42,18 @@ def test_motion_is_measured_to_a_fraction_of_a_pixel() -> None:
     first = motion.moved(movie.frame(0), 0)[0, 30:-30, 30:-30]
     template = motion.template[0, 30:-30, 30:-30]
     assert np.corrcoef(first.ravel(), template.ravel())[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("dark", [0, 6, 11])
+def test_a_dark_frame_lies_where_the_one_before_it_does(dark: int) -> None:
+    settings = replace(SETTINGS, motion_um=1.0, granule=False, frames=12)
+    frames = simulate_movie("sparse", settings, 3).measured.copy()
+    frames[dark] = 0
+    movie = movie_of(frames)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        motion = measure_motion(movie, measure_brightness(movie))
+    if dark:
+        np.testing.assert_array_equal(motion.shift_px[dark], motion.shift_px[dark - 1])
+    assert np.isfinite(motion.template).all()
+    assert motion.template.std() > 10

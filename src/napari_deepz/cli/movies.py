@@ -89,7 +89,7 @@ def movie(
     """Refocus every frame of a movie: a 2D movie becomes a 3D movie. Run it again to go on."""
     from napari_deepz.engine.compute import Compute
     from napari_deepz.engine.planes.shares import checked_merge
-    from napari_deepz.io.reading import read_image
+    from napari_deepz.io.reading import read_image, read_provenance
     from napari_deepz.recipes.movies.cooking import MovieCooking
     from napari_deepz.recipes.movies.recipe import (
         BrightnessChoice,
@@ -143,6 +143,10 @@ def movie(
             f"{cooking.model.spec.name} on {cooking.device}; {wanted.describe()}"
         )
         film(cooking, output, watch=watch)
+    record = read_provenance(output)
+    for note in () if record is None else record.notes:
+        if note not in cooking.notes:
+            print_note(note)
     print_path("Written:", output)
 
 

@@ -61,12 +61,16 @@ def measure_motion(movie: Movie, brightness: Brightness, watch: Watch = UNWATCHE
     count = len(movie)
     progress = Progress(_ROUNDS * count)
     template = brightness.of_frame(movie.frame(count // 2), count // 2)
+    if not np.ptp(template):
+        template = brightness.light
     shifts = np.zeros((count, 2))
     for _ in range(_ROUNDS):
         compared = _Compared(template)
         for t in range(count):
             watch.check()
-            shifts[t] = compared.shift_px(brightness.of_frame(movie.frame(t), t))
+            found_px = compared.shift_px(brightness.of_frame(movie.frame(t), t))
+            # A frame that shows nothing is taken to lie where the one before it does.
+            shifts[t] = shifts[t - 1] if found_px is None and t else found_px or (0.0, 0.0)
             progress.advance()
             watch.on_progress(progress)
         shifts -= np.median(shifts, axis=0)
@@ -88,7 +92,7 @@ def largest_shift_um(movie: Movie, brightness: Brightness) -> float:
     found_px = [0.0]
     for t in np.unique(np.linspace(0, len(movie) - 1, _LOOKED_AT).round()).astype(int):
         frame = brightness.of_frame(movie.frame(int(t)), int(t))
-        found_px.append(math.hypot(*compared.shift_px(frame)))
+        found_px.append(math.hypot(*(compared.shift_px(frame) or (0.0, 0.0))))
     return max(found_px) * movie.pixel_um
 
 
@@ -104,8 +108,10 @@ class _Compared:
         self._brightest = np.percentile(band, _BRIGHTEST_PERCENT)
         self._band = band.clip(0, self._brightest)
 
-    def shift_px(self, frame: Pixels) -> tuple[float, float]:
-        """(y, x) by which a frame (K, Y, X) is to be moved."""
+    def shift_px(self, frame: Pixels) -> tuple[float, float] | None:
+        """(y, x) by which a frame (K, Y, X) is to be moved; None where either shows nothing."""
+        if not np.ptp(frame) or not self._band.any():
+            return None
         seen = _band(frame.sum(axis=0)).clip(0, self._brightest)
         found, _, _ = phase_cross_correlation(
             self._band, seen, normalization=None, upsample_factor=_FINER

@@ -335,3 +335,28 @@ def test_what_is_found_of_the_frames_is_recorded(tiny: str, tmp_path: Path) -> N
     assert record.recipe is not None
     assert record.recipe["compute"]["precision"] == "bfloat16"
     assert record.axial_range_um == (-4, 4)
+
+
+def test_what_is_noticed_of_single_frames_names_them(tiny: str, tmp_path: Path) -> None:
+    path = tmp_path / "dark.ome.tif"
+    frames = simulate_movie("sparse", SCENE, 3).measured[:, 0].copy()
+    frames[[2, 5]] = 7
+    write_stack(
+        path,
+        frames,
+        count=1,
+        shape=frames.shape[1:],
+        dtype="uint16",
+        sampling=SAMPLING,
+        z_step_um=None,
+        z_start_um=None,
+        name="dark",
+        provenance=Provenance(kind="measured"),
+        t_count=len(frames),
+    )
+    out = film(MovieRecipe(paths=path, surfaces=STACK, model=tiny), tmp_path / "out.zarr")
+    record = read_provenance(out)
+    assert record is not None
+    (said,) = [note for note in record.notes if note.startswith("Frame")]
+    assert said.startswith("Frame 2 and 1 more: All pixels of the image have the same value, 7")
+    assert np.ptp(read_image(out).stack(t=5)) == 0

@@ -241,7 +241,14 @@ def _settings(cooking: MovieCooking, packing: Packing | None) -> dict[str, Any]:
 def _notes(cooking: MovieCooking, store: MovieStore) -> tuple[str, ...]:
     """What was noticed, of frames in their order; not the same of each."""
     in_order = [store.frames[t] for t in range(len(cooking.movie))]
-    of_frames = list(dict.fromkeys(note for frame in in_order for note in frame.notes))
+    noticed: dict[str, list[int]] = {}
+    for frame in in_order:
+        for note in frame.notes:
+            noticed.setdefault(note, []).append(frame.t)
+    of_frames = [
+        f"Frame {first}{f' and {len(more)} more' if more else ''}: {note}"
+        for note, (first, *more) in noticed.items()
+    ]
     if len(of_frames) > _MOST_NOTES:
         many = f"{len(of_frames) - _MOST_NOTES} more were noticed of single frames."
         of_frames = [*of_frames[:_MOST_NOTES], many]
