@@ -133,7 +133,8 @@ def main() -> None:
         wrapped(
             "What limits a crowded head is what is not found: its light goes to its neighbours, "
             "at rest too, so that their dF/F comes out too small. Two input planes help more than "
-            "anything else."
+            "anything else. What IDF1 lacks to 1 are neurons that were not found: it is as high in "
+            "movies that move as in those that do not."
         ),
     ]
     PAGE.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
