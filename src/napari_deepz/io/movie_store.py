@@ -108,7 +108,7 @@ class MovieStore:
         except OSError as error:
             raise WriteError(
                 f"Frame {t} of '{self.path.name}' could not be written: {reason_of(error)}. Run "
-                f"the same again to go on: {len(self.frames)} frames are there."
+                "the same again to go on with it."
             ) from error
         self.frames[t] = frame
 
