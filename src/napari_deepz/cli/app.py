@@ -42,6 +42,14 @@ Wavelength = Annotated[
     float | None,
     typer.Option(help="Emission wavelength of the image in nm, such as 520; 0.52 is taken for µm."),
 ]
+PlanesAt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="UM,UM,...",
+        help="Where the input planes of a frame were taken, in µm; from the z step unless "
+        "given, the first is at 0 then.",
+    ),
+]
 Rate = Annotated[
     float | None, typer.Option(help="Frames per second, instead of those in the file.")
 ]

@@ -14,6 +14,7 @@ from napari_deepz.cli.app import (
     Memory,
     ModelName,
     PixelSize,
+    PlanesAt,
     PrecisionName,
     Rate,
     RuntimeName,
@@ -49,14 +50,7 @@ def movie(
         Path | None,
         typer.Option(help="Surface: .json, also one over time, or an image of depths in µm."),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="UM,UM,...",
-            help="Where the input planes of a frame were taken, in µm; from the z step unless "
-            "given, the first is at 0 then.",
-        ),
-    ] = None,
+    at: PlanesAt = None,
     merge: Annotated[
         str | None,
         typer.Option(help="How several planes are merged: blended, learned, distance or nearest."),
@@ -98,7 +92,8 @@ def movie(
         PixelChoice,
     )
     from napari_deepz.recipes.movies.saving import film, require_movie_name
-    from napari_deepz.surfaces import Flat
+    from napari_deepz.surfaces import Flat, load_movie_surface
+    from napari_deepz.watch import Cancelled
 
     if len(paths) < 2:
         raise ValueError("Name the movie and the result, which ends with .ome.zarr.")
@@ -111,9 +106,13 @@ def movie(
     ):
         if given not in allowed:
             raise ValueError(f"{option} takes {' or '.join(map(repr, allowed))}, not '{given}'.")
-    if (z is None) == (surface is None):
+    wanted: MovieSurface
+    if z is not None and surface is None:
+        wanted = Flat.parse(z)
+    elif surface is not None and z is None:
+        wanted = load_movie_surface(surface.absolute())
+    else:
         raise ValueError("Say where to refocus: with --z START:STOP:STEP or with --surface FILE.")
-    wanted: MovieSurface = Flat.parse(z) if z is not None else _load(surface)
     for path in movies:
         require_measured(path, "movie")
     series = read_image(movies[0])
@@ -142,16 +141,13 @@ def movie(
             f"{len(cooking.movie)} frames, {cooking.recipe.count} planes each: "
             f"{cooking.model.spec.name} on {cooking.device}; {wanted.describe()}"
         )
-        film(cooking, output, watch=watch)
+        try:
+            film(cooking, output, watch=watch)
+        except Cancelled:
+            print_line("Run the same command again to go on; frames that are there stay.")
+            raise
     record = read_provenance(output)
     for note in () if record is None else record.notes:
         if note not in cooking.notes:
             print_note(note)
     print_path("Written:", output)
-
-
-def _load(path: Path | None) -> MovieSurface:
-    from napari_deepz.surfaces import load_movie_surface
-
-    assert path is not None
-    return load_movie_surface(path.absolute())

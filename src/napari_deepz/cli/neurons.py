@@ -12,6 +12,7 @@ from napari_deepz.cli.app import (
     Immersion,
     ModelName,
     PixelSize,
+    PlanesAt,
     Rate,
     Wavelength,
     app,
@@ -30,14 +31,7 @@ def neurons(
     movie: Annotated[Path, typer.Argument(help="Movie of neurons.")],
     output: Annotated[Path, typer.Argument(help="Table of the traces, .csv.")],
     model: ModelName = DEFAULT_MODEL,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="UM,UM,...",
-            help="Where the input planes of a frame were taken, in µm; from the z step unless "
-            "given, the first is at 0 then.",
-        ),
-    ] = None,
+    at: PlanesAt = None,
     depth: Annotated[
         float, typer.Option(min=0, help="Of the sample below the cover glass, µm.")
     ] = 20.0,

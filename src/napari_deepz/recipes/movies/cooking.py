@@ -119,7 +119,7 @@ class MovieCooking:
         return seen.hexdigest()
 
     def surfaces(self, t: int) -> list[Surface]:
-        """Onto what a frame is refocused, seen from the first input plane of a single one."""
+        """Onto what a frame is refocused."""
         return [surface_at(surface, t) for surface in self.recipe.surfaces]
 
     def measured(self, t: int) -> NDArray[np.float32]:

@@ -176,17 +176,12 @@ def _workers(cooking: MovieCooking) -> Iterator[tuple[ThreadPoolExecutor, int]]:
     """
     count = _worker_count(cooking)
     threads = torch.get_num_threads()
-    one_each = [1] if count > 1 else []
-    with ThreadPoolExecutor(count, "frame", _set_threads, tuple(one_each)) as pool:
+    each = 1 if count > 1 else threads
+    with ThreadPoolExecutor(count, "frame", torch.set_num_threads, (each,)) as pool:
         try:
             yield pool, count
         finally:
             torch.set_num_threads(threads)
-
-
-def _set_threads(*count: int) -> None:
-    for threads in count:
-        torch.set_num_threads(threads)
 
 
 def _worker_count(cooking: MovieCooking) -> int:
