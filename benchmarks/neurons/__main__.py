@@ -20,8 +20,9 @@ from napari_deepz.analysis.neuron_scores import (
 from napari_deepz.images import ImageSeries
 from napari_deepz.models.package import Model
 from napari_deepz.movies.movie import Movie
+from napari_deepz.neurons.field import USUAL_DEPTH_UM
 from napari_deepz.neurons.finding import LEAST_HEIGHT
-from napari_deepz.neurons.measuring import USUAL_DEPTH_UM, measure_neurons
+from napari_deepz.neurons.measuring import measure_neurons
 from napari_deepz.sampling import Sampling
 from napari_deepz.training.movies.scene import MovieSettings, Scene
 from napari_deepz.training.movies.simulation import SimulatedMovie, simulate_movie

@@ -48,10 +48,10 @@ def test_neurons_of_a_movie_go_into_a_table(deepz: Run, tmp_path: Path) -> None:
     assert "separable, in 6 frames." in said.stdout
     assert "the light is measured on the frames" in said.stdout.replace("\n", " ")
     rows = (tmp_path / "traces.csv").read_text().splitlines()
-    assert rows[0] == "id,t_s,z_um,y_um,x_um,f,f0,dff,separable,inferred"
+    assert rows[0] == "id,t_s,z_um,y_um,x_um,f,f0,dff,event,separable,inferred"
     assert (len(rows) - 1) % 6 == 0
     for wrong, words in (
-        ((movie, "traces.txt"), "let the name end with .csv"),
+        ((movie, "traces.txt"), "let the name end with .csv, .parquet or .nwb"),
         ((movie, "traces.csv", "--at=0,3"), "it has 1 planes, and there are 2 depths"),
         ((movie, "traces.csv", "--at=up"), "depths in µm such as -3,3, not 'up'"),
         ((str(WORM), "traces.csv"), "is no movie but a focal stack of 21 planes, 1 µm apart"),
@@ -87,3 +87,25 @@ def test_a_movie_becomes_three_dimensional(deepz: Run, tmp_path: Path) -> None:
         refused = deepz("movie", *wrong, cwd=tmp_path, check=False)
         assert words in refused.stderr.replace("\n", " ")
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_neurons_of_a_3d_movie_are_measured_on_its_frames(deepz: Run, tmp_path: Path) -> None:
+    deepz("simulate", "movies", "--kind=movie", "--size=96", "--frames=8", cwd=tmp_path)
+    movie = "movies/0000_sparse_movie.ome.tif"
+    deepz("movie", movie, "out.ome.zarr", "--z=-8:8:1", "--motion=shift", cwd=tmp_path)
+    deepz("neurons", "out.ome.zarr", "a.csv", "--tracks=tracks.csv", cwd=tmp_path)
+    deepz("neurons", movie, "b.csv", "--motion=shift", cwd=tmp_path)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    tracks = (tmp_path / "tracks.csv").read_text().splitlines()
+    assert tracks[0] == "track_id,t,z,y,x"
+    assert len(tracks) == len((tmp_path / "a.csv").read_text().splitlines())
+    said = deepz("neurons", "out.ome.zarr", "c.csv", "--light=virtual", cwd=tmp_path)
+    assert "Positions and light are both inferred" in said.stdout.replace("\n", " ")
+    assert (tmp_path / "c.csv").read_text().splitlines()[1].endswith("position and light")
+    refused = deepz("neurons", movie, "d.csv", "--light=virtual", cwd=tmp_path, check=False)
+    assert "has no virtual planes" in refused.stderr.replace("\n", " ")
+    (tmp_path / movie).rename(tmp_path / "0000_sparse_movie.ome.tif")
+    deepz("neurons", "out.ome.zarr", "e.csv", cwd=tmp_path)
+    (tmp_path / "0000_sparse_movie.ome.tif").unlink()
+    refused = deepz("neurons", "out.ome.zarr", "f.csv", cwd=tmp_path, check=False)
+    assert "neither where it was nor beside" in refused.stderr.replace("\n", " ")

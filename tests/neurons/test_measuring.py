@@ -13,7 +13,8 @@ from napari_deepz.analysis.neuron_scores import score_identities, score_places, 
 from napari_deepz.images import ImageSeries
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.measuring import measure_neurons
-from napari_deepz.neurons.traces import COLUMNS, NeuronTraces
+from napari_deepz.neurons.tables import COLUMNS, save_traces
+from napari_deepz.neurons.traces import NeuronTraces
 from napari_deepz.sampling import Sampling
 from napari_deepz.training.movies.scene import MovieSettings
 from napari_deepz.training.movies.simulation import SimulatedMovie, simulate_movie
@@ -72,8 +73,8 @@ def test_the_table_has_a_row_for_each_neuron_and_frame(
     found: NeuronTraces, simulated: SimulatedMovie, tmp_path: Path
 ) -> None:
     path = tmp_path / "traces.csv"
-    found.save(path)
-    found.save(path)  # A former table is replaced.
+    save_traces(found, path)
+    save_traces(found, path)  # A former table is replaced.
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
@@ -91,7 +92,7 @@ def test_what_is_not_separable_has_no_trace(simulated: SimulatedMovie, tmp_path:
     found = measure_neurons(movie_of(simulated), load_model("widefield-20x"), places_um=twins)
     assert not found.separable[[0, 3]].any()
     assert any("2 neurons are not separable" in note for note in found.notes)
-    found.save(tmp_path / "traces.csv")
+    save_traces(found, tmp_path / "traces.csv")
     with (tmp_path / "traces.csv").open(encoding="utf-8", newline="") as file:
         first = next(csv.DictReader(file))
     assert (first["separable"], first["f"], first["dff"]) == ("0", "", "")
@@ -111,9 +112,12 @@ def test_what_stands_in_the_way_is_said(simulated: SimulatedMovie, tmp_path: Pat
     notes = tmp_path / "notes.csv"
     notes.write_text("mine")
     found = measure_neurons(movie_of(simulated), model, places_um=simulated.places_um[0][:1])
-    for path, words in ((notes, "is no table of neurons"), (tmp_path / "a.txt", "end with .csv")):
+    for path, words in (
+        (notes, "is no table of neurons"),
+        (tmp_path / "a.txt", "end with .csv or .parquet"),
+    ):
         with pytest.raises(ValueError, match=words):
-            found.save(path)
+            save_traces(found, path)
     assert notes.read_text() == "mine"
 
 

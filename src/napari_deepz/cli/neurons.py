@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,17 +19,35 @@ from napari_deepz.cli.app import (
     choose_index,
     choose_sampling,
     parse_depths,
-    require_measured,
 )
 from napari_deepz.cli.console import print_line, print_note, print_path
 from napari_deepz.cli.progress import watched
 from napari_deepz.models import DEFAULT_MODEL
 
+if TYPE_CHECKING:
+    from napari_deepz.neurons.traces import NeuronTraces
+    from napari_deepz.provenance import Provenance
+    from napari_deepz.recipes.movies.recipe import MovieRecipe
+
+_MOTIONS, _LIGHTS = ("none", "shift"), ("measured", "virtual")
+
 
 @app.command()
 def neurons(
-    movie: Annotated[Path, typer.Argument(help="Movie of neurons.")],
-    output: Annotated[Path, typer.Argument(help="Table of the traces, .csv.")],
+    movie: Annotated[
+        Path, typer.Argument(help="Movie of neurons, or the 3D movie that was made of it.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Traces: .csv, .parquet or .nwb.")],
+    tracks: Annotated[
+        Path | None, typer.Option(help="Where each neuron is in each frame, as a table .csv.")
+    ] = None,
+    light: Annotated[
+        str,
+        typer.Option(
+            help="measured: on the frames as they were taken; virtual: read off the planes of a "
+            "3D movie, to compare."
+        ),
+    ] = "measured",
     model: ModelName = DEFAULT_MODEL,
     at: PlanesAt = None,
     depth: Annotated[
@@ -40,9 +58,12 @@ def neurons(
         typer.Option(help="Counts of the camera without light; estimated unless given."),
     ] = None,
     motion: Annotated[
-        str,
-        typer.Option(help="shift: follow a sample that moves sideways as a whole; none."),
-    ] = "none",
+        str | None,
+        typer.Option(
+            help="shift: follow a sample that moves sideways as a whole; none. As for the 3D movie "
+            "where that is given, else none."
+        ),
+    ] = None,
     pixel_size: PixelSize = None,
     na: NA = None,
     immersion: Immersion = None,
@@ -51,39 +72,83 @@ def neurons(
     channel: Annotated[int | None, typer.Option(help="Channel, counted from 0.")] = None,
 ) -> None:
     """Find the neurons of a movie, and measure each of them in every frame."""
-    from napari_deepz.io.reading import read_image
+    from napari_deepz.io.reading import read_image, read_provenance
     from napari_deepz.io.replacing import require_no_input
     from napari_deepz.models.library import load_model
     from napari_deepz.movies.movie import Movie
     from napari_deepz.neurons.measuring import measure_neurons
-    from napari_deepz.neurons.traces import require_table
+    from napari_deepz.neurons.saving import require_output, save_neurons
+    from napari_deepz.neurons.tables import require_tracks, save_tracks
 
-    if motion not in ("none", "shift"):
-        raise ValueError(f"--motion takes 'none' or 'shift', not '{motion}'.")
-    require_table(output)
-    require_no_input([output], [movie])
-    series = read_image(movie)
-    require_measured(movie, "movie")
-    c = choose_index(series, "C", channel, "--channel")
-    sampling = choose_sampling(series, c, pixel_size, na, immersion, wavelength)
-    if sampling is None:
-        raise ValueError(f"'{series.name}' does not say its pixel size; give it with --pixel-size.")
-    at_um = None if at is None else parse_depths(at, "--at")
-    frames = Movie.of(series, sampling, c=c, at_um=at_um, rate_hz=rate)
-    with watched() as watch:
-        found = measure_neurons(
-            frames,
-            load_model(model),
-            depth_um=depth,
-            offset=offset,
-            follow=motion == "shift",
-            watch=watch,
-        )
-    found.save(output)
+    for given, allowed, option in ((motion, _MOTIONS, "--motion"), (light, _LIGHTS, "--light")):
+        if given is not None and given not in allowed:
+            raise ValueError(f"{option} takes {' or '.join(map(repr, allowed))}, not '{given}'.")
+    require_output(output)
+    if tracks is not None:
+        require_tracks(tracks)
+    record = read_provenance(movie)
+    if light == "virtual":
+        found = _read_off(movie, record)
+        count = len(found.t_s)
+    else:
+        recipe = _recipe(movie, record)
+        paths = [movie] if recipe is None else [Path(path) for path in recipe.paths]
+        require_no_input([output], paths)
+        series = [read_image(path) for path in paths]
+        c = choose_index(series[0], "C", channel if recipe is None else recipe.c, "--channel")
+        sampling = choose_sampling(series[0], c, pixel_size, na, immersion, wavelength)
+        at_um = None if at is None else parse_depths(at, "--at")
+        if recipe is not None:
+            at_um, motion = at_um or recipe.at_um, motion or recipe.motion
+            rate = rate or recipe.rate_hz
+            if not (pixel_size or na or immersion or wavelength):
+                sampling = recipe.sampling
+        if sampling is None:
+            raise ValueError(
+                f"'{series[0].name}' does not say its pixel size; give it with --pixel-size."
+            )
+        frames = Movie.of(series, sampling, c=c, at_um=at_um, rate_hz=rate)
+        with watched() as watch:
+            found = measure_neurons(
+                frames,
+                load_model(model),
+                depth_um=depth,
+                offset=offset,
+                follow=motion == "shift",
+                watch=watch,
+            )
+        count = len(frames)
+    save_neurons(found, output)
+    if tracks is not None:
+        save_tracks(found, tracks)
     for note in found.notes:
         print_note(note)
     print_line(
-        f"{len(found)} neurons, {int(found.separable.sum())} of them separable, in "
-        f"{len(frames)} frames."
+        f"{len(found)} neuron{'s' if len(found) > 1 else ''}, {int(found.separable.sum())} "
+        f"separable, in {count} frames."
     )
     print_path("Written:", output)
+    if tracks is not None:
+        print_path("Written:", tracks)
+
+
+def _recipe(movie: Path, record: Provenance | None) -> MovieRecipe | None:
+    """With which a 3D movie was made; None for a movie as it was taken."""
+    from napari_deepz.recipes.again import movie_recipe_of
+
+    if record is None or record.kind != "inferred":
+        return None
+    return movie_recipe_of(movie)
+
+
+def _read_off(movie: Path, record: Provenance | None) -> NeuronTraces:
+    from napari_deepz.io.reading import read_image
+    from napari_deepz.neurons.virtual import measure_virtual_planes
+
+    if record is None or record.kind != "inferred":
+        raise ValueError(
+            f"'{movie.name}' has no virtual planes: make a 3D movie of it with "
+            "'napari-deepz movie', and give that."
+        )
+    with watched() as watch:
+        return measure_virtual_planes(read_image(movie), record, watch=watch)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, percentile_filter
 
+from napari_deepz.neurons.events import find_events
+
 Array = NDArray[np.float64]
 
 WINDOW_S = 40.0
@@ -27,17 +29,20 @@ class Activity:
         (N, T) F, bleaching divided out, and F0.
     dff : ndarray
         (N, T) (F - F0) / F0; NaN where F0 is too weak to be divided by.
+    events : ndarray
+        (N, T) by how much dF/F rises in the frame with which a rise begins; 0 in others.
     """
 
     light: Array
     rest: Array
     dff: Array
+    events: Array
 
 
 def activity_of(
     light: Array, error: Array, rate_hz: float | None, seen: NDArray[np.bool_] | None = None
 ) -> Activity:
-    """Compute F0 and dF/F.
+    """Compute F0, dF/F and events.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def activity_of(
         dff = np.where(weak, np.nan, (steady - rest) / rest)
     if seen is not None:
         steady, dff = np.where(seen.T, steady, np.nan), np.where(seen.T, dff, np.nan)
-    return Activity(steady, rest, dff)
+    return Activity(steady, rest, dff, find_events(dff, rate_hz))
 
 
 def _bridged(light: Array, seen: NDArray[np.bool_]) -> Array:

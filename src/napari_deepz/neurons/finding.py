@@ -16,7 +16,7 @@ from napari_deepz.watch import UNWATCHED, Watch
 
 Array = NDArray[np.float64]
 
-_Z_STEP_UM = 0.5
+Z_STEP_UM = 0.5
 
 LEAST_HEIGHT = 45.0
 """Of a spot above the noise of its surroundings: on simulated movies of 30 neurons in 83 µm, and of
@@ -57,7 +57,7 @@ def virtual_volume(
     """(Z, Y, X) planes of a frame (K, Y, X), as far as all its input planes know; and (Z,) µm."""
     low_um, high_um = lens.model.spec.for_image(movie.sampling).axial_range_um
     first_um, last_um = low_um + min(movie.at_um), high_um + max(movie.at_um)
-    count = max(2, round((last_um - first_um) / _Z_STEP_UM) + 1)
+    count = max(2, round((last_um - first_um) / Z_STEP_UM) + 1)
     z_um = np.linspace(first_um, last_um, count)
     surfaces = [Flat(float(depth)) for depth in z_um]
     if len(movie.at_um) == 1:

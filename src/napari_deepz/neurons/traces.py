@@ -1,25 +1,20 @@
-"""Neurons with their traces, as one value and as a table."""
+"""Neurons with their traces, as one value."""
 
 from __future__ import annotations
 
-import csv
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_deepz.atomic_files import written_beside
 from napari_deepz.neurons.activity import Activity
+from napari_deepz.neurons.editing import Neurons
+from napari_deepz.provenance import Provenance
 
 Array = NDArray[np.float64]
 
-COLUMNS = ("id", "t_s", "z_um", "y_um", "x_um", "f", "f0", "dff", "separable", "inferred")
-TABLE_SUFFIX = ".csv"
-
-_INFERRED = "position"
-"""The light is measured on the frames as they were taken."""
+LightFrom = Literal["measured frames", "virtual planes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,93 +23,59 @@ class NeuronTraces:
 
     Attributes
     ----------
-    places_um : ndarray
-        (N, 3) z, y and x from the centre of the first pixel; z from the plane at 0 µm. Inferred.
+    neurons : Neurons
+        Which they are, and where; inferred, where no person has put them there.
     tracks_um : ndarray
         (T, N, 3) where they are in each frame.
     t_s : ndarray
         (T,) time of each frame.
+    rate_hz : float or None
+        Frames per second; None where unknown, and times are numbers of frames.
     activity : Activity
-        F, F0 and dF/F, (N, T). Measured on the frames as they were taken.
+        F, F0, dF/F and events, (N, T).
     error : ndarray
         (N,) standard error of F in a frame.
     separable : ndarray
         (N,) bool, whether the light of a neuron at rest can be told from that of its neighbours.
-    notes : tuple of str
-        What the user must know, a sentence each.
+    record : Provenance
+        How they were found and measured, with what the user must know.
+    light_from : {"measured frames", "virtual planes"}
+        What the light was read off.
     """
 
-    places_um: Array
+    neurons: Neurons
     tracks_um: Array
     t_s: Array
+    rate_hz: float | None
     activity: Activity
     error: Array
     separable: NDArray[np.bool_]
-    notes: tuple[str, ...] = ()
+    record: Provenance
+    light_from: LightFrom = "measured frames"
 
     def __len__(self) -> int:
         """Count the neurons."""
-        return len(self.places_um)
+        return len(self.neurons)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one row for each neuron and frame; of what is not separable, places alone.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user must know, a sentence each."""
+        return self.record.notes
 
-        Parameters
-        ----------
-        path : path
-            The file, ending in .csv; an existing table of neurons is replaced.
+    @property
+    def places_um(self) -> Array:
+        """(N, 3) z, y and x from the centre of the first pixel; z from the plane at 0 µm."""
+        return self.neurons.places_um
 
-        Raises
-        ------
-        ValueError
-            If the name does not end in .csv, or another file has it; one sentence.
-        OSError
-            If it cannot be written; one sentence.
-        """
-        path = Path(path)
-        require_table(path)
-        with (
-            written_beside(path) as beside,
-            beside.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for number in range(len(self)):
-                is_separable = bool(self.separable[number])
-                for index, t_s in enumerate(self.t_s):
-                    at = [f"{value:.3f}" for value in self.tracks_um[index, number]]
-                    values = ["", "", ""]
-                    if is_separable:
-                        traces = self.activity
-                        values = [
-                            _number(traces.light[number, index]),
-                            _number(traces.rest[number, index]),
-                            _number(traces.dff[number, index]),
-                        ]
-                    writer.writerow(
-                        [number + 1, f"{t_s:.6g}", *at, *values, int(is_separable), _INFERRED]
-                    )
+    @property
+    def snr(self) -> Array:
+        """(N,) median light at rest over its error in a frame."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.nanmedian(self.activity.rest, axis=1) / self.error)
 
-
-def require_table(path: Path) -> None:
-    """Refuse a name under which no table of neurons may be written.
-
-    Raises
-    ------
-    ValueError
-        If it does not end in .csv, or another file has it; one sentence.
-    """
-    if path.suffix.lower() != TABLE_SUFFIX:
-        raise ValueError(f"'{path.name}' is no table: let the name end with {TABLE_SUFFIX}.")
-    if not path.exists():
-        return
-    first = b""
-    if path.is_file():
-        with path.open("rb") as file:
-            first = file.readline(500)
-    if first.strip() != ",".join(COLUMNS).encode():
-        raise ValueError(f"'{path}' exists and is no table of neurons; choose another output name.")
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}" if np.isfinite(value) else ""
+    def inferred(self, row: int) -> str:
+        """What of a neuron is inferred and not measured."""
+        position = not self.neurons.by_hand[row]
+        light = self.light_from == "virtual planes"
+        parts = [name for name, is_so in (("position", position), ("light", light)) if is_so]
+        return " and ".join(parts) or "nothing"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from napari_deepz.io.reading import read_provenance
 from napari_deepz.provenance import Provenance
+from napari_deepz.recipes.movies.recipe import MovieRecipe
 from napari_deepz.recipes.recipe import Recipe
-from napari_deepz.surfaces import Surface
+from napari_deepz.surfaces import Surface, parse_movie_surface
 
 
 def recipe_of(path: str | os.PathLike[str]) -> Recipe:
@@ -41,6 +42,56 @@ def recipe_of(path: str | os.PathLike[str]) -> Recipe:
             "picture or movie of that run, or its recipe (.json)."
         )
     return recipe_in(record, path)
+
+
+def movie_recipe_of(path: str | os.PathLike[str]) -> MovieRecipe:
+    """Read the recipe with which a 3D movie was made.
+
+    Parameters
+    ----------
+    path : path
+        An OME-Zarr of this package.
+
+    Returns
+    -------
+    MovieRecipe
+        Its movies are found where they were, or beside the result.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a movie is not there.
+    ValueError
+        If it is no 3D movie of this package; one sentence.
+    """
+    path = Path(path)
+    record = read_provenance(path)
+    if record is None or record.recipe is None or record.recipe.get("kind") != "movie":
+        raise ValueError(f"'{path.name}' is no 3D movie that napari-deepz has made.")
+    folder = path.absolute().parent
+    sampling = None if record.sampling is None else record.sampling.model_dump()
+    try:
+        surfaces = tuple(
+            parse_movie_surface(surface, folder, "A surface in it")
+            for surface in record.surfaces or ()
+        )
+        recipe = MovieRecipe.model_validate(
+            record.recipe | {"surfaces": surfaces, "sampling": sampling}
+        )
+    except ValueError as error:
+        raise ValueError(f"The recipe in '{path.name}' cannot be used: {error}") from error
+    found = tuple(str(_found(Path(movie), folder)) for movie in recipe.paths)
+    return recipe.model_copy(update={"paths": found})
+
+
+def _found(movie: Path, folder: Path) -> Path:
+    for place in (movie, folder / movie, folder / movie.name):
+        if place.exists():
+            return place
+    raise FileNotFoundError(
+        f"The movie '{movie}' is neither where it was nor beside the 3D movie made of it: put it "
+        "there, or give the measured movie."
+    )
 
 
 def recipe_in(
