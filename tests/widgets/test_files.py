@@ -36,6 +36,7 @@ def test_the_installed_manifest() -> None:
         "Virtual refocusing",
         "Compare with measured stack",
         "Plan exposures",
+        "Movie",
     ]
     assert {sample.key for sample in contributions.sample_data} == set(SAMPLES)
     assert "napari/layers/transform" in contributions.menus

@@ -23,7 +23,7 @@ from napari_deepz.surfaces import Flat
 from napari_deepz.watch import UNWATCHED
 from napari_deepz.widgets.refocusing.exporting.export_dialog import export_request
 from napari_deepz.widgets.refocusing.exporting.export_task import ExportKind, export_planes
-from napari_deepz.widgets.refocusing.optics_form import OTHER, UNKNOWN, OpticsForm
+from napari_deepz.widgets.shared.optics_form import OTHER, UNKNOWN, OpticsForm
 from napari_deepz.widgets.shared.results import record_of
 from tests.widgets.conftest import run, set_range
 

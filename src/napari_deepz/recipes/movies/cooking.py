@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from napari_deepz.movies.motion import Motion, measure_motion
 from napari_deepz.movies.movie import Movie
 from napari_deepz.recipes.cooking import require_same_model
 from napari_deepz.recipes.movies.recipe import MovieRecipe
-from napari_deepz.surfaces import Surface, surface_at
+from napari_deepz.surfaces import MovieSurface, Surface, surface_at
 from napari_deepz.watch import UNWATCHED, Watch
 
 
@@ -98,6 +99,12 @@ class MovieCooking:
         if len(at_um) == 1:
             return EncodedImage(typical[0], lens, sampling=sampling)
         return EncodedPlanes(list(typical), at_um, lens, merge=recipe.merge, sampling=sampling)
+
+    def onto(self, surfaces: tuple[MovieSurface, ...]) -> MovieCooking:
+        """Do the same with other surfaces; nothing is read anew."""
+        other = copy(self)
+        other.recipe = self.recipe.model_copy(update={"surfaces": surfaces})
+        return other
 
     @property
     def device(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +41,7 @@ def film(
     path: str | os.PathLike[str],
     *,
     watch: Watch = UNWATCHED,
+    on_frames: Callable[[frozenset[int]], None] | None = None,
 ) -> Path:
     """Refocus every frame of a movie into an OME-Zarr (T, Z, Y, X).
 
@@ -56,6 +57,8 @@ def film(
     watch : Watch, optional
         Says when to stop, and hears the progress, first of looking through the frames, then of
         making them.
+    on_frames : callable, optional
+        Called with the frames that are there, once the folder is and after every further one.
 
     Returns
     -------
@@ -80,13 +83,14 @@ def film(
         low, high = cooking.range_of(watch)
         width = max(high - low, 1e-6)
         packing = Packing.for_range(low - _DARKER * width, high + _BRIGHTER * width)
-    command = movie_command_of(cooking.recipe, target)
+    in_files = all(Path(one).exists() for one in given.paths)
+    command = movie_command_of(cooking.recipe, target) if in_files else None
     record = _record(cooking).model_copy(update={"command": command})
     with opened_movie(
         target, layout_of(cooking), packing, record, _settings(cooking, packing)
     ) as store:
         if store is not None:
-            _fill(cooking, store, watch)
+            _fill(cooking, store, watch, on_frames or (lambda _: None))
             notes = _notes(cooking, store)
             store.finish(record.model_copy(update={"notes": notes, "created": store.created}))
     return target
@@ -108,7 +112,7 @@ def require_movie_name(path: Path, inputs: Sequence[Path]) -> None:
 def layout_of(cooking: MovieCooking) -> StackLayout:
     """Shape and sizes of a 3D movie."""
     recipe, movie = cooking.recipe, cooking.movie
-    z_um = _depths_um(recipe)
+    z_um = depths_of(recipe)
     step_um = even_step_um(z_um)
     return StackLayout(
         shape=(len(movie), 1, recipe.count, *movie.shape),
@@ -121,7 +125,7 @@ def layout_of(cooking: MovieCooking) -> StackLayout:
     )
 
 
-def _depths_um(recipe: MovieRecipe) -> tuple[float, ...] | None:
+def depths_of(recipe: MovieRecipe) -> tuple[float, ...] | None:
     """Depth of every plane where each is flat and stays there."""
     depths: list[float] = []
     for surface in recipe.surfaces:
@@ -132,11 +136,17 @@ def _depths_um(recipe: MovieRecipe) -> tuple[float, ...] | None:
     return tuple(depths)
 
 
-def _fill(cooking: MovieCooking, store: MovieStore, watch: Watch) -> None:
+def _fill(
+    cooking: MovieCooking,
+    store: MovieStore,
+    watch: Watch,
+    on_frames: Callable[[frozenset[int]], None],
+) -> None:
     """Make the frames that are not there, a few at a time."""
     left = [t for t in range(len(cooking.movie)) if t not in store.frames]
     progress = Progress(len(cooking.movie), done=len(store.frames))
     watch.on_progress(progress)
+    on_frames(frozenset(store.frames))
     alone = Watch(watch.should_stop)
 
     def make(t: int) -> None:
@@ -163,6 +173,8 @@ def _fill(cooking: MovieCooking, store: MovieStore, watch: Watch) -> None:
                     one.result()
                     progress.advance()
                     watch.on_progress(progress)
+                if finished:
+                    on_frames(frozenset(store.frames.copy()))
         finally:
             for one in running:
                 one.cancel()
@@ -196,7 +208,7 @@ def _worker_count(cooking: MovieCooking) -> int:
 
 def _record(cooking: MovieCooking) -> Provenance:
     recipe = cooking.recipe
-    z_um = _depths_um(recipe)
+    z_um = depths_of(recipe)
     interpolated = recipe.merge == "linear"
     names = [Path(path).name for path in recipe.paths]
     at = [f"at {z_um:g} µm" for z_um in cooking.movie.at_um]
@@ -248,7 +260,7 @@ def _notes(cooking: MovieCooking, store: MovieStore) -> tuple[str, ...]:
         many = f"{len(of_frames) - _MOST_NOTES} more were noticed of single frames."
         of_frames = [*of_frames[:_MOST_NOTES], many]
     notes = [*cooking.notes, *of_frames]
-    z_um = _depths_um(cooking.recipe)
+    z_um = depths_of(cooking.recipe)
     if z_um is not None and len(z_um) > 1 and even_step_um(z_um) is None:
         notes.append(UNEVEN)
     if beyond := sum(frame.beyond for frame in in_order):

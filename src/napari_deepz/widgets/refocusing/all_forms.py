@@ -8,15 +8,15 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_deepz.widgets.refocusing.compute_form import ComputeForm
 from napari_deepz.widgets.refocusing.image_form import ImageForm
 from napari_deepz.widgets.refocusing.models.model_form import ModelForm
-from napari_deepz.widgets.refocusing.optics_form import OpticsForm
 from napari_deepz.widgets.refocusing.resolving import DockSettings, Resolved, resolve
 from napari_deepz.widgets.refocusing.surfaces.anchor_form import AnchorForm
 from napari_deepz.widgets.refocusing.surfaces.anchors import Anchors, Tool
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, FLAT, LAYER, SurfaceForm
+from napari_deepz.widgets.shared.compute_form import ComputeForm
 from napari_deepz.widgets.shared.layers import stated_optics
+from napari_deepz.widgets.shared.optics_form import OpticsForm
 from napari_deepz.widgets.shared.placement import View
 
 

@@ -185,14 +185,23 @@ class Frame:
         right_um: float = 0.0,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Place (n, Y, X) planes at depths relative to the input: data and arguments of a layer."""
-        unit, unit_um = self.units[0]
-        z = ("z", unit, z_step_um / unit_um, (self.z_um + z_start_um) / unit_um, len(planes))
-        axes = [(label, unit, scale, at, 1) for label, unit, scale, at in self.leading]
-        axes.insert(self.z_axis, z)
-        labels, units, scale, translate, lengths = zip(*axes, strict=True)
-        flat = self.flat(right_um=right_um)
+        lengths = [1] * len(self.leading)
+        lengths.insert(self.z_axis, len(planes))
         data = planes.reshape(*lengths, *planes.shape[1:])
-        return data, {
+        return data, self.over_z(z_start_um, z_step_um, right_um=right_um)
+
+    def over_z(
+        self, z_start_um: float, z_step_um: float, *, right_um: float = 0.0
+    ) -> dict[str, Any]:
+        """Arguments of a layer with planes at depths relative to the input, on all its axes."""
+        unit, unit_um = self.units[0]
+        axes = [*self.leading]
+        axes.insert(
+            self.z_axis, ("z", unit, z_step_um / unit_um, (self.z_um + z_start_um) / unit_um)
+        )
+        labels, units, scale, translate = zip(*axes, strict=True)
+        flat = self.flat(right_um=right_um)
+        return {
             "axis_labels": (*labels, *flat["axis_labels"]),
             "units": (*units, *flat["units"]),
             "scale": (*scale, *flat["scale"]),
