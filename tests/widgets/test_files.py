@@ -37,6 +37,7 @@ def test_the_installed_manifest() -> None:
         "Compare with measured stack",
         "Plan exposures",
         "Movie",
+        "Neurons",
     ]
     assert {sample.key for sample in contributions.sample_data} == set(SAMPLES)
     assert "napari/layers/transform" in contributions.menus

@@ -143,3 +143,56 @@ def test_a_closed_comparison_is_freed(
         docks[0].resize(800, 900)
         docks[0].curves.dragged.emit(1.0)
     assert is_freed(viewer, docks)
+
+
+def test_a_closed_movie_is_freed(
+    make_viewer: Callable[[], Any],
+    add_dock: Callable[[Any, str], Any],
+    model: Any,
+    pixels: np.ndarray,
+    qtbot: Any,
+    is_freed: Any,
+    tmp_path: Path,
+) -> None:
+    viewer = make_viewer()
+    docks = [add_dock(viewer, "Movie")]
+    viewer.add_image(
+        np.stack([pixels] * 3),
+        axis_labels=("t", "y", "x"),
+        scale=(1, PIXEL_UM, PIXEL_UM),
+        units=("s", "um", "um"),
+    )
+    docks[0].settings.model.value = "tiny"
+    docks[0].settings.step.value = 5
+    docks[0].settings.output.value = str(tmp_path / "out.ome.zarr")
+    docks[0].preview.value = True
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=20_000)
+    wait_idle(docks[0], qtbot)
+    docks[0].make()
+    wait_idle(docks[0], qtbot)
+    assert docks[0].filled is not None
+    assert is_freed(viewer, docks)
+
+
+def test_closed_neurons_are_freed(
+    make_viewer: Callable[[], Any], add_dock: Callable[[Any, str], Any], qtbot: Any, is_freed: Any
+) -> None:
+    spot = np.zeros((5, 80, 96), np.float32)
+    spot[:, 38:43, 45:50] = 2000
+    spot += np.random.default_rng(1).poisson(100, spot.shape)
+    viewer = make_viewer()
+    docks = [add_dock(viewer, "Neurons")]
+    viewer.add_image(
+        spot, axis_labels=("t", "y", "x"), scale=(1, PIXEL_UM, PIXEL_UM), units=("s", "um", "um")
+    )
+    optics = docks[0].form.optics
+    optics.na.value, optics.immersion_index.value, optics.wavelength_nm.value = 0.75, 1.0, 525
+    docks[0].find()
+    wait_idle(docks[0], qtbot)
+    assert docks[0].found is not None
+    docks[0].table.selectRow(0)
+    docks[0].map.went.emit(1, 2.0)
+    for what in ("add", "delete", "undo"):
+        docks[0].buttons.clicked.emit(what)
+        wait_idle(docks[0], qtbot)
+    assert is_freed(viewer, docks)

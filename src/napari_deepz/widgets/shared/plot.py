@@ -54,6 +54,10 @@ class Plot(pg.GraphicsLayout):  # type: ignore[misc]
         """Add something; the axes fit to what is in bounds."""
         self.view.addItem(item, ignoreBounds=not in_bounds)
 
+    def say(self, title: str) -> None:
+        """Change the title."""
+        self._title.setText(title, color=text_colour(self._viewer))
+
     def recolour(self) -> None:
         """Take the colours of the viewer's theme."""
         colour = text_colour(self._viewer)
