@@ -21,6 +21,8 @@ NEURONS = "napari-deepz neurons"
 
 _ID, _DEPTH = "neuron", "z_um"
 _SIZE_UM, _LIMITS_PX = 3.0, (8, 40)
+_MARKED = 1.6
+"""How much larger the rings of those are that are selected."""
 _MOVED_UM = 1e-3
 _ALL_DEPTHS_UM = 1e4
 
@@ -50,6 +52,7 @@ class NeuronPoints:
         self._viewer, self._movie = viewer, movie
         self._neurons, self._moved_um = Neurons.found(np.empty((0, 3))), np.zeros(3)
         self._t, self._writing = 0, False
+        self._size_px = _SIZE_UM / movie.movie.pixel_um
         axes = len(movie.frame.leading) + 3
         placing = movie.frame.over_z(movie.z_world_um(0.0), 1.0)
         self.layer: Points = viewer.add_points(
@@ -62,13 +65,14 @@ class NeuronPoints:
             border_color=_DEPTH,
             border_colormap="turbo",
             border_width=0.08,
-            size=_SIZE_UM / movie.movie.pixel_um,
+            size=self._size_px,
+            text={"string": {"array": []}, "size": 10, "color": "white", "anchor": "upper_left"},
             canvas_size_limits=_LIMITS_PX,
             metadata={NEURONS: True},
             projection_mode="all",
             **placing,
         )
-        self.layer.current_size = _SIZE_UM / movie.movie.pixel_um
+        self.layer.current_size = self._size_px
         self.layer.events.data.connect(self._on_data)
         self.layer.selected_data.events.items_changed.connect(self._on_selected)
 
@@ -90,7 +94,6 @@ class NeuronPoints:
             self.layer.selected_data = set()
             self.layer.data = rows
             self.layer.features = {_ID: neurons.ids, _DEPTH: neurons.places_um[:, 0]}
-            self.layer.size = _SIZE_UM / self._movie.movie.pixel_um
             if len(neurons):
                 low, high = neurons.places_um[:, 0].min(), neurons.places_um[:, 0].max()
                 self.layer.border_contrast_limits = low - 1.0, high + 1.0
@@ -101,10 +104,15 @@ class NeuronPoints:
 
     def select(self, ids: Collection[int]) -> None:
         """Mark neurons, without telling."""
+        if len(self.layer.data) != len(self._neurons):
+            return  # napari is taking some away, and will tell.
         self._writing = True
         try:
-            rows = np.flatnonzero(np.isin(self._neurons.ids, list(ids)))
-            self.layer.selected_data = set(rows.tolist())
+            marked = np.isin(self._neurons.ids, list(ids))
+            self.layer.selected_data = set(np.flatnonzero(marked).tolist())
+            self.layer.size = np.where(marked, _MARKED, 1.0) * self._size_px
+            names = np.where(marked, self._neurons.ids.astype(str), "")
+            self.layer.text.string = {"array": names.tolist()}
         finally:
             self._writing = False
 

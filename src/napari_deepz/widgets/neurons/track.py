@@ -13,6 +13,8 @@ from napari_deepz.widgets.shared.movie_layers import LayerMovie
 
 _STILL_UM = 0.3
 _TAIL = 30
+_COLORMAP = "hsv"
+"""Of one track only the first colour is seen: red."""
 
 
 class SelectedTrack:
@@ -54,7 +56,11 @@ class SelectedTrack:
             }
         active = self._viewer.layers.selection.active
         self.layer = self._viewer.add_tracks(
-            rows, name="Track of the selected neuron", tail_length=_TAIL, **placing
+            rows,
+            name="Track of the selected neuron",
+            tail_length=_TAIL,
+            colormap=_COLORMAP,
+            **placing,
         )
         self._viewer.layers.selection.active = active
 
