@@ -192,3 +192,19 @@ def test_following_a_worm(tmp_path: Path, run: Run) -> None:
     assert saved["kind"] == "path"
     depths_um = [z_um for _, _, z_um in saved["points_um"]]
     assert depths_um == pytest.approx(inferred_um, abs=0.06)
+
+
+def test_neurons_of_a_movie(tmp_path: Path, run: Run) -> None:
+    pytest.importorskip("psf_generator", reason="needs napari-deepz[train]")
+    said = run("08_neurons_of_a_movie.py", tmp_path)
+    ((found, true, right),) = numbers("^N neurons found, N in the movie, N of them right$", said)
+    assert right >= 0.9 * true
+    assert found <= true + 1
+    ((median, slope),) = numbers("^dF/F: correlation with the truth N, slope N$", said)
+    assert median > 0.99
+    assert slope == pytest.approx(1, abs=0.1)
+    ((before, after),) = numbers("^one more by hand: N neurons, then N$", said)
+    assert after == before + 1
+    with (tmp_path / "traces.csv").open(encoding="utf-8", newline="") as file:
+        ids = {row["id"] for row in csv.DictReader(file)}
+    assert len(ids) == after

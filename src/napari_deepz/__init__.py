@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from napari_deepz.engine.refocus import EncodedImage, iter_refocus, refocus
     from napari_deepz.io.reading import read_image
     from napari_deepz.models.library import load_model
+    from napari_deepz.movies.movie import Movie
+    from napari_deepz.neurons.measuring import measure_neurons
+    from napari_deepz.neurons.saving import save_neurons
     from napari_deepz.recipes.again import recipe_of
     from napari_deepz.recipes.cooking import cook
     from napari_deepz.recipes.movies.recipe import MovieRecipe
@@ -51,6 +54,7 @@ __all__ = [
     "FromImage",
     "FromPoints",
     "Lens",
+    "Movie",
     "MovieRecipe",
     "OverTime",
     "Recipe",
@@ -63,15 +67,18 @@ __all__ = [
     "film",
     "iter_refocus",
     "load_model",
+    "measure_neurons",
     "read_image",
     "recipe_of",
     "refocus",
     "save",
+    "save_neurons",
 ]
 
 _HOMES = {
     "Compute": "engine.compute",
     "Lens": "engine.lens",
+    "Movie": "movies.movie",
     "MovieRecipe": "recipes.movies.recipe",
     "Recipe": "recipes.recipe",
     "Sampling": "sampling",
@@ -84,10 +91,12 @@ _HOMES = {
     "film": "recipes.movies.saving",
     "iter_refocus": "engine.refocus",
     "load_model": "models.library",
+    "measure_neurons": "neurons.measuring",
     "read_image": "io.reading",
     "recipe_of": "recipes.again",
     "refocus": "engine.refocus",
     "save": "recipes.saving",
+    "save_neurons": "neurons.saving",
 }
 
 
