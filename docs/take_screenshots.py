@@ -6,12 +6,26 @@ Run it with a display, or under a virtual one: xvfb-run -a python docs/take_scre
 from __future__ import annotations
 
 import argparse
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
-from screenshots.driving import click, open_dock, reveal, save, settings_of_its_own, wait, window
+from screenshots.driving import (
+    click,
+    movie_window,
+    open_dock,
+    reveal,
+    save,
+    settings_of_its_own,
+    settle,
+    wait,
+    window,
+)
 
 from napari_deepz.samples import TILTED_BEADS_TILT_X_DEG
 from napari_deepz.widgets.comparing.pair_view import Look
@@ -19,6 +33,7 @@ from napari_deepz.widgets.refocusing.surfaces.anchor_surfaces import ALONG
 from napari_deepz.widgets.refocusing.surfaces.surface_form import ANCHORS, TILTED
 from napari_deepz.widgets.refocusing.view_form import BESIDE
 
+SHOWN_FRAME = 24
 CORD_DEPTH_UM, COMPARED_DEPTH_UM = 3.0, 5.0
 PIXEL_UM = 0.325
 FIRST_PLANE, SECOND_PLANE_UM, BETWEEN_UM = 8, 3.0, 0.5
@@ -42,8 +57,9 @@ def main() -> None:
     wanted.output.mkdir(parents=True, exist_ok=True)
     with settings_of_its_own():
         for name in [wanted.only] if wanted.only else PICTURES:
-            sample, work = PICTURES[name]
-            with window(sample) as (viewer, dock):
+            shown, work = PICTURES[name]
+            opened = movie_window(shown) if shown in MOVIE_DOCKS else window(shown)
+            with opened as (viewer, dock):
                 work(viewer, dock)
                 save(viewer, wanted.output / f"{name}.png")
 
@@ -134,6 +150,37 @@ def exposures(viewer: Any, _: Any) -> None:
     wait(plan)
 
 
+def movie(viewer: Any, dock: Any) -> None:
+    """Make a 3D movie, and look at it while it fills."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    dock.settings.output.value = str(Path(folder) / "neurons 3D.ome.zarr")
+    dock.settings.motion.value = "Move frames onto each other"
+    dock.make()
+    settle(until=lambda: dock.filled is not None and len(dock.filled.times) > SHOWN_FRAME)
+    dock.settings.output.value = "neurons 3D.ome.zarr"
+    viewer.dims.set_point(1, viewer.dims.range[1].step * SHOWN_FRAME)
+    viewer.dims.set_point(0, CORD_DEPTH_UM)
+
+
+def neurons(viewer: Any, dock: Any) -> None:
+    """Find neurons and select two of them."""
+    dock.search.follow.value = True
+    dock.panel.start.click()
+    wait(dock)
+    busy = np.argsort(-dock.found.activity.events.sum(axis=1))[:2]
+    dock.select(dock.found.neurons.ids[busy].tolist())
+    viewer.dims.set_point(1, viewer.dims.range[1].step * SHOWN_FRAME)
+    settle()
+
+
+def traces(viewer: Any, dock: Any) -> None:
+    """Show the traces of two neurons, and the map of all."""
+    neurons(viewer, dock)
+    dock.order.value = "similar activity"
+    reveal(dock.export_button)
+
+
 def pick(
     viewer: Any, dock: Any, places: Sequence[tuple[float, float, float]], form: str | None = None
 ) -> None:
@@ -154,6 +201,7 @@ def refocus(dock: Any) -> None:
     wait(dock)
 
 
+MOVIE_DOCKS = ("Movie", "Neurons")
 PICTURES: dict[str, tuple[str, Callable[[Any, Any], None]]] = {
     "refocusing": ("worm", range_of_planes),
     "tilted": ("tilted_beads", tilted_plane),
@@ -164,6 +212,9 @@ PICTURES: dict[str, tuple[str, Callable[[Any, Any], None]]] = {
     "two_planes": ("worm", two_planes),
     "spread": ("worm", spread),
     "plan": ("worm", exposures),
+    "movie": ("Movie", movie),
+    "neurons": ("Neurons", neurons),
+    "traces": ("Neurons", traces),
 }
 
 

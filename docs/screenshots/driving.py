@@ -17,9 +17,13 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QScrollArea, QWidget
 
+from napari_deepz.training.movies.scene import MovieSettings
+from napari_deepz.training.movies.simulation import simulate_movie
+from napari_deepz.widgets.shared.layers import OPTICS
 from napari_deepz.widgets.shared.run_state import Phase
 
 WINDOW_PX = (1280, 800)
+MOVIE_CONTRAST = (100, 600)
 GREY_SPREAD = 4
 PLUGIN = "napari-deepz"
 _CANVAS = "CanvasBackendDesktop"
@@ -43,6 +47,35 @@ def window(sample: str) -> Iterator[tuple[Any, Any]]:
     viewer.canvas.overlays.scale_bar.visible = True
     dock = open_dock(viewer, "Virtual refocusing")
     dock.restore_defaults()
+    settle()
+    yield viewer, dock
+    viewer.close()
+
+
+@contextmanager
+def movie_window(dock_name: str) -> Iterator[tuple[Any, Any]]:
+    """Open a simulated movie of a sparse field and a dock in a new window: viewer and dock."""
+    simulated = simulate_movie("sparse", MovieSettings(frames=60, motion_um=0.3), seed=2)
+    settings, optics = simulated.settings, simulated.settings.optics
+    viewer = napari.Viewer()
+    viewer.window.resize(*WINDOW_PX)
+    viewer.add_image(
+        simulated.measured[:, 0],
+        name="neurons (simulated)",
+        axis_labels=("t", "y", "x"),
+        scale=(1 / settings.rate_hz, optics.pixel_size_um, optics.pixel_size_um),
+        units=("s", "um", "um"),
+        contrast_limits=MOVIE_CONTRAST,
+        metadata={
+            OPTICS: {
+                "na": optics.na,
+                "immersion_index": optics.n_immersion,
+                "wavelength_um": optics.wavelength_um,
+            }
+        },
+    )
+    viewer.canvas.overlays.scale_bar.visible = True
+    dock = open_dock(viewer, dock_name)
     settle()
     yield viewer, dock
     viewer.close()
