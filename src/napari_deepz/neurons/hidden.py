@@ -1,0 +1,339 @@
+"""Neurons that the virtual volume does not show apart, found in what the known ones leave over.
+
+A movie is kept as its rest, the typical frame, and as the strongest components of what changes.
+Both are explained by the footprints of the known neurons; wherever another footprint explains much
+of what is left, and does so with a time course of its own, there is a neuron.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+import scipy.fft
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.ndimage import maximum_filter
+
+from napari_deepz.neurons.footprints import Footprints
+
+Array = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+_COMPONENTS = 64
+_PIXEL_UM, _Z_STEP_UM = 0.65, 1.0
+_FIELD_PX = 160
+_ROUNDS, _MOST_LOOKED_AT = 2, 40
+_FINER_UM = tuple(itertools.product((-0.6, 0, 0.6), (-0.3, 0, 0.3), (-0.3, 0, 0.3)))
+
+APART_UM = (3.0, 2.0)
+"""Half axes along z and across of the ellipsoid that a neuron has to itself."""
+
+_LEAST_VARIANCE_SHARE = 0.05
+_WRONG = 0.2
+"""By which share of their light footprints are believed to be wrong."""
+
+_MOST_WRONG = 24
+_AT_ONCE = 4096
+_LEAST_GAIN, _LEAST_GAIN_SHARE = 300.0, 0.006
+"""What a neuron must explain: in units of noise, and as a share of what a known one does."""
+
+_MOST_TIMES, _NOISE, _BESIDE = 3.0, 20.0, 11
+"""Of the typical frame, what neurons add to it. Where it is more, as where a granule passes, all
+are taken to be at rest."""
+
+_LEAST_REST, _MOST_CHANGE = 0.6, 0.7
+"""Its light at rest as a share of that of a known one, and how much of that the changes may be:
+what only passes through the field has no rest."""
+
+
+def find_hidden(
+    places_um: Array,
+    footprints: Footprints,
+    frames: Iterable[NDArray[np.floating]],
+    typical: Pixels,
+    range_um: tuple[float, float],
+) -> Array:
+    """Find further neurons in what those known leave over of a movie.
+
+    Parameters
+    ----------
+    places_um : ndarray
+        (N, 3) z, y and x of known neurons, from the centre of the first pixel.
+    footprints : Footprints
+        What a neuron leaves; they must reach as far as `range_um`.
+    frames : iterable of ndarray
+        (K, Y, X) each, counts above the offset of the camera, as bright as the typical one. Each
+        is looked at once, and a few numbers of components are kept.
+    typical : ndarray
+        (K, Y, X) temporal median of the frames.
+    range_um : tuple of float
+        Between which depths neurons are looked for.
+
+    Returns
+    -------
+    ndarray
+        (M, 3) places of further neurons, those first that explain most.
+    """
+    bin_px = max(1, round(_PIXEL_UM / footprints.optics.sampling.pixel_size_um))
+    components = _components(frames, typical, bin_px)
+    if not len(places_um) or components is None:
+        return np.empty((0, 3))
+    pixel_um = bin_px * footprints.optics.sampling.pixel_size_um
+    margin_px = footprints.side_px // 2 // bin_px
+    height, width = components.shape[2:]
+    found = [np.empty((0, 3))]
+    for top, left in itertools.product(range(0, height, _FIELD_PX), range(0, width, _FIELD_PX)):
+        # Each part is seen with what surrounds it, and neurons in that are left to other parts.
+        y, x = max(0, top - margin_px), max(0, left - margin_px)
+        bottom, right = top + _FIELD_PX + margin_px, left + _FIELD_PX + margin_px
+        seen = np.ascontiguousarray(components[:, :, y:bottom, x:right])
+        corner_um = np.array([0.0, y, x]) * pixel_um
+        low_um = np.array([top - y, left - x]) * pixel_um
+        high_um = low_um + _FIELD_PX * pixel_um
+        near = places_um - corner_um
+        reach_um = np.array(seen.shape[2:]) * pixel_um
+        near = near[((near[:, 1:] > 0) & (near[:, 1:] < reach_um)).all(axis=1)]
+        if len(near):
+            field = _Field(footprints, seen, bin_px, near)
+            new = field.search(range_um)
+            inside = ((new[:, 1:] >= low_um) & (new[:, 1:] < high_um)).all(axis=1)
+            found.append(new[inside] + corner_um)
+    return np.concatenate(found)
+
+
+def _components(
+    frames: Iterable[NDArray[np.floating]], typical: Pixels, bin_px: int
+) -> Pixels | None:
+    """(1 + C, K, Y, X) rest and changes in standard deviations of noise, and (K, Y, X) that."""
+    rest = _binned(typical, bin_px)
+    spread = np.sqrt(np.maximum(rest, _LEAST_VARIANCE_SHARE * rest.mean()))
+    if not rest.any():
+        return None
+    kept: list[Pixels] = []
+    before: Pixels | None = None
+    squares, count = np.zeros(rest.shape), 0
+    for frame in frames:
+        change = _binned(frame, bin_px) - rest
+        if (brighter := change > _MOST_TIMES * rest + _NOISE * spread).any():
+            change[maximum_filter(brighter, (1, _BESIDE, _BESIDE))] = 0
+        change /= spread
+        if before is not None:
+            squares += (change - before) ** 2 / 2
+        before = change
+        kept.append(change)
+        count += 1
+        if len(kept) == 2 * _COMPONENTS:
+            kept = list(_strongest(np.stack(kept)))
+    if count < 2:
+        return None
+    noise = np.sqrt(np.median(squares / (count - 1)))
+    whole = np.concatenate([np.sqrt(count) * (rest / spread)[None], _strongest(np.stack(kept))])
+    return np.asarray(np.concatenate([whole / max(noise, 1e-12), 1 / spread[None]]), np.float32)
+
+
+def _strongest(rows: Pixels) -> Pixels:
+    """(C, K, Y, X) orthogonal components of rows (R, K, Y, X)."""
+    flat = rows.reshape(len(rows), -1)
+    _, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
+    strongest = vectors[:, ::-1][:, :_COMPONENTS].T.astype(np.float32)
+    return (strongest @ flat).reshape(-1, *rows.shape[1:])
+
+
+def _binned(frame: NDArray[np.floating], bin_px: int) -> Pixels:
+    """(K, Y, X) sums of square blocks."""
+    height, width = (side - side % bin_px for side in frame.shape[1:])
+    tiled = frame[:, :height, :width].reshape(
+        len(frame), height // bin_px, bin_px, width // bin_px, bin_px
+    )
+    return np.asarray(tiled.sum(axis=(2, 4)), np.float32)
+
+
+def _correlated(transforms: NDArray[np.complex64], kernel: Pixels, size: tuple[int, ...]) -> Pixels:
+    """(C, Y, X) correlation of images (C, K, Y, X), as transforms, with (K, Y, X), over planes."""
+    seen = scipy.fft.rfft2(kernel, workers=-1).conj()
+    return np.asarray(
+        scipy.fft.irfft2((transforms * seen).sum(axis=1), s=size, workers=-1), np.float32
+    )
+
+
+class _Field:
+    """Components of a part of the field, explained by neurons as far as these are known.
+
+    With the whitened footprints A = Q L^T, Q orthonormal, what a footprint `a` adds is its part
+    that is orthogonal to Q. Rows of `_light` are the neurons, and columns the components.
+    """
+
+    def __init__(
+        self, footprints: Footprints, components: Pixels, bin_px: int, places_um: Array
+    ) -> None:
+        self._footprints, self._bin_px = footprints, bin_px
+        self._pixel_um = bin_px * footprints.optics.sampling.pixel_size_um
+        self._shape = components.shape[1:]
+        self._weights = components[-1].reshape(-1)
+        self._data = components[:-1].reshape(len(components) - 1, -1)
+        self._places_um = places_um
+        planes = self._shape[0]
+        even = np.repeat(np.eye(planes), self._weights.size // planes, axis=0)
+        known = np.column_stack([even * self._weights[:, None], self._columns(places_um)])
+        gram = known.T @ known
+        gram[np.diag_indices_from(gram)] *= 1 + 1e-6
+        self._lower = scipy.linalg.cholesky(gram, lower=True)
+        solved = scipy.linalg.solve_triangular(self._lower, known.T, lower=True)
+        self._basis = np.asarray(solved, np.float32)
+        self._rest = self._data - (self._data @ self._basis.T) @ self._basis
+        self._traces = light = self._light()
+        error = np.linalg.norm(np.linalg.inv(self._lower)[:, planes:], axis=0)
+        self._least_light = _LEAST_REST * float(np.median(light[:, 0]))
+        gains = (light[:, 0] / error) ** 2
+        self._least_gain = max(_LEAST_GAIN, _LEAST_GAIN_SHARE * float(np.median(gains)))
+
+    def search(self, range_um: tuple[float, float]) -> Array:
+        """(M, 3) further places, the best first; each is known to those that follow."""
+        known = len(self._places_um)
+        for _ in range(_ROUNDS):
+            places = self._candidates(range_um)
+            columns = self._columns(places)
+            before = len(self._places_um)
+            while len(places):
+                gains = np.where(self._apart(places), self._gains(columns), 0)
+                best = int(gains.argmax())
+                if gains[best] < self._least_gain:
+                    break
+                place, column = self._polished(places[best], range_um)
+                places = np.delete(places, best, axis=0)
+                columns = np.delete(columns, best, axis=1)
+                if self._apart(place[None])[0] and self._gains(column)[0] >= self._least_gain:
+                    self._add(place, column[:, 0])
+            if len(self._places_um) == before:
+                break
+        return self._places_um[known:]
+
+    def _light(self) -> Array:
+        """(N, 1 + C) least-squares light of each neuron."""
+        projected = self._basis @ self._data.T
+        solved = scipy.linalg.solve_triangular(self._lower, projected, lower=True, trans=1)
+        return np.asarray(solved[self._shape[0] :], np.float64)
+
+    def _add(self, place_um: Array, column: Pixels) -> None:
+        overlap = self._basis @ column
+        alone = column - overlap @ self._basis
+        norm = float(np.linalg.norm(alone))
+        alone = alone / norm
+        size = len(overlap)
+        lower = np.zeros((size + 1, size + 1))
+        lower[:size, :size], lower[size, :size], lower[size, size] = self._lower, overlap, norm
+        self._lower, self._basis = lower, np.vstack([self._basis, alone])
+        self._rest = self._rest - np.outer(self._rest @ alone, alone)
+        self._places_um = np.vstack([self._places_um, place_um])
+        self._traces = self._light()
+
+    def _columns(self, places_um: Array, shape: tuple[int, int] | None = None) -> Pixels:
+        """(K * Y * X, M) whitened footprints; as they are in a field of another shape."""
+        planes, height, width = self._shape if shape is None else (self._shape[0], *shape)
+        fine = (planes, height * self._bin_px, width * self._bin_px)
+        entries = sparse.coo_array(self._footprints.matrix(places_um, fine[1:]))
+        plane, y, x = np.unravel_index(entries.row, fine)
+        rows = (plane * height + y // self._bin_px) * width + x // self._bin_px
+        size = (planes * height * width, len(places_um))
+        found = sparse.coo_array((entries.data, (rows, entries.col)), shape=size).toarray()
+        weights = 1.0 if shape is not None else self._weights[:, None]
+        return np.asarray(found * weights, np.float32)
+
+    def _candidates(self, range_um: tuple[float, float]) -> Array:
+        """(M, 3) where footprints add most, of a grid over the field."""
+        planes, height, width = self._shape
+        half = self._footprints.side_px // 2 // self._bin_px + 1
+        side = (2 * half + 1, 2 * half + 1)
+        size = tuple(
+            scipy.fft.next_fast_len(length + half, real=True) for length in self._shape[1:]
+        )
+        rest, basis, squares = (
+            scipy.fft.rfft2((part * power).reshape(-1, *self._shape), s=size, workers=-1)
+            for part, power in (
+                (self._rest, self._weights),
+                (self._basis, self._weights),
+                (self._weights, self._weights),
+            )
+        )
+        depths_um = np.arange(range_um[0], range_um[1] + _Z_STEP_UM / 2, _Z_STEP_UM)
+        centre_um = (half + 0.5) * self._pixel_um - self._pixel_um / self._bin_px / 2
+        gains = np.zeros((len(depths_um), height, width))
+        for index, z_um in enumerate(depths_um):
+            kernel = self._columns(np.array([[z_um, centre_um, centre_um]]), side)
+            wide = np.zeros((planes, *size), np.float32)
+            wide[:, : side[0], : side[1]] = kernel.reshape(planes, *side)
+            wide = np.roll(wide, (-half, -half), axis=(1, 2))
+            match, overlap, norm = (
+                _correlated(part, seen, size)[:, :height, :width].reshape(len(part), -1)
+                for part, seen in ((rest, wide), (basis, wide), (squares, wide**2))
+            )
+            promising = np.flatnonzero(
+                (match**2).sum(axis=0)
+                > self._least_gain * np.maximum(norm[0] - (overlap**2).sum(axis=0), 0.02 * norm[0])
+            )
+            for first in range(0, len(promising), _AT_ONCE):
+                at = promising[first : first + _AT_ONCE]
+                found = self._tested(match[:, at], overlap[:, at], norm[0, at])
+                gains[index].reshape(-1)[at] = found
+        peaks = (gains == maximum_filter(gains, (3, 5, 5))) & (gains >= self._least_gain)
+        peaks[[0, -1]] = False
+        at = np.argwhere(peaks)
+        at = at[np.argsort(-gains[peaks], kind="stable")]
+        within = (at[:, 1:] + 0.5) * self._pixel_um - self._pixel_um / self._bin_px / 2
+        places = np.column_stack([depths_um[at[:, 0]], within])
+        return places[self._apart(places)][:_MOST_LOOKED_AT]
+
+    def _apart(self, places_um: Array) -> NDArray[np.bool_]:
+        """(M,) whether places lie in no neuron that is known."""
+        scale = 1 / np.array([APART_UM[0], APART_UM[1], APART_UM[1]])
+        away = (places_um[:, None] - self._places_um) * scale
+        return np.asarray((np.linalg.norm(away, axis=2) >= 1).all(axis=1))
+
+    def _polished(self, place_um: Array, range_um: tuple[float, float]) -> tuple[Array, Pixels]:
+        for finer in (1, 2):
+            tried = place_um + np.array(_FINER_UM) / finer
+            tried[:, 0] = tried[:, 0].clip(*range_um)
+            columns = self._columns(tried)
+            best = int(self._gains(columns).argmax())
+            place_um = tried[best]
+        return place_um, columns[:, [best]]
+
+    def _gains(self, columns: Pixels) -> Array:
+        """(M,) what footprints (P, M) add, in units of noise; 0 for what is no neuron."""
+        overlap = np.asarray(self._basis @ columns)
+        squares = np.asarray((columns**2).sum(axis=0))
+        return self._tested(np.asarray(self._rest @ columns, np.float32), overlap, squares)
+
+    def _tested(self, match: Pixels, overlap: Pixels, squares: Pixels) -> Array:
+        """(M,) the same from products with what is left, with the basis and with itself.
+
+        A footprint that is wrong leaves light over with the time course of its own neuron. Such
+        light counts as noise; time courses are those that the known neurons have beside the new.
+        """
+        planes, light = self._shape[0], self._traces
+        alone = np.sqrt(np.maximum(squares - (overlap**2).sum(axis=0), 0.02 * squares) + 1e-30)
+        found = match / alone
+        energy = (found**2).sum(axis=0)
+        change = np.sqrt((found[1:] ** 2).sum(axis=0))
+        is_neuron = (found[0] >= self._least_light * alone) & (change <= _MOST_CHANGE * found[0])
+        shared = (self._lower @ overlap)[planes:] / alone
+        lower = scipy.linalg.solve_triangular(self._lower, overlap, lower=True, trans=1)
+        taken = lower[planes:] / alone
+        alike = light @ found
+        own = light @ light.T
+        squared = np.diag(own)[:, None] - 2 * taken * alike + taken**2 * energy
+        wrong = _WRONG * np.abs(shared) * np.sqrt(np.maximum(squared, 0))
+        most = min(_MOST_WRONG, len(light))
+        chosen = np.argpartition(-wrong, most - 1, axis=0)[:most]
+        at = np.arange(found.shape[1])
+        shared, taken, alike = (_WRONG * shared)[chosen, at], taken[chosen, at], alike[chosen, at]
+        crossed = taken[:, None] * (alike - taken * energy / 2)
+        gram = own[chosen[:, None], chosen[None]] - crossed - np.swapaxes(crossed, 0, 1)
+        gram = np.moveaxis(gram * shared[:, None] * shared[None], 2, 0)
+        gram[:, range(most), range(most)] += 1
+        seen = (shared * (alike - taken * energy)).T
+        lost = (seen * np.linalg.solve(gram, seen[..., None])[..., 0]).sum(axis=1)
+        return np.asarray(np.where(is_neuron, energy - lost - len(found), 0))
