@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.ndimage import maximum_filter
 
+from napari_deepz.neurons.components import components_of
 from napari_deepz.neurons.footprints import Footprints
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
-_COMPONENTS = 64
 _PIXEL_UM, _Z_STEP_UM = 0.65, 1.0
 _FIELD_PX = 160
 _ROUNDS, _MOST_LOOKED_AT = 2, 40
@@ -31,7 +31,6 @@ _FINER_UM = tuple(itertools.product((-0.6, 0, 0.6), (-0.3, 0, 0.3), (-0.3, 0, 0.
 APART_UM = (3.0, 2.0)
 """Half axes along z and across of the ellipsoid that a neuron has to itself."""
 
-_LEAST_VARIANCE_SHARE = 0.05
 _WRONG = 0.2
 """By which share of their light footprints are believed to be wrong."""
 
@@ -39,10 +38,6 @@ _MOST_WRONG = 24
 _AT_ONCE = 4096
 _LEAST_GAIN, _LEAST_GAIN_SHARE = 300.0, 0.006
 """What a neuron must explain: in units of noise, and as a share of what a known one does."""
-
-_MOST_TIMES, _NOISE, _BESIDE = 3.0, 20.0, 11
-"""Of the typical frame, what neurons add to it. Where it is more, as where a granule passes, all
-are taken to be at rest."""
 
 _LEAST_REST, _MOST_CHANGE = 0.6, 0.7
 """Its light at rest as a share of that of a known one, and how much of that the changes may be:
@@ -78,7 +73,7 @@ def find_hidden(
         (M, 3) places of further neurons, those first that explain most.
     """
     bin_px = max(1, round(_PIXEL_UM / footprints.optics.sampling.pixel_size_um))
-    components = _components(frames, typical, bin_px)
+    components = components_of(frames, typical, bin_px)
     if not len(places_um) or components is None:
         return np.empty((0, 3))
     pixel_um = bin_px * footprints.optics.sampling.pixel_size_um
@@ -102,53 +97,6 @@ def find_hidden(
             inside = ((new[:, 1:] >= low_um) & (new[:, 1:] < high_um)).all(axis=1)
             found.append(new[inside] + corner_um)
     return np.concatenate(found)
-
-
-def _components(
-    frames: Iterable[NDArray[np.floating]], typical: Pixels, bin_px: int
-) -> Pixels | None:
-    """(1 + C, K, Y, X) rest and changes in standard deviations of noise, and (K, Y, X) that."""
-    rest = _binned(typical, bin_px)
-    spread = np.sqrt(np.maximum(rest, _LEAST_VARIANCE_SHARE * rest.mean()))
-    if not rest.any():
-        return None
-    kept: list[Pixels] = []
-    before: Pixels | None = None
-    squares, count = np.zeros(rest.shape), 0
-    for frame in frames:
-        change = _binned(frame, bin_px) - rest
-        if (brighter := change > _MOST_TIMES * rest + _NOISE * spread).any():
-            change[maximum_filter(brighter, (1, _BESIDE, _BESIDE))] = 0
-        change /= spread
-        if before is not None:
-            squares += (change - before) ** 2 / 2
-        before = change
-        kept.append(change)
-        count += 1
-        if len(kept) == 2 * _COMPONENTS:
-            kept = list(_strongest(np.stack(kept)))
-    if count < 2:
-        return None
-    noise = np.sqrt(np.median(squares / (count - 1)))
-    whole = np.concatenate([np.sqrt(count) * (rest / spread)[None], _strongest(np.stack(kept))])
-    return np.asarray(np.concatenate([whole / max(noise, 1e-12), 1 / spread[None]]), np.float32)
-
-
-def _strongest(rows: Pixels) -> Pixels:
-    """(C, K, Y, X) orthogonal components of rows (R, K, Y, X)."""
-    flat = rows.reshape(len(rows), -1)
-    _, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
-    strongest = vectors[:, ::-1][:, :_COMPONENTS].T.astype(np.float32)
-    return (strongest @ flat).reshape(-1, *rows.shape[1:])
-
-
-def _binned(frame: NDArray[np.floating], bin_px: int) -> Pixels:
-    """(K, Y, X) sums of square blocks."""
-    height, width = (side - side % bin_px for side in frame.shape[1:])
-    tiled = frame[:, :height, :width].reshape(
-        len(frame), height // bin_px, bin_px, width // bin_px, bin_px
-    )
-    return np.asarray(tiled.sum(axis=(2, 4)), np.float32)
 
 
 def _correlated(transforms: NDArray[np.complex64], kernel: Pixels, size: tuple[int, ...]) -> Pixels:
