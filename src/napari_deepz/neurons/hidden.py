@@ -61,7 +61,7 @@ def find_hidden(
         What a neuron leaves; they must reach as far as `range_um`.
     frames : iterable of ndarray
         (K, Y, X) each, counts above the offset of the camera, as bright as the typical one. Each
-        is looked at once, and a few numbers of components are kept.
+        is looked at once, and no more than 128 pictures are kept, each of summed pixels.
     typical : ndarray
         (K, Y, X) temporal median of the frames.
     range_um : tuple of float
