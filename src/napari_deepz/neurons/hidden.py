@@ -36,7 +36,7 @@ _WRONG = 0.2
 
 _MOST_WRONG = 24
 _AT_ONCE = 4096
-_LEAST_GAIN, _LEAST_GAIN_SHARE = 300.0, 0.006
+_LEAST_GAIN, _LEAST_GAIN_SHARE = 300.0, 0.01
 """What a neuron must explain: in units of noise, and as a share of what a known one does."""
 
 _LEAST_REST, _MOST_CHANGE = 0.6, 0.7
