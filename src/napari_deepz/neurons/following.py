@@ -98,7 +98,7 @@ class _Depths:
         self._shape = bending.template.shape
         blur_px = _BLUR_UM / bending.pixel_um
         self._blur = (0.0, blur_px, blur_px)
-        self._every = max(1, int(blur_px / 2))
+        self._every = max(1, int(blur_px))
         self._alike = 4 * np.pi * (blur_px / self._every) ** 2
         """Pixels of the blurred noise that count as one."""
         self._template = self._seen(bending.template)
