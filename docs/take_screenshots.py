@@ -165,7 +165,7 @@ def movie(viewer: Any, dock: Any) -> None:
 
 def neurons(viewer: Any, dock: Any) -> None:
     """Find neurons and select two of them."""
-    dock.search.follow.value = True
+    dock.search.follow.value = "Sideways, as a whole"
     dock.panel.start.click()
     wait(dock)
     busy = np.argsort(-dock.found.activity.events.sum(axis=1))[:2]

@@ -39,7 +39,7 @@ def test_motion_is_measured_to_a_fraction_of_a_pixel() -> None:
     truth = simulated.places_um[:, 0, 1:] / movie.pixel_um
     off = -motion.shift_px - truth
     assert np.sqrt(((off - off.mean(axis=0)) ** 2).mean()) < 0.15
-    first = motion.moved(movie.frame(0), 0)[0, 30:-30, 30:-30]
+    first = motion.straightened(movie.frame(0), 0)[0, 30:-30, 30:-30]
     template = motion.template[0, 30:-30, 30:-30]
     assert np.corrcoef(first.ravel(), template.ravel())[0, 1] > 0.95
 

@@ -139,7 +139,7 @@ def test_a_sample_that_moves_as_a_whole_is_followed() -> None:
     settings = MovieSettings(size_px=192, frames=100, motion_um=1.0)
     moving = simulate_movie("sparse", settings, 5)
     movie, model = movie_of(moving), load_model("widefield-20x")
-    found = measure_neurons(movie, model, follow=True)
+    found = measure_neurons(movie, model, follow="shift")
     assert any("followed sideways as a whole, by up to" in note for note in found.notes)
     pairs = score_places(found.tracks_um[0], moving.places_um[0]).pairs
     assert len(pairs) >= 0.8 * moving.places_um.shape[1]

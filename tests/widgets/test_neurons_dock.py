@@ -182,7 +182,7 @@ def test_a_moving_sample_is_followed_and_its_track_shown(
         [np.roll(frame, 2 * t, axis=0) for t, frame in enumerate(simulated.measured[:, 0])]
     )
     add_movie(dock, moving)
-    dock.search.follow.value = True
+    dock.search.follow.value = "Sideways, as a whole"
     dock.find()
     wait(dock, qtbot)
     assert dock.found is not None

@@ -25,11 +25,13 @@ from napari_deepz.cli.progress import watched
 from napari_deepz.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    from napari_deepz.neurons.field import Follow
     from napari_deepz.neurons.traces import NeuronTraces
     from napari_deepz.provenance import Provenance
     from napari_deepz.recipes.movies.recipe import MovieRecipe
 
-_MOTIONS, _LIGHTS = ("none", "shift"), ("measured", "virtual")
+_MOTIONS: tuple[Follow, ...] = ("none", "shift", "bend")
+_LIGHTS = ("measured", "virtual")
 
 
 @app.command()
@@ -60,8 +62,9 @@ def neurons(
     motion: Annotated[
         str | None,
         typer.Option(
-            help="shift: follow a sample that moves sideways as a whole; none. As for the 3D movie "
-            "where that is given, else none."
+            help="shift: follow a sample that moves sideways as a whole; bend: one that bends and "
+            "turns too, and drifts along z; none. As for the 3D movie where that is given, else "
+            "none."
         ),
     ] = None,
     pixel_size: PixelSize = None,
@@ -114,7 +117,7 @@ def neurons(
                 load_model(model),
                 depth_um=depth,
                 offset=offset,
-                follow=motion == "shift",
+                follow=next((one for one in _MOTIONS if one == motion), "none"),
                 watch=watch,
             )
         count = len(frames)

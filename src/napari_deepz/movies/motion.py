@@ -35,15 +35,27 @@ class Motion:
         (T, 2) along y and x.
     template : ndarray
         (K, Y, X) float32, the median of frames that were moved so, above the offset.
+    pixel_um : float
+        Pixel size.
     """
 
     shift_px: Array
     template: Pixels
+    pixel_um: float
 
-    def moved(self, frame: Pixels, t: int) -> Pixels:
+    def moved_at(self, places_um: Array, t: int) -> Array:
+        """(N, 2) how far places, (N, 2) y and x in the template, have moved in frame t, µm."""
+        return np.broadcast_to(-self.shift_px[t] * self.pixel_um, places_um.shape)
+
+    def straightened(self, frame: Pixels, t: int) -> Pixels:
         """(K, Y, X) a frame where it would be if the sample had not moved; repeated at edges."""
         by_px = (0.0, *self.shift_px[t].tolist())
         return np.asarray(shift(frame, by_px, order=3, mode="nearest"), np.float32)
+
+    def bent(self, picture: Pixels, t: int) -> Pixels:
+        """(K, Y, X) how what looks so in the template, looks in frame t; repeated at edges."""
+        by_px = (0.0, *(-self.shift_px[t]).tolist())
+        return np.asarray(shift(picture, by_px, order=1, mode="nearest"), np.float32)
 
 
 def measure_motion(movie: Movie, brightness: Brightness, watch: Watch = UNWATCHED) -> Motion:
@@ -75,7 +87,7 @@ def measure_motion(movie: Movie, brightness: Brightness, watch: Watch = UNWATCHE
             watch.on_progress(progress)
         shifts -= np.median(shifts, axis=0)
         template = _median(movie, brightness, shifts, watch)
-    return Motion(shifts, template)
+    return Motion(shifts, template, movie.pixel_um)
 
 
 def largest_shift_um(movie: Movie, brightness: Brightness) -> float:

@@ -55,8 +55,7 @@ def virtual_volume(
     movie: Movie, frame: NDArray[np.float32], lens: Lens, watch: Watch = UNWATCHED
 ) -> tuple[NDArray[np.float32], Array]:
     """(Z, Y, X) planes of a frame (K, Y, X), as far as all its input planes know; and (Z,) µm."""
-    low_um, high_um = lens.model.spec.for_image(movie.sampling).axial_range_um
-    first_um, last_um = low_um + min(movie.at_um), high_um + max(movie.at_um)
+    first_um, last_um = range_of(movie, lens)
     count = max(2, round((last_um - first_um) / Z_STEP_UM) + 1)
     z_um = np.linspace(first_um, last_um, count)
     surfaces = [Flat(float(depth)) for depth in z_um]
@@ -66,3 +65,9 @@ def virtual_volume(
         return encoded.refocus(surfaces, watch=watch).data, z_um
     planes = EncodedPlanes(list(frame), movie.at_um, lens, sampling=movie.sampling)
     return planes.refocus(surfaces, watch=watch).data, z_um
+
+
+def range_of(movie: Movie, lens: Lens) -> tuple[float, float]:
+    """Between which depths its input planes know of neurons, µm."""
+    low_um, high_um = lens.model.spec.for_image(movie.sampling).axial_range_um
+    return low_um + min(movie.at_um), high_um + max(movie.at_um)

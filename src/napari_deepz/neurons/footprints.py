@@ -11,6 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy import sparse
 
+from napari_deepz.optics import Optics
 from napari_deepz.pupil import VECTORIAL_FROM_NA, Aberrations, Pupil
 from napari_deepz.sampling import Sampling
 
@@ -47,6 +48,30 @@ class FootprintOptics:
                 "Traces are measured with the point spread function, which needs the numerical "
                 "aperture, the immersion and the wavelength of the movie: say them."
             )
+
+    @classmethod
+    def in_sample(
+        cls, sampling: Sampling, depth_um: float
+    ) -> tuple[FootprintOptics, tuple[str, ...]]:
+        """With the aberration of a watery sample, and what cannot be known of it.
+
+        Parameters
+        ----------
+        sampling : Sampling
+            Pixels and optics.
+        depth_um : float
+            Of the sample below the cover glass.
+        """
+        na, index, wavelength_um = sampling.na, sampling.immersion_index, sampling.wavelength_um
+        if na is None or index is None or wavelength_um is None:
+            return cls(sampling), ()
+        try:
+            optics = Optics(na, wavelength_um, sampling.pixel_size_um, index)
+        except ValueError:
+            return cls(sampling), (
+                f"The aberration of a watery sample at NA {na:g} is not known, none is taken.",
+            )
+        return cls(sampling, optics.depth_aberration_waves(depth_um)[0]), ()
 
     @property
     def pupil(self) -> Pupil:

@@ -6,7 +6,7 @@ from napari_deepz.engine.lens import Lens
 from napari_deepz.models.package import Model
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.editing import Array, Neurons
-from napari_deepz.neurons.field import USUAL_DEPTH_UM, NeuronField
+from napari_deepz.neurons.field import USUAL_DEPTH_UM, Follow, NeuronField
 from napari_deepz.neurons.traces import NeuronTraces
 from napari_deepz.watch import UNWATCHED, Watch
 
@@ -17,7 +17,7 @@ def measure_neurons(
     *,
     depth_um: float = USUAL_DEPTH_UM,
     offset: float | None = None,
-    follow: bool = False,
+    follow: Follow = "none",
     places_um: Array | None = None,
     watch: Watch = UNWATCHED,
 ) -> NeuronTraces:
@@ -35,10 +35,11 @@ def measure_neurons(
         is above the focus from what is below (`Optics.depth_aberration_waves`).
     offset : float, optional
         Counts of the camera without light, see `measure_brightness`.
-    follow : bool, optional
-        Follow a sample that moves sideways as a whole: neurons are looked for in the median of
-        frames that were moved to lie on one another, and measured in each frame where they are in
-        that one, so that no pixel is interpolated.
+    follow : {"none", "shift", "bend"}, optional
+        "shift": follow a sample that moves sideways as a whole: neurons are looked for in the
+        median of frames that were moved to lie on one another, and measured in each frame where
+        they are in that one, so that no pixel is interpolated. "bend": one that bends and turns
+        too, and drifts along z.
     places_um : ndarray, optional
         (N, 3) z, y and x of neurons, in place of those that are found.
     watch : Watch, optional

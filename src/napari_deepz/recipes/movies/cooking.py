@@ -132,7 +132,7 @@ class MovieCooking:
     def measured(self, t: int) -> NDArray[np.float32]:
         """(K, Y, X) a frame as it was taken, moved to where most are if that was asked for."""
         frame = self.movie.frame(t)
-        return frame if self.motion is None else self.motion.moved(frame, t)
+        return frame if self.motion is None else self.motion.straightened(frame, t)
 
     def planes(self, t: int, *, watch: Watch = UNWATCHED) -> Generator[RefocusedPlane, None, None]:
         """Refocus a frame, plane by plane.

@@ -306,8 +306,7 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
         t = shown_index(layer, View.of(self.viewer))[axis]
         neurons = self.edits.neurons
         if self.points is not None:
-            tracks_um = self._field.tracks_um(neurons)
-            self.points.show(neurons, t, tracks_um[t])
+            self.points.show(neurons, t, self._field.places_in(neurons, t))
         t_s = float(self._field.movie.t_s[t])
         self.trace.set_time(t_s)
         self.map.set_time(t_s)

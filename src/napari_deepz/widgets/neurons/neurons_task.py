@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from napari_deepz.models.library import load_model
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.editing import Neurons
-from napari_deepz.neurons.field import NeuronField
+from napari_deepz.neurons.field import Follow, NeuronField
 from napari_deepz.neurons.traces import NeuronTraces
 from napari_deepz.watch import Watch
 from napari_deepz.widgets.shared.news import Send
@@ -23,13 +23,13 @@ class Search:
         Name of what refocuses the typical frame.
     depth_um : float
         Of the sample below the cover glass.
-    follow : bool
-        Whether the sample is followed sideways.
+    follow : {"none", "shift", "bend"}
+        What of its motion is followed.
     """
 
     model: str
     depth_um: float
-    follow: bool
+    follow: Follow
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Where neurons are in each frame of a sample that shifts, turns, bends and drifts along z."""
+"""How a sample that shifts, turns and bends drifts along z meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SLOW_S, _SLOW_FRAMES = 4.0, 16
 """What changes faster than this along z is not told from activity."""
 
 
-def follow_neurons(
+def measure_drift(
     places_um: Array,
     bending: Bending,
     movie: Movie,
@@ -40,12 +40,12 @@ def follow_neurons(
     footprints: Footprints,
     watch: Watch = UNWATCHED,
 ) -> Array:
-    """Follow neurons: sideways with the sample, and along z with all of them together.
+    """How much deeper all neurons lie in each frame than they usually do.
 
-    How far the sample lies from where it usually does along z is told from how the blurred frames,
-    straightened, differ from the template: by footprints that are deeper, and by the activity of
-    each neuron. It is taken to change slowly, within seconds, as activity would be taken for motion
-    otherwise. Of one input plane alone too little of it may be found, never too much.
+    It is told from how the blurred frames, straightened, differ from the template: by footprints
+    that are deeper, and by the activity of each neuron. It is taken to change slowly, within
+    seconds, as activity would be taken for motion otherwise. Of one input plane alone too little
+    of it is found.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def follow_neurons(
     Returns
     -------
     ndarray
-        (T, N, 3) places in each frame, µm; their median over time is about `places_um`.
+        (T,) µm, positive where deeper; their median is 0.
 
     Raises
     ------
@@ -73,12 +73,10 @@ def follow_neurons(
         When the watch says so.
     """
     depths = _Depths(places_um, bending, footprints)
-    tracks = np.repeat(places_um[None], len(movie), axis=0)
     deeper_um = np.empty(len(movie))
     progress = Progress(len(movie))
     for t in range(len(movie)):
         watch.check()
-        tracks[t, :, 1:] += bending.moved_at(places_um[:, 1:], t)
         straight = bending.straightened(brightness.of_frame(movie.frame(t), t), t, order=1)
         deeper_um[t] = depths.deeper_um(straight)
         progress.advance()
@@ -86,8 +84,7 @@ def follow_neurons(
     sigma = _SLOW_FRAMES if movie.rate_hz is None else _SLOW_S * movie.rate_hz
     slow_um = median_filter(deeper_um, 2 * round(sigma) + 1, mode="nearest")
     slow_um = gaussian_filter1d(slow_um, sigma, mode="nearest")
-    tracks[..., 0] += (slow_um - np.median(slow_um))[:, None]
-    return tracks
+    return np.asarray(slow_um - np.median(slow_um))
 
 
 class _Depths:

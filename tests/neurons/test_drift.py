@@ -1,4 +1,4 @@
-"""Where neurons are in each frame: of movies that are sums of footprints at known places."""
+"""Drift along z: of movies that are sums of footprints at known places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_deepz.movies.bending import measure_bending
 from napari_deepz.movies.brightness import measure_brightness
 from napari_deepz.movies.motion import measure_motion
 from napari_deepz.movies.movie import Movie
-from napari_deepz.neurons.following import follow_neurons
+from napari_deepz.neurons.drift import measure_drift
 from napari_deepz.neurons.footprints import FootprintOptics, Footprints
 from napari_deepz.watch import Cancelled, Watch
 from tests.neurons.test_footprints import DRY_20X
@@ -65,8 +65,12 @@ def followed(places_um: Array, at_um: tuple[float, ...]) -> Array:
     bending = measure_bending(movie, brightness, measure_motion(movie, brightness))
     known, footprints = np.median(places_um, axis=0), footprints_of(at_um)
     with pytest.raises(Cancelled):
-        follow_neurons(known, bending, movie, brightness, footprints, Watch(lambda: True))
-    return follow_neurons(known, bending, movie, brightness, footprints)
+        measure_drift(known, bending, movie, brightness, footprints, Watch(lambda: True))
+    tracks = np.repeat(known[None], FRAMES, axis=0)
+    tracks[..., 0] += measure_drift(known, bending, movie, brightness, footprints)[:, None]
+    for t in range(FRAMES):
+        tracks[t, :, 1:] += bending.moved_at(known[:, 1:], t)
+    return tracks
 
 
 @pytest.mark.parametrize(
