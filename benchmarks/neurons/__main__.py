@@ -126,8 +126,8 @@ def main() -> None:
             f"movie`, `training/movies/`): 120 frames at 4 Hz, 256² pixels of 0.325 µm through a "
             f"20x/0.75, 800 photons; 30 neurons in 83 µm, or 120 in a head; half of them silent, "
             f"the others with the kinetics of GCaMP6s. Means over {len(SEEDS)} movies each. Those "
-            "that move do so sideways as a whole, and are followed (`--motion shift`); those that bend "
-            "do that by 1 µm, move by 1 µm a frame and drift by 2 µm along z (`--motion bend`)."
+            "that move do so sideways as a whole, and are followed (`--motion shift`); those that "
+            "bend do so by 1 µm, move by 1 µm a frame and drift by 2 µm along z (`--motion bend`)."
         ),
         wrapped(
             "`napari-deepz neurons` finds them in the virtual volume of the temporal median "
@@ -139,7 +139,8 @@ def main() -> None:
             "within 2 µm across and 3 µm along z; r and slope: dF/F of active ones against the "
             "truth; silent: scatter of dF/F of those that do nothing; IDF1: how much of all tracks "
             "is one and the same neuron throughout, those that are not found included, and of the "
-            "tracks of those that were found. `places known` has the true places: what better finding could gain."
+            "tracks of those that were found. `places known` has the true places: what better "
+            "finding could gain."
         ),
         table(headings, lines),
         wrapped(

@@ -158,3 +158,28 @@ def test_a_sample_that_moves_as_a_whole_is_followed() -> None:
     assert any("The sample moves, by up to" in note for note in still.notes)
     blind = score_traces(still.activity.dff, moving.dff, pairs)
     assert blind.correlation_median < 0.8
+
+
+def test_a_sample_that_bends_and_drifts_is_followed() -> None:
+    settings = MovieSettings(frames=40, motion_um=1.0, bend_um=2.0, drift_um=2.0)
+    bending = simulate_movie("sparse", settings, 5)
+    movie = movie_of(bending)
+    model = load_model("widefield-20x")
+    usual = np.median(bending.places_um, axis=0)
+    found = measure_neurons(movie, model, follow="bend", places_um=usual)
+    assert score_identities(found.tracks_um, bending.places_um) > 0.99
+    stiff = measure_neurons(movie, model, follow="shift", places_um=usual)
+    assert score_identities(stiff.tracks_um, bending.places_um) < 0.95
+    off = found.tracks_um - bending.places_um
+    off -= np.median(off, axis=0)
+    assert np.sqrt((off[..., 0] ** 2).mean()) < 0.3
+    pairs = tuple((one, one) for one in range(len(usual)))
+    followed, blind = (
+        score_traces(np.where(one.separable[:, None], one.activity.dff, np.nan), bending.dff, pairs)
+        for one in (found, stiff)
+    )
+    assert followed.correlation_median > blind.correlation_median + 0.1
+    assert any("and as it bends and turns" in note for note in found.notes)
+    assert any("Along z the sample drifts by" in note for note in found.notes)
+    assert found.record.frames is not None
+    assert len(found.record.frames["drift_z_um"]) == 40

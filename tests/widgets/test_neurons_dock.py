@@ -175,14 +175,15 @@ def test_what_is_not_separable_is_said_and_not_drawn(filled: NeuronsDock, qtbot:
     assert filled.map.image.image.shape[0] == count - 1
 
 
+@pytest.mark.parametrize("follow", ["Sideways, as a whole", "Bending, turning and along z too"])
 def test_a_moving_sample_is_followed_and_its_track_shown(
-    dock: NeuronsDock, simulated: SimulatedMovie, qtbot: Any
+    dock: NeuronsDock, simulated: SimulatedMovie, qtbot: Any, follow: str
 ) -> None:
     moving = np.stack(
         [np.roll(frame, 2 * t, axis=0) for t, frame in enumerate(simulated.measured[:, 0])]
     )
     add_movie(dock, moving)
-    dock.search.follow.value = "Sideways, as a whole"
+    dock.search.follow.value = follow
     dock.find()
     wait(dock, qtbot)
     assert dock.found is not None

@@ -19,6 +19,8 @@ _MARGIN_PX = 64
 _FINE_Z_UM = 0.25
 _PSF_HALF_WIDTH_PX = 96
 _DEEPEST_UM = 8.0
+_DIGITS = 9
+"""To which frequencies at the same distance from 0 are the same."""
 
 
 class Projector:
@@ -52,7 +54,9 @@ class Projector:
         self._pixel_um = optics.pixel_size_um
         self._y = scipy.fft.fftfreq(self._canvas_px)[:, None]
         self._x = scipy.fft.rfftfreq(self._canvas_px)[None]
-        self._rho = np.hypot(self._y, self._x)
+        rho = np.hypot(self._y, self._x).round(_DIGITS)
+        self._radii, which = np.unique(rho, return_inverse=True)
+        self._which = which.reshape(rho.shape)
 
     def spectra(self, balls: Balls, focus_um: float) -> NDArray[np.complex64]:
         """Transform of each ball's image at a focus, at its place in depth but in the middle."""
@@ -99,8 +103,9 @@ class Projector:
 
     def _disc(self, radius_um: float) -> NDArray[np.float32]:
         """Transform of a disc of unit light: 2 J1(v)/v."""
-        v = 2 * np.pi * self._rho * radius_um / self._pixel_um
-        return np.where(v > 1e-6, 2 * j1(v) / np.maximum(v, 1e-6), 1.0).astype(np.float32)
+        v = 2 * np.pi * self._radii * radius_um / self._pixel_um
+        each = np.where(v > 1e-6, 2 * j1(v) / np.maximum(v, 1e-6), 1.0).astype(np.float32)
+        return each[self._which]
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ The chain, each stage with its axes and units:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +32,7 @@ from napari_deepz.training.movies.scene import (
 from napari_deepz.training.simulation import Camera
 
 _GRANULE_RADIUS_UM, _GRANULE_LIGHT = 1.2, 8.0
+_FOCUS_STEP_UM, _MOST_KNOWN = 0.125, 10
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ class _Light:
         self._granule_um, self._places_um, self._focus_um = granule_um, places_um, focus_um
         self._is_still = not (settings.motion_um or settings.bend_um or settings.drift_um)
         self._focus_known_um: float | None = None
+        self._known_spectra: dict[tuple[int, int], NDArray[np.complex64]] = {}
 
     def brightest(self) -> float:
         """The brightest pixel of the median neuron, in focus and at rest."""
@@ -180,12 +183,27 @@ class _Light:
         if at_um == self._focus_known_um:
             return
         self._focus_known_um = at_um
-        self._spectra = self._projector.spectra(self._balls, at_um)
+        self._spectra = self._spectra_of(self._balls, at_um)
         if self._gut is not None:
-            self._of_gut = self._projector.spectra(self._gut, at_um)
+            self._of_gut = self._spectra_of(self._gut, at_um)
         if self._is_still:
             pairs = zip(self._spectra, self._places_um[t], strict=True)
             self._each = np.stack([self._alone(spectrum, place) for spectrum, place in pairs])
+
+    def _spectra_of(self, balls: Balls, at_um: float) -> NDArray[np.complex64]:
+        """As the projector has them, linearly between foci that many frames of a drift share."""
+        below = math.floor(at_um / _FOCUS_STEP_UM)
+        share = np.float32(at_um / _FOCUS_STEP_UM - below)
+        known = self._known_spectra
+        wanted = [below] if share == 0 else [below, below + 1]
+        for focus in wanted:
+            if (id(balls), focus) not in known:
+                known[id(balls), focus] = self._projector.spectra(balls, focus * _FOCUS_STEP_UM)
+        # Of two input planes and of gut and neurons, the last few are needed again.
+        while len(known) > _MOST_KNOWN:
+            del known[next(iter(known))]
+        first, *second = (known[id(balls), focus] for focus in wanted)
+        return first if not second else first * (1 - share) + second[0] * share
 
     def _alone(self, spectrum: NDArray[np.complex64], place_um: Array) -> NDArray[np.float32]:
         return self._projector.image(spectrum[None], place_um[None], np.ones(1))
