@@ -175,7 +175,7 @@ def test_what_cannot_be_is_refused_at_once(
 ) -> None:
     path = image()
     free = SimpleNamespace(available=16 * 10**9)
-    monkeypatch.setattr("napari_deepz.io.zarr_pixels.psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr("napari_deepz.io.room.psutil.virtual_memory", lambda: free)
     if "shape" in settings:
         monkeypatch.setattr("napari_deepz.io.ome_zarr.say_what_is_missing", lambda *_: None)
     if "chunks" in settings:

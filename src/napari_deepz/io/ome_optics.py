@@ -39,8 +39,19 @@ def ome_optics(root: Element, image: Element, channels: Iterable[Element]) -> St
     na = None
     if objective is not None:
         na = positive_number(objective.get("LensNA"))
-        index = index or _INDICES.get(objective.get("Immersion", "").strip().casefold())
+        index = index or index_of_immersion(objective.get("Immersion"))
     return StatedOptics(na, index, tuple(map(_wavelength_um, channels)))
+
+
+def index_of_immersion(name: str | None) -> float | None:
+    """Refractive index of an immersion by its name; None where that says nothing."""
+    return _INDICES.get((name or "").strip().casefold())
+
+
+def emission_um(wavelength: str | float | None, unit: str = "nm") -> float | None:
+    """Emission wavelength in µm; None where the number or its unit says nothing."""
+    wavelength_um = length_um(wavelength, unit)
+    return None if wavelength_um is None else round(wavelength_um, _DIGITS_UM)
 
 
 def _objective(root: Element, image: Element, settings: Element | None) -> Element | None:
@@ -59,5 +70,4 @@ def _objective(root: Element, image: Element, settings: Element | None) -> Eleme
 
 def _wavelength_um(channel: Element) -> float | None:
     unit = channel.get("EmissionWavelengthUnit", "nm")
-    wavelength_um = length_um(channel.get("EmissionWavelength"), unit)
-    return None if wavelength_um is None else round(wavelength_um, _DIGITS_UM)
+    return emission_um(channel.get("EmissionWavelength"), unit)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from xml.etree import ElementTree
 
 from napari_deepz.images import ImageFileError
+from napari_deepz.io.careful_xml import careful_tree
 from napari_deepz.io.ome_optics import ome_optics
 from napari_deepz.io.stated_optics import StatedOptics
 
-_DEEPEST = 100
 _SAMPLES_AXIS = "C"
 
 
@@ -124,7 +123,7 @@ def parse_ome(xml: str, name: str) -> OmeDescription:
         blow up a few bytes to any size.
     """
     try:
-        root = _tree(xml)
+        root = careful_tree(xml)
         only = root.find("{*}BinaryOnly")
         annotations = root.findall("{*}StructuredAnnotations/*")
         return OmeDescription(
@@ -138,31 +137,6 @@ def parse_ome(xml: str, name: str) -> OmeDescription:
         raise ImageFileError(
             f"The OME-XML that describes '{name}' is damaged: copy or export the image again."
         ) from error
-
-
-class _Careful(ElementTree.TreeBuilder):
-    """Builds a tree of limited depth."""
-
-    _depth = 0
-
-    def start(self, tag: Any, attrs: Any, /) -> Any:
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise ValueError("too deep")
-        return super().start(tag, attrs)
-
-    def end(self, tag: Any, /) -> Any:
-        self._depth -= 1
-        return super().end(tag)
-
-
-def _tree(xml: str) -> ElementTree.Element:
-    if "<!DOCTYPE" in xml:
-        raise ValueError("document type")
-    parser = ElementTree.XMLParser(target=_Careful())
-    parser.feed(xml)
-    root: ElementTree.Element = parser.close()
-    return root
 
 
 def _images(root: ElementTree.Element) -> Iterator[OmeImage]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_deepz.images import ImageFileError
+from napari_deepz.io.same_file import FileState, changed, opened_again, state_of
 from napari_deepz.stored_pixels.tiff_pages import StoredPage, damaged, decoding
 
 _Plane = NDArray[Any]
@@ -30,13 +30,13 @@ class StoredFile:
     """
 
     path: Path
-    state: tuple[int, ...]
+    state: FileState
     byteorder: Literal["<", ">"]
 
     @classmethod
     def of(cls, tif: tifffile.TiffFile, path: Path) -> StoredFile:
         """Remember an open file."""
-        return cls(path, _state(tif.filehandle.fileno()), tif.byteorder)
+        return cls(path, state_of(tif.filehandle.fileno()), tif.byteorder)
 
     def read(
         self, offset: int, *, contiguous: bool, shape: tuple[int, ...], dtype: np.dtype[Any]
@@ -48,22 +48,12 @@ class StoredFile:
         ImageFileError
             If the file was changed or replaced after it was opened, or cannot be decoded.
         """
-        try:
-            with self.path.open("rb") as file:
-                if _state(file.fileno()) != self.state:
-                    raise self._changed()
-                if contiguous:
-                    return self._contiguous(file, offset, shape, dtype)
-                with decoding(self.path.name), tifffile.TiffFile(file) as tif:
-                    tif.filehandle.seek(offset)
-                    plane: _Plane = tifffile.TiffPage(tif, 0).asarray()
-        except FileNotFoundError as error:
-            raise ImageFileError(
-                f"'{self.path.name}' was moved or deleted after it was opened: open it again."
-            ) from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ImageFileError(f"'{self.path.name}' cannot be read: {reason}.") from error
+        with opened_again(self.path, self.state) as file:
+            if contiguous:
+                return self._contiguous(file, offset, shape, dtype)
+            with decoding(self.path.name), tifffile.TiffFile(file) as tif:
+                tif.filehandle.seek(offset)
+                plane: _Plane = tifffile.TiffPage(tif, 0).asarray()
         if plane.shape != shape or plane.dtype != dtype:
             raise damaged(self.path.name)
         return plane
@@ -75,16 +65,8 @@ class StoredFile:
         count = math.prod(shape)
         stored = np.fromfile(file, dtype.newbyteorder(self.byteorder), count)
         if stored.size != count:
-            raise self._changed()
+            raise changed(self.path.name)
         return stored.reshape(shape).astype(dtype, copy=False)
-
-    def _changed(self) -> ImageFileError:
-        return ImageFileError(f"'{self.path.name}' was changed after it was opened: open it again.")
-
-
-def _state(descriptor: int) -> tuple[int, ...]:
-    about = os.fstat(descriptor)
-    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 class PlaneMap:

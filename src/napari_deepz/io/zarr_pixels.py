@@ -10,11 +10,11 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import psutil
 
 from napari_deepz.images import ImageFileError
 from napari_deepz.io.noticing import note
 from napari_deepz.io.packing import Packing
+from napari_deepz.io.room import require_room
 
 METADATA_FILES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata")
 
@@ -160,14 +160,7 @@ def _require_readable(array: Any, axes: str, name: str) -> None:
             f"A plane of '{name}' is said to lie in {chunks} tiny parts, which cannot be read in a "
             "reasonable time: it is damaged, or must be saved in larger chunks."
         )
-    needed = (plane_px + math.prod(array.chunks)) * array.dtype.itemsize
-    free = psutil.virtual_memory().available
-    if needed > free:
-        raise ImageFileError(
-            f"A plane of '{name}' needs {needed / 1e9:.3g} GB of memory, but only "
-            f"{free / 1e9:.3g} GB are free: it is damaged, or a smaller part of it must be saved "
-            "as an image of its own."
-        )
+    require_room((plane_px + math.prod(array.chunks)) * array.dtype.itemsize, name)
 
 
 def _blocks(array: Any, axes: str) -> tuple[int, ...]:
