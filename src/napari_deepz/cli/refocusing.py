@@ -71,8 +71,8 @@ def refocus(
         list[Path] | None,
         typer.Argument(
             metavar="IMAGE... OUTPUT",
-            help="TIFF, OME-TIFF, OME-Zarr or PNG image, or several of the same place; and the "
-            "result: .ome.tif, .tif, .ome.zarr or .zarr.",
+            help="TIFF, OME-TIFF, OME-Zarr, ND2, CZI or PNG image, or several of one place; and "
+            "the result: .ome.tif, .tif, .ome.zarr or .zarr.",
         ),
     ] = None,
     z: Annotated[

@@ -12,8 +12,10 @@ from PIL import Image
 
 from napari_deepz.images import ImageFileError, ImageSeries
 from napari_deepz.io.colour import grey_from_colour
+from napari_deepz.io.czi import read_czi
 from napari_deepz.io.meaning import note_shades, rises_evenly, shades_of_table
 from napari_deepz.io.movie_comments import MOVIE_SUFFIXES, movie_comment
+from napari_deepz.io.nd2 import read_nd2
 from napari_deepz.io.noticing import noticing
 from napari_deepz.io.ome_tiff import tiff_provenance
 from napari_deepz.io.ome_zarr import read_ome_zarr, zarr_provenance
@@ -23,11 +25,11 @@ from napari_deepz.provenance import RECORD_KEY, Provenance
 from napari_deepz.stored_pixels.png import open_png
 
 _TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
-_FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".ome")
+_FORMAT_SUFFIXES = (*_TIFF_SUFFIXES, ".png", ".zarr", ".nd2", ".czi", ".ome")
 
 
 def read_image(path: str | os.PathLike[str]) -> ImageSeries:
-    """Read TIFF, OME-TIFF, an ImageJ hyperstack, OME-Zarr (0.4, 0.5, level 0) or PNG.
+    """Read TIFF, OME-TIFF, an ImageJ hyperstack, OME-Zarr (0.4, 0.5, level 0), ND2, CZI or PNG.
 
     Sizes and optics that the file does not tell, or tells in dots per inch for a printer, stay
     None; so do those that no microscope has, and those of pixels that are not square. Of a set of
@@ -43,11 +45,11 @@ def read_image(path: str | os.PathLike[str]) -> ImageSeries:
     Returns
     -------
     ImageSeries
-        Axes in the order (T, C, Z, Y, X), those of length 1 (except Y and X) dropped. TIFF and
-        OME-Zarr pixels are loaded plane by plane when asked for, and not if the TIFF file was
-        changed by then. Its notes say where the file holds several images, of which the first is
-        read, where sizes cannot be believed, planes are missing, or it is not certain which
-        numbers are the intensities.
+        Axes in the order (T, C, Z, Y, X), those of length 1 (except Y and X) dropped. Pixels of
+        all but PNG are loaded plane by plane when asked for, and not if the file was changed by
+        then. Its notes say where the file holds several images, of which the first is read,
+        where sizes cannot be believed, planes are missing, or it is not certain which numbers are
+        the intensities.
 
     Raises
     ------
@@ -72,11 +74,16 @@ def _read(path: Path) -> ImageSeries:
             return read_tiff(path, _stem(path))
         if path.suffix.lower() == ".png":
             return _read_png(path, _stem(path))
+        if path.suffix.lower() == ".nd2":
+            return read_nd2(path, _stem(path))
+        if path.suffix.lower() == ".czi":
+            return read_czi(path, _stem(path))
     except OSError as error:
         reason = error.strerror or str(error)
         raise ImageFileError(f"'{path.name}' cannot be read: {reason}.") from error
     raise ImageFileError(
-        f"'{path.name}' is not of a kind that can be read: use TIFF, OME-TIFF, OME-Zarr or PNG."
+        f"'{path.name}' is not of a kind that can be read: use TIFF, OME-TIFF, OME-Zarr, ND2, CZI "
+        "or PNG."
     )
 
 

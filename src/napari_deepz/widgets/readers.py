@@ -19,7 +19,7 @@ Reader = Callable[[str | os.PathLike[str]], list[LayerData]]
 
 
 def get_reader(path: str | Sequence[str]) -> Reader | None:
-    """Offer to read a TIFF, OME-TIFF or OME-Zarr; several files as one stack are left to others."""
+    """Offer to read what `read_image` reads; several files as one stack are left to others."""
     return _read_shown if isinstance(path, str) else None
 
 
