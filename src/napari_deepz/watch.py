@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 StopCondition = Callable[[], bool]
 
@@ -122,6 +125,15 @@ class Watch:
         """Raise `Cancelled` where the work is to stop."""
         if self.should_stop():
             raise Cancelled("The work was cancelled.")
+
+    def each(self, items: Iterable[Item], total: int) -> Iterator[Item]:
+        """Hand items on, each a step of the work."""
+        progress = Progress(total)
+        for item in items:
+            self.check()
+            yield item
+            progress.advance()
+            self.on_progress(progress)
 
 
 UNWATCHED = Watch()

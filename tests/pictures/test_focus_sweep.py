@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from napari_deepz.pictures.focus_sweep import (
-    LONGEST_SIDE_PX,
     SHADES,
     sweep_frames,
     sweep_order,
     sweep_palette,
     sweep_speed,
 )
+from napari_deepz.pictures.lettering import LONGEST_SIDE_PX
 
 Z_UM = (-2.0, 0.0, 3.5)
 GREY = np.linspace(0, 1, SHADES)[:, None].repeat(3, axis=1)

@@ -54,11 +54,23 @@ def depth_coded_projection(
     """
     value, brightest = _brightest(planes, len(z_um))
     depths = np.asarray(z_um, np.float64)
-    low, high = limits if limits is not None else np.percentile(value, _SHOWN_PERCENTILES)
+    low, high = projection_limits(value) if limits is None else limits
     brightness = ((value - low) / (high - low if high > low else 1)).clip(0, 1)
-    shades = colormaps[COLOURS](_scale(depths)(depths))[:, :3].astype(np.float32)
-    projection: NDArray[np.float32] = shades[brightest] * brightness[..., None]
+    projection: NDArray[np.float32] = depth_shades(depths, z_um)[brightest] * brightness[..., None]
     return projection
+
+
+def depth_shades(depths_um: ArrayLike, z_um: Sequence[float]) -> NDArray[np.float32]:
+    """Colours (n, 3), from 0 to 1, of n depths, where those of a stack go through all colours."""
+    scale = _scale(np.asarray(z_um, np.float64))
+    shades: NDArray[np.float32] = colormaps[COLOURS](scale(np.asarray(depths_um)))[:, :3]
+    return shades.astype(np.float32)
+
+
+def projection_limits(values: ArrayLike) -> tuple[float, float]:
+    """Intensities shown black and at full brightness, of brightest values."""
+    low, high = np.percentile(np.asarray(values), _SHOWN_PERCENTILES)
+    return float(low), float(high)
 
 
 def _brightest(

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from napari_deepz.pictures.lettering import (
+    annotate,
+    in_lines,
+    letters_px,
+    resized,
+    scale_bar,
+    size_px,
+    text_box,
+)
 
 SHADES = 240
 """Places of the palette for the picture; the others are grey, for what is written in it."""
 
-LONGEST_SIDE_PX = 1024
-_SHORTEST_SIDE_PX = 480
 _LETTERING_SHADES = 256 - SHADES
 _FASTEST_PER_S = 12.0
 _SHORTEST_S = 4.0
-_BAR_PART = 0.25
-_LETTERS_PX = (10, 32)
-_LETTERS_PART = 1 / 24
 
 _Shades = NDArray[np.uint8]
 
@@ -85,94 +88,54 @@ def sweep_frames(
     """
     if planes.ndim != 3 or len(planes) != len(z_um) or len(planes) == 0:
         raise ValueError("A focus sweep needs a stack with one depth for each plane.")
-    height, width = _size_px(planes.shape[1:])
-    letters_px = int(np.clip(min(height, width) * _LETTERS_PART, *_LETTERS_PX))
-    bar = _bar(pixel_size_um * planes.shape[2] / width, width, letters_px)
-    for index in sweep_order(len(planes)):
-        frame = _shaded(planes[index], (height, width), limits)
-        label = _text(_lines(z_um[index], note, width, letters_px), letters_px)
-        margin = letters_px // 2
-        _put(frame, label, margin, margin)
-        _put(frame, bar, height - margin - bar.shape[0], width - margin - bar.shape[1])
+    pictures = ((depth_label(z_um[index]), planes[index]) for index in sweep_order(len(planes)))
+    yield from labelled_frames(pictures, pixel_size_um=pixel_size_um, limits=limits, note=note)
+
+
+def labelled_frames(
+    pictures: Iterable[tuple[str, NDArray[Any]]],
+    *,
+    pixel_size_um: float,
+    limits: tuple[float, float],
+    note: str,
+) -> Iterator[_Shades]:
+    """Make a frame of each picture.
+
+    Parameters
+    ----------
+    pictures : iterable of (str, ndarray)
+        What is written in, and (Y, X) finite intensities, all of one shape.
+    pixel_size_um, limits, note
+        As for `sweep_frames`.
+
+    Yields
+    ------
+    ndarray
+        (Y, X) uint8, as from `sweep_frames`.
+    """
+    for head, plane in pictures:
+        size = size_px(plane.shape)
+        letters = letters_px(size)
+        frame = _shaded(plane, size, limits)
+        label = text_box(in_lines(head, note, size[1], letters), letters)
+        bar = scale_bar(pixel_size_um * plane.shape[1] / size[1], size[1], letters)
+        annotate(frame, _lettering(label), _lettering(bar), letters)
         yield frame
 
 
-def _size_px(shape: tuple[int, ...]) -> tuple[int, int]:
-    longest = max(shape)
-    factor = float(max(1, math.ceil(_SHORTEST_SIDE_PX / longest)))
-    if longest > LONGEST_SIDE_PX:
-        factor = LONGEST_SIDE_PX / longest
-    height, width = (max(1, round(side * factor)) for side in shape)
-    return height, width
+def depth_label(z_um: float) -> str:
+    """How a depth is written in."""
+    return f"z = {z_um:+.4g} µm" if z_um else "z = 0 µm"
 
 
-def _shaded(
-    plane: NDArray[np.float32], size_px: tuple[int, int], limits: tuple[float, float]
-) -> _Shades:
-    picture = Image.fromarray(np.asarray(plane, np.float32))
-    smaller = size_px[0] < plane.shape[0]
-    how = Image.Resampling.BOX if smaller else Image.Resampling.NEAREST
-    values = np.asarray(picture.resize(size_px[::-1], how))
+def _shaded(plane: NDArray[Any], size: tuple[int, int], limits: tuple[float, float]) -> _Shades:
+    values = np.asarray(resized(Image.fromarray(np.asarray(plane, np.float32)), size))
     low, high = limits
     part = ((values - low) / (high - low if high > low else 1)).clip(0, 1)
     shades: _Shades = np.rint(part * (SHADES - 1)).astype(np.uint8)
     return shades
 
 
-def _lines(z_um: float, note: str, width: int, letters_px: int) -> str:
-    """Depth and note in one line where the picture is wide enough."""
-    depth = f"z = {z_um:+.4g} µm" if z_um else "z = 0 µm"
-    line = f"{depth}, {note}"
-    return (
-        line if _font(letters_px).getlength(line) < width - 2 * letters_px else f"{depth}\n{note}"
-    )
-
-
-def _text(text: str, letters_px: int) -> _Shades:
-    """Bright letters on a dark box."""
-    font = _font(letters_px)
-    pad = letters_px // 3
-    measure = ImageDraw.Draw(Image.new("L", (1, 1)))
-    left, top, right, bottom = measure.multiline_textbbox((0, 0), text, font=font)
-    box = Image.new("L", (math.ceil(right - left) + 2 * pad, math.ceil(bottom - top) + 2 * pad))
-    ImageDraw.Draw(box).multiline_text((pad - left, pad - top), text, fill=255, font=font)
-    return _lettering(np.asarray(box))
-
-
-def _bar(pixel_size_um: float, width: int, letters_px: int) -> _Shades:
-    """A bar of a round length, with that length above it."""
-    length_um = _round_length(pixel_size_um * width * _BAR_PART)
-    length_px = max(1, round(length_um / pixel_size_um))
-    words = _text(f"{length_um:g} µm", letters_px)
-    thick = max(2, letters_px // 5)
-    pad = letters_px // 3
-    box = np.full(
-        (words.shape[0] + thick + pad, max(words.shape[1], length_px + 2 * pad)), SHADES, np.uint8
-    )
-    _put(box, words, 0, (box.shape[1] - words.shape[1]) // 2)
-    start = (box.shape[1] - length_px) // 2
-    box[words.shape[0] : words.shape[0] + thick, start : start + length_px] = 255
-    return box
-
-
-def _round_length(most_um: float) -> float:
-    """The largest of 1, 2, 5, 10, … that is not longer."""
-    power = 10.0 ** math.floor(math.log10(most_um))
-    return max(step * power for step in (1, 2, 5) if step * power <= most_um * (1 + 1e-9))
-
-
 def _lettering(grey: NDArray[np.uint8]) -> _Shades:
     shades: _Shades = (SHADES + np.rint(grey / 255 * (_LETTERING_SHADES - 1))).astype(np.uint8)
     return shades
-
-
-def _put(frame: _Shades, box: _Shades, top: int, left: int) -> None:
-    """Lay a box over a frame; what does not fit is cut off."""
-    top, left = max(top, 0), max(left, 0)
-    place = frame[top : top + box.shape[0], left : left + box.shape[1]]
-    place[:] = box[: place.shape[0], : place.shape[1]]
-
-
-def _font(letters_px: int) -> ImageFont.FreeTypeFont:
-    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), letters_px)

@@ -46,8 +46,9 @@ def write_movie(
         Ends with .mp4 (H.264, needs the extra ``napari-deepz[movie]``) or .gif (repeats for
         ever); an existing file is replaced.
     frames : iterable of ndarray
-        (Y, X) uint8, all of one shape: places in the palette. Whatever it raises,
-        `watch.Cancelled` included, is passed on.
+        uint8, all of one shape: (Y, X) places in the palette, or (Y, X, 3) red, green and blue,
+        for which a GIF takes the nearest of the palette. Whatever it raises, `watch.Cancelled`
+        included, is passed on.
     palette : ndarray
         (256, 3) uint8, red, green and blue.
     frames_per_s : float
@@ -93,10 +94,16 @@ def _write_gif(
     title: str,
     comment: str,
 ) -> None:
+    known = Image.new("P", (1, 1))
+    known.putpalette(palette.tobytes())
+
     def pictures() -> Iterator[Image.Image]:
         for frame in frames:
             picture = Image.fromarray(frame)
-            picture.putpalette(palette.tobytes())
+            if frame.ndim == 3:
+                picture = picture.quantize(palette=known, dither=Image.Dither.NONE)
+            else:
+                picture.putpalette(palette.tobytes())
             yield picture
 
     supply = pictures()
@@ -122,7 +129,7 @@ def _write_mp4(
 ) -> None:
     program = ffmpeg_program()
     first = _with_even_sides(next(frames))
-    height, width = first.shape
+    height, width = first.shape[:2]
     with tempfile.TemporaryDirectory(prefix="deepz-") as scratch:
         # A record is longer than an argument may be.
         about = Path(scratch) / "about.txt"
@@ -137,7 +144,8 @@ def _write_mp4(
             *("-movflags", "+faststart", "-f", "mp4", f"file:{path}"),
         ]
         with tempfile.TemporaryFile() as said:
-            _feed(command, (palette[_with_even_sides(f)] for f in _again(first, frames)), said)
+            even = map(_with_even_sides, _again(first, frames))
+            _feed(command, (f if f.ndim == 3 else palette[f] for f in even), said)
 
 
 def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[bytes]) -> None:
@@ -173,8 +181,9 @@ def _feed(command: list[str], pictures: Iterator[NDArray[np.uint8]], said: IO[by
 
 def _with_even_sides(frame: Frame) -> Frame:
     """Repeat the last row and column where H.264, which halves the colours' grid, needs it."""
-    height, width = frame.shape
-    return np.pad(frame, ((0, height % 2), (0, width % 2)), mode="edge")
+    height, width = frame.shape[:2]
+    more = ((0, height % 2), (0, width % 2), (0, 0))
+    return np.pad(frame, more[: frame.ndim], mode="edge")
 
 
 _WRITERS: dict[str, Callable[..., Any]] = {".mp4": _write_mp4, ".gif": _write_gif}

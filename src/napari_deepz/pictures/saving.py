@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -22,16 +20,15 @@ from napari_deepz.pictures.focus_sweep import (
 )
 from napari_deepz.pictures.movie import write_movie
 from napari_deepz.pictures.plane_picture import write_plane_picture
+from napari_deepz.pictures.titles import maker_of, origin_of, reach_of
 from napari_deepz.provenance import Provenance
-from napari_deepz.watch import UNWATCHED, Progress, Watch
+from napari_deepz.watch import UNWATCHED, Watch
 
 PICTURE_SUFFIXES = (".png", ".mp4", ".gif")
 """A depth-coded projection, and focus sweeps."""
 
 _SHOWN_PERCENTILES = (1.0, 99.8)
 _GREY = colormaps["gray"](np.linspace(0, 1, SHADES))[:, :3]
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,23 +65,12 @@ class FlatPlanes:
     @property
     def origin(self) -> str:
         """Who made the planes, as a title says it."""
-        record = self.provenance
-        if record.kind != "inferred":
-            return "SIMULATED, not measured" if record.kind == "simulated" else "measured"
-        count = len(record.further_inputs) + 1
-        images = f"{count} images" if count > 1 else "one image"
-        if record.spread:
-            return f"HOW FAR virtual planes of {images} may be off, not measured"
-        if record.merge == "linear":
-            return f"INTERPOLATED between {images}, not measured"
-        by = " ".join(filter(None, ("by", record.model_name or "a network", record.model_version)))
-        return f"INFERRED {by} from {images}, not measured"
+        return origin_of(self.provenance)
 
     @property
     def reach(self) -> str:
         """Which depths there are."""
-        step_um = self.z_um[1] - self.z_um[0]
-        return f"{self.z_um[0]:g} to {self.z_um[-1]:g} µm in steps of {step_um:g} µm"
+        return reach_of(self.z_um)
 
 
 def save_picture(
@@ -145,7 +131,7 @@ def _write_plane(shown: FlatPlanes, path: Path) -> None:
 def _write_projection(shown: FlatPlanes, path: Path, watch: Watch) -> None:
     write_depth_coded_projection(
         path,
-        _watched(shown.planes, len(shown.planes), watch),
+        watch.each(shown.planes, len(shown.planes)),
         shown.z_um,
         pixel_size_um=shown.pixel_size_um,
         caption="\n".join((f"{shown.name}, brightest along z", shown.origin, shown.reach)),
@@ -156,29 +142,19 @@ def _write_projection(shown: FlatPlanes, path: Path, watch: Watch) -> None:
 
 def _write_sweep(shown: FlatPlanes, path: Path, watch: Watch) -> None:
     record, count = shown.provenance, len(sweep_order(len(shown.planes)))
-    by = f"{record.kind} ({record.model_name})" if record.model_name else record.kind
     low, high = shown.limits or np.percentile(shown.planes, _SHOWN_PERCENTILES)
     frames = sweep_frames(
         shown.planes,
         shown.z_um,
         pixel_size_um=shown.pixel_size_um,
         limits=(float(low), float(high)),
-        note=by,
+        note=maker_of(record),
     )
     write_movie(
         path,
-        _watched(frames, count, watch),
+        watch.each(frames, count),
         palette=sweep_palette(_GREY if shown.colours is None else shown.colours),
         frames_per_s=sweep_speed(count),
         title=f"{shown.name}: {shown.origin}; {shown.reach}",
         provenance=record,
     )
-
-
-def _watched(items: Iterable[Item], total: int, watch: Watch) -> Iterator[Item]:
-    progress = Progress(total)
-    for item in items:
-        watch.check()
-        yield item
-        progress.advance()
-        watch.on_progress(progress)
