@@ -18,6 +18,7 @@ from napari_deepz.provenance import Provenance
 from napari_deepz.widgets import sample_data
 from napari_deepz.widgets.readers import get_reader
 from napari_deepz.widgets.refocusing.dock import VirtualRefocusing
+from tests.io.nd2_files import time_loop, write_nd2, z_stack
 from tests.widgets.conftest import run, told, wait_idle
 
 SAMPLES = {"worm": "Simulated worm", "tilted_beads": "Simulated tilted beads"}
@@ -49,6 +50,28 @@ def test_the_manifest_is_visible_at_the_top_of_the_repository() -> None:
         pytest.skip("not in a checkout of the repository")
     package = Path(samples.__file__).parents[1] / "napari.yaml"
     assert top.read_text() == package.read_text()
+
+
+def test_files_of_microscopes_open_with_their_sizes(tmp_path: Path) -> None:
+    pytest.importorskip("nd2", reason="needs the extra napari-deepz[bioio]")
+    pixels = np.arange(2 * 3 * 2 * 40 * 50, dtype=np.uint16).reshape(2, 3, 2, 40, 50)
+    path = write_nd2(
+        tmp_path / "worm.nd2",
+        pixels,
+        [time_loop(2, planned_ms=500.0), z_stack(3, 0.4)],
+        channels=(("GFP", 510.0), ("mCherry", 610.0)),
+    )
+    contributions = PluginManifest.from_distribution("napari-deepz").contributions
+    patterns = [pattern for reader in contributions.readers for pattern in reader.filename_patterns]
+    assert {"*.nd2", "*.czi"} <= set(patterns)
+    reader = get_reader(str(path))
+    assert reader is not None
+    layers = reader(str(path))
+    for channel, (data, arguments, kind) in enumerate(layers):
+        assert kind == "image"
+        assert arguments["name"] == f"worm, {('GFP', 'mCherry')[channel]}"
+        assert arguments["scale"] == pytest.approx((0.5, 0.4, 0.25, 0.25))
+        np.testing.assert_array_equal(np.asarray(data), pixels[:, :, channel])
 
 
 def test_the_dock_is_in_the_layers_menu(make_viewer: Callable[[], Any]) -> None:
