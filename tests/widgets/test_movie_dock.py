@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
+import PIL.ImageSequence
 import pytest
 from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QFileDialog
 
 from napari_deepz.io.reading import read_image, read_provenance
 from napari_deepz.io.writing import write_stack
@@ -18,6 +21,7 @@ from napari_deepz.recipes.again import movie_recipe_of
 from napari_deepz.recipes.movies.saving import film
 from napari_deepz.sampling import Sampling
 from napari_deepz.widgets.movies.dock import MovieDock
+from napari_deepz.widgets.movies.export_task import Played
 from napari_deepz.widgets.shared.results import is_inferred
 from napari_deepz.widgets.shared.run_state import Phase
 
@@ -270,6 +274,30 @@ def test_a_surface_of_a_file_gives_one_plane_a_frame(
     layer = made(dock, qtbot)
     assert layer.axis_labels == ("t", "y", "x")
     assert layer.data.shape == frames.shape
+
+
+@pytest.mark.parametrize("played", [*Played])
+def test_what_was_made_is_exported_as_a_movie(
+    dock: MovieDock,
+    frames: np.ndarray,
+    qtbot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    played: Played,
+) -> None:
+    add_movie(dock, frames)
+    assert not dock.export_button.isEnabled()
+    made(dock, qtbot)
+    answer = str(tmp_path / "movie"), f"{played} (*.gif)"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: answer)
+    dock.export_button.click()
+    wait(dock, qtbot)
+    assert dock.state.message == "The movie is written."
+    with PIL.Image.open(tmp_path / "movie.gif") as movie:
+        expected = 2 * 5 - 2 if played is Played.SWEEP else FRAMES
+        assert len([*PIL.ImageSequence.Iterator(movie)]) == expected
+        comment = movie.info["comment"]
+    assert b"inferred" in comment
 
 
 @pytest.mark.window

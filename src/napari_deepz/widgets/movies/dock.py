@@ -8,11 +8,12 @@ from typing import Any
 
 from magicgui.widgets import CheckBox
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_deepz.recipes.movies.cooking import MovieCooking
 from napari_deepz.recipes.movies.recipe import MovieRecipe
 from napari_deepz.recipes.movies.saving import depths_of, require_movie_name
+from napari_deepz.widgets.movies.export_task import MovieExport, ask_file, export_movie
 from napari_deepz.widgets.movies.movie_layer import CanvasSaying, FilledLayer, FrameLayer
 from napari_deepz.widgets.movies.movie_task import (
     FrameMade,
@@ -36,6 +37,7 @@ from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 _FOLLOW_AFTER_MS = 50
 _MAKING, _LOOKING, _PREVIEWING = "Making the movie", "Looking through the frames", "Preview"
+_EXPORTING = "Writing the movie"
 
 
 class MovieDock(QWidget):  # type: ignore[misc]
@@ -73,6 +75,11 @@ class MovieDock(QWidget):  # type: ignore[misc]
             "Refocus every frame, and write it; frames that are there already are not made anew.",
             "Stop; the frames that are ready are kept, and making it again goes on with them.",
         )
+        self.export_button = QPushButton("Export…")
+        self.export_button.setToolTip(
+            "Save a movie for talks, .mp4 or .gif: coloured by depth, of this depth, or a focus "
+            "sweep."
+        )
         self._follow_timer = single_shot(self, self._follow)
         self._lay_out()
         self.form.changed.connect(self._on_setting)
@@ -80,9 +87,12 @@ class MovieDock(QWidget):  # type: ignore[misc]
         self.preview.changed.connect(self._on_preview)
         self.panel.start.clicked.connect(self.make)
         self.panel.cancel.clicked.connect(self.cancel)
+        self.export_button.clicked.connect(self.export)
+        self.state.events.connect(self._show_state)
         self.viewer.dims.events.point.connect(self._follow_soon)
         self.reset_choices()
         self._on_setting()
+        self._show_state()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -99,6 +109,7 @@ class MovieDock(QWidget):  # type: ignore[misc]
         inner.setContentsMargins(9, 4, 9, 6)
         inner.addWidget(Rows(self.preview))
         inner.addWidget(self.panel)
+        inner.addWidget(self.export_button)
         layout.addWidget(below)
         self.setStyleSheet(FOCUS_STYLE)
 
@@ -133,6 +144,18 @@ class MovieDock(QWidget):  # type: ignore[misc]
         self.preview.value = False
         work = partial(make_movie, recipe, layers.movie, self._known_cooking(), path)
         self._start(work, _MAKING)
+
+    def export(self) -> None:
+        """Ask for a file, and write a movie of the 3D movie that was made."""
+        filled, path = self.filled, self._path
+        if filled is None or path is None or filled.is_lost:
+            return
+        chosen = ask_file(self, several_depths=len(filled.z_um) > 1)
+        if chosen is None or self.state.phase is not Phase.IDLE:
+            return
+        file, played = chosen
+        wanted = MovieExport(path, filled.z_um, filled.shown_t, filled.shown_plane, played, file)
+        self._start(partial(export_movie, wanted), _EXPORTING)
 
     def cancel(self) -> None:
         """Stop the job that is running, if any."""
@@ -245,7 +268,8 @@ class MovieDock(QWidget):  # type: ignore[misc]
 
     def _on_finished(self) -> None:
         made = self._what == _MAKING and self._path is not None
-        self._end(f"Written: {self._path}" if made else "")
+        done = "The movie is written." if self._what == _EXPORTING else ""
+        self._end(f"Written: {self._path}" if made else done)
 
     def _on_aborted(self) -> None:
         if self._what == _MAKING and self.filled is not None:
@@ -258,6 +282,11 @@ class MovieDock(QWidget):  # type: ignore[misc]
         self._end(f"{self._what} failed.")
         self.preview.value = False
         tell(error)
+
+    def _show_state(self, _: Any = None) -> None:
+        """Offer to export what is there."""
+        there = self.filled is not None and not self.filled.is_lost
+        self.export_button.setEnabled(there and self.state.phase is Phase.IDLE)
 
     def _end(self, message: str) -> None:
         self._job = None

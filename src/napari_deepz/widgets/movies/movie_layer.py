@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_deepz.provenance import Provenance
 from napari_deepz.widgets.shared.contrast import link_contrast
 from napari_deepz.widgets.shared.layer_files import PROVENANCE
+from napari_deepz.widgets.shared.layer_sizes import z_axis_of
 from napari_deepz.widgets.shared.movie_layers import LayerMovie, t_axis_of
 from napari_deepz.widgets.shared.placement import View, shown_index
 from napari_deepz.widgets.shared.plain_text import layer_name
@@ -45,7 +46,7 @@ class FilledLayer:
         volumes: Any,
         z_um: tuple[float, ...],
     ) -> None:
-        self._viewer, self._count = viewer, len(movie.movie)
+        self._viewer, self.z_um = viewer, z_um
         self.times: frozenset[int] = frozenset()
         data, placing = movie.over(volumes, z_um)
         record = Provenance(kind="inferred", input_name=movie.movie.name)
@@ -74,6 +75,12 @@ class FilledLayer:
         axis = t_axis_of(self.layer)
         assert axis is not None
         return shown_index(self.layer, View.of(self._viewer))[axis]
+
+    @property
+    def shown_plane(self) -> int:
+        """Which plane the viewer shows of it; 0 where there is but one."""
+        axis = z_axis_of(self.layer)
+        return 0 if axis is None else shown_index(self.layer, View.of(self._viewer))[axis]
 
     def take(self, times: frozenset[int]) -> None:
         """Show the present time, if it has come."""
