@@ -12,6 +12,7 @@ from napari_deepz.movies.motion import measure_motion
 from napari_deepz.movies.movie import Movie
 from napari_deepz.movies.sheet import Sheet
 from napari_deepz.watch import Cancelled, Watch
+from tests.conftest import shared_file
 from tests.movies.test_brightness import movie_of
 
 SIDE, FRAMES = 160, 16
@@ -121,3 +122,25 @@ def test_a_dark_frame_stays_where_the_one_before_it_was() -> None:
     motion = measure_motion(movie, brightness)
     with pytest.raises(Cancelled):
         measure_bending(movie, brightness, motion, Watch(lambda: True))
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_a_pose_that_is_nothing_alike_does_not_lead_astray(channel: int) -> None:
+    """Of a real head at two times far apart, whose neurons have names."""
+    volumes, points = (
+        [np.load(shared_file(f"data/worm_heads/pair_{one}_{what}.npy")) for one in "ab"]
+        for what in ("volumes", "points")
+    )
+    places = np.stack([one[:, :2] * PIXEL_UM for one in points])
+    named = np.isfinite(places).all(axis=(0, 2))
+    first, second = (np.asarray(one, np.float64)[named] for one in places)
+    sums = [one[channel].sum(axis=2, dtype=np.uint16) for one in volumes]
+    movie = movie_of(np.stack(sums)[:, None])
+    bending, shifts = bending_of(movie)
+    usual = first.copy()
+    for _ in range(20):
+        usual = first - bending.moved_at(usual, 0)
+    off = np.linalg.norm(usual + bending.moved_at(usual, 1) - second, axis=1)
+    shifted = np.linalg.norm(first + shifts[1] - shifts[0] - second, axis=1)
+    assert np.median(off) < 1.1 * np.median(shifted)
+    assert np.percentile(off, 90) < 1.1 * np.percentile(shifted, 90)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -44,12 +44,15 @@ class Bending:
         in most of them.
     pixel_um : float
         Pixel size.
+    alike : ndarray
+        (T,) cosine between what is seen of each straightened frame and of the template, 1 at most.
     """
 
     sheet: Sheet
     coefficients_um: Array
     template: Pixels
     pixel_um: float
+    alike: Array
 
     def moved_at(self, places_um: Array, t: int) -> Array:
         """(N, 2) how far places, (N, 2) y and x in the template, have moved in frame t, µm."""
@@ -118,20 +121,22 @@ def measure_bending(
         frame = brightness.of_frame(movie.frame(t), t)
         found[t] = found[before] + (shift_um[t] - shift_um[before])[:, None, None]
         for level in levels:
-            found[t] = level.fit(frame, found[t])
+            found[t], _ = level.fit(frame, found[t])
         progress.advance()
         watch.on_progress(progress)
     found -= _usual(found, levels[-1].seen_at)
-    template = _median(movie, brightness, Bending(sheet, found, template, pixel_um), watch)
+    alike = np.zeros(count)
+    bending = Bending(sheet, found, template, pixel_um, alike)
+    template = _median(movie, brightness, bending, watch)
     level = _Level(template, sheet, pixel_um, _FINE_UM)
     for t in range(count):
         watch.check()
-        found[t] = level.fit(brightness.of_frame(movie.frame(t), t), found[t])
+        found[t], alike[t] = level.fit(brightness.of_frame(movie.frame(t), t), found[t])
         progress.advance()
         watch.on_progress(progress)
     found -= _usual(found, level.seen_at)
-    template = _median(movie, brightness, Bending(sheet, found, template, pixel_um), watch)
-    return Bending(sheet, found, template, pixel_um)
+    template = _median(movie, brightness, bending, watch)
+    return replace(bending, template=template)
 
 
 class _Level:
@@ -159,16 +164,25 @@ class _Level:
         self.seen_at = weight / np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1e-30)
         """(2, B, B') share of each coefficient in what is seen."""
 
-    def fit(self, frame: Pixels, start: Array) -> Array:
-        """(2, B, B') coefficients, from those to start with."""
+    def fit(self, frame: Pixels, start: Array) -> tuple[Array, float]:
+        """(2, B, B') coefficients, from those to start with, and how alike the frame is then."""
         found, seen = start, self._seen(frame)
         if not self._curvature.any() or not np.ptp(seen):
-            return found
-        for _ in range(_STEPS):
+            return found, 0.0
+        best, most = start, -np.inf
+        for step_number in range(_STEPS + 1):
             field = _Field(found, self._sheet, frame.shape, self._pixel_um, every=self._every)
             at = field.pixels + field.moved_px
+            straight = _sampled(seen, at, 1)
+            rest = straight - self._template
+            alike = _alike(straight, self._template)
+            if alike < most:
+                break  # Of frames that are nothing alike, what is dark would fit best.
+            best, most = found, alike
+            if step_number == _STEPS:
+                break
             inside = ((at >= 0) & (at <= self._last)).all(axis=0)
-            rest = np.where(inside, _sampled(seen, at, 1) - self._template, 0)
+            rest = np.where(inside, rest, 0)
             noise = float((rest**2).sum()) / max(1, len(seen) * int(inside.sum())) + 1e-12
             rest = rest.clip(-_BRIGHTEST * noise**0.5, _BRIGHTEST * noise**0.5)
             # As many samples as the blur makes one of.
@@ -180,8 +194,9 @@ class _Level:
             step = scipy.linalg.solve(system, pull, assume_a="pos").reshape(found.shape)
             found = found - step
             if np.abs(step).max() < _DONE_UM:
+                best = found
                 break
-        return np.asarray(found)
+        return np.asarray(best), most
 
     def _seen(self, frame: Pixels) -> Pixels:
         root = np.sqrt(np.maximum(frame, 0))
@@ -216,6 +231,12 @@ class _Field:
         self.along = [sheet.along(axis, side * pixel_um) for axis, side in enumerate(sides)]
         self.pixels = np.stack(np.meshgrid(*sides, indexing="ij"))
         self.moved_px = self.along[0] @ coefficients_um @ self.along[1].T / pixel_um
+
+
+def _alike(one: Pixels, other: Pixels) -> float:
+    """Cosine between two pictures; 0 where either shows nothing."""
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(np.vdot(one, other)) / size if size else 0.0
 
 
 def _sampled(picture: NDArray[np.floating], at: Array, order: int) -> NDArray[np.float32]:

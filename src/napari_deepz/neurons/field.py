@@ -33,6 +33,7 @@ USUAL_DEPTH_UM = 20.0
 _STILL_UM = 0.7
 """About the radius of a nucleus."""
 _MARGIN_UM, _MOST_DRIFT_UM = 1.0, 3.0
+_LEAST_ALIKE = 0.5
 
 Follow = Literal["none", "shift", "bend"]
 """What of the motion of a sample is followed: nothing; how it shifts sideways as a whole; or how it
@@ -103,6 +104,11 @@ class NeuronField:
             typical = motion.template + np.float32(brightness.offset)
             brightness = replace(brightness, typical=typical)
             notes += _note_of_following(shifts, movie, follow)
+            if isinstance(motion, Bending) and (lost := int((motion.alike < _LEAST_ALIKE).sum())):
+                notes += (
+                    f"In {lost} of {len(movie)} frames the sample looks too unlike what it usually "
+                    "does to be followed: do not trust places and light in these.",
+                )
         if movie.rate_hz is None:
             notes += (
                 "The movie does not say how far apart its frames are: times are their numbers, "
