@@ -57,3 +57,15 @@ def test_what_lies_at_the_border_is_cut() -> None:
 def test_unknown_optics_are_asked_for() -> None:
     with pytest.raises(FootprintError, match="numerical aperture, the immersion and"):
         FootprintOptics(Sampling(pixel_size_um=PIXEL_UM, na=0.75))
+
+
+def test_neurons_that_are_larger_leave_wider_footprints() -> None:
+    small = Footprints(FootprintOptics(DRY_20X), (0.0,), 2.0)
+    place = np.array([[0.0, 10.0, 10.0]])
+    large = small.of_radius(1.6)
+    before = small.patches(place, 0)[0]
+    patch, corner = large.patches(place, 0)
+    assert patch.sum() == pytest.approx(before.sum(), rel=1e-3)
+    assert patch.max() < 0.6 * before.max()
+    np.testing.assert_array_equal(small.patches(place, 0)[0], before)
+    np.testing.assert_array_equal(corner, small.patches(place, 0)[1])

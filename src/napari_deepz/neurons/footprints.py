@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from napari_deepz.sampling import Sampling
 Array = NDArray[np.float64]
 
 NUCLEUS_RADIUS_UM = 0.7
+"""Of the neurons of a movie of which nothing is known."""
 _STEP_WAVES = 0.125
 _BEYOND_PX, _MOST_HALF_PX = 12, 128
 
@@ -122,15 +124,26 @@ class Footprints:
         self._step_um = _STEP_WAVES * optics.wave_um
         self._middle = math.ceil(reach_um / self._step_um) + 1
         waves = np.arange(-self._middle, self._middle + 1, dtype=np.float64) * _STEP_WAVES
-        self._transfer = pupil.transfer(waves, self.side_px) * self._ball()
+        self._focal = pupil.transfer(waves, self.side_px)
+        self._give(NUCLEUS_RADIUS_UM)
         self._y = scipy.fft.fftfreq(self.side_px)[:, None]
         self._x = scipy.fft.rfftfreq(self.side_px)[None]
+
+    def of_radius(self, radius_um: float) -> Footprints:
+        """Give the same of neurons of another radius."""
+        other = copy.copy(self)
+        other._give(radius_um)
+        return other
+
+    def _give(self, radius_um: float) -> None:
+        self.radius_um = radius_um
+        self._transfer = self._focal * self._ball()
 
     def _ball(self) -> NDArray[np.float32]:
         """Transform of a ball of unit light, seen along z."""
         y = scipy.fft.fftfreq(self.side_px, self._pixel_um)[:, None]
         x = scipy.fft.rfftfreq(self.side_px, self._pixel_um)[None]
-        v = 2 * np.pi * np.hypot(y, x) * NUCLEUS_RADIUS_UM
+        v = 2 * np.pi * np.hypot(y, x) * self.radius_um
         safe = np.maximum(v, 1e-3)
         found = np.where(v > 1e-3, 3 * (np.sin(safe) - safe * np.cos(safe)) / safe**3, 1.0)
         return found.astype(np.float32)
@@ -158,14 +171,9 @@ class Footprints:
         whole = np.rint(yx).astype(np.int64)
         rest = yx - whole
         half = self.side_px // 2
-        shift = np.exp(
-            -2j
-            * np.pi
-            * (
-                self._y[None] * (rest[:, 0, None, None] + half)
-                + self._x[None] * (rest[:, 1, None, None] + half)
-            )
-        ).astype(np.complex64)
+        along_y = np.exp(-2j * np.pi * self._y[None] * (rest[:, 0, None, None] + half))
+        along_x = np.exp(-2j * np.pi * self._x[None] * (rest[:, 1, None, None] + half))
+        shift = along_y.astype(np.complex64) * along_x.astype(np.complex64)
         # Focusing deeper by dz is as if the object were shallower by dz.
         away = (self.at_um[plane] - places_um[:, 0]) / self._step_um + self._middle
         away = np.clip(away, 0, len(self._transfer) - 1)
