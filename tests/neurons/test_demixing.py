@@ -55,6 +55,19 @@ def test_nothing_is_negative_where_nothing_glows(
     assert (found.light <= 5 * found.error).all()
 
 
+def test_what_passes_is_not_taken_for_light_of_neurons(
+    footprints: Footprints, rng: np.random.Generator
+) -> None:
+    light = np.tile([30_000.0, 20_000.0, 40_000.0], (4, 1))
+    frames = rng.poisson(frames_of(footprints, light, 50.0)).astype(float)
+    demixer = Demixer(footprints.matrix(PLACES_UM, SHAPE), frames.mean(axis=0))
+    usual = demixer.demix(frames)
+    frames[2, :, 62:66, 24:28] += 20_000
+    found = demixer.demix(frames)
+    np.testing.assert_array_equal(found.light[:2], usual.light[:2])
+    assert (np.abs(found.light[2] - usual.light[2]) < 4 * usual.error).all()
+
+
 def test_two_in_one_place_are_known_to_be_inseparable(footprints: Footprints) -> None:
     near = np.concatenate([PLACES_UM, PLACES_UM[:1] + np.array([0.0, 0.1, 0.0])])
     alone = Demixer(footprints.matrix(PLACES_UM, SHAPE), np.ones((2, *SHAPE), np.float32))

@@ -9,11 +9,16 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.ndimage import maximum_filter
 from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
 
-_RIDGE = 1e-9
+_RIDGE, _RIDGE_OF_PARTS = 1e-9, 1e-6
+_MOST_TIMES, _NOISE, _BESIDE_PX = 3.0, 20.0, 41
+"""Of the typical frame, what may be left over of a frame. Where it is more, as where a granule
+passes, pixels and what is around them are left out of that frame."""
+
 _ROWS_AT_ONCE = 1 << 14
 _LEAST_VARIANCE_SHARE = 0.05
 SEPARABLE_ERROR = 0.35
@@ -55,6 +60,7 @@ class Demixer:
 
     def __init__(self, footprints: sparse.csr_array, typical: NDArray[np.float32]) -> None:
         planes, pixels = len(typical), typical[0].size
+        self._shape = typical.shape
         even = sparse.block_diag([np.ones((pixels, 1))] * planes, format="csr")
         self._count, self._planes = footprints.shape[1], planes
         self._matrix = sparse.csr_array(sparse.hstack([footprints, even], format="csr"))
@@ -65,18 +71,38 @@ class Demixer:
         self._transposed = sparse.csr_array(weighed.T)
         gram = _products(self._matrix, self._weights)
         self._scale = np.sqrt(np.maximum(np.diag(gram), 1e-30))
-        gram = gram / self._scale / self._scale[:, None]
-        self._factor = scipy.linalg.cholesky(gram + _RIDGE * np.eye(len(gram)))
+        self._gram = gram / self._scale / self._scale[:, None]
+        self._factor = scipy.linalg.cholesky(self._gram + _RIDGE * np.eye(len(gram)))
         inverse = scipy.linalg.cho_solve((self._factor, False), np.eye(len(gram)))
         self._spread = np.sqrt(np.maximum(np.diag(inverse), 0)) / self._scale
 
     def solve(self, frame: NDArray[np.floating]) -> Array:
         """Light of each neuron, then the background of each plane, (N + K,), of (K, Y, X)."""
-        projected = self._transposed @ frame.reshape(-1).astype(np.float64) / self._scale
-        target = scipy.linalg.solve_triangular(self._factor, projected, trans=1)
-        found, _ = nnls(self._factor, target, maxiter=30 * len(target))
+        flat = frame.reshape(-1).astype(np.float64)
+        solution = self._solved(self._factor, self._transposed @ flat)
+        if not (strange := self._strange(flat - self.explained(solution))).any():
+            return solution
+        # What passes over some pixels is no neuron: these are left out.
+        part = self._matrix[strange].toarray()
+        weighed = part * self._weights[strange, None]
+        lost = part.T @ weighed / self._scale / self._scale[:, None]
+        gram = self._gram - lost + _RIDGE_OF_PARTS * np.eye(len(lost))
+        kept = np.where(strange, 0, flat)
+        return self._solved(scipy.linalg.cholesky(gram), self._transposed @ kept)
+
+    def _solved(self, factor: Array, projected: Array) -> Array:
+        target = scipy.linalg.solve_triangular(factor, projected / self._scale, trans=1)
+        found, _ = nnls(factor, target, maxiter=30 * len(target))
         solution: Array = found / self._scale
         return solution
+
+    def _strange(self, rest: Array) -> NDArray[np.bool_]:
+        """(K * Y * X,) where far more is left over than is usual, and what is around that."""
+        usual = 1 / self._weights
+        brighter = (rest > _MOST_TIMES * usual + _NOISE * np.sqrt(usual)).reshape(self._shape)
+        if not brighter.any():
+            return np.zeros(rest.size, bool)
+        return np.asarray(maximum_filter(brighter, (1, _BESIDE_PX, _BESIDE_PX)).reshape(-1))
 
     def explained(self, solution: Array) -> Array:
         """(K * Y * X,) what footprints and background of a solution add up to."""
