@@ -132,7 +132,7 @@ def main() -> None:
         wrapped(
             "`napari-deepz neurons` finds them in the virtual volume of the temporal median "
             f"(peaks {LEAST_HEIGHT:g} times above the noise, the same for all) and in what these "
-            "leave over of the frames, and measures them "
+            "leave over of the frames, fits their places and one radius for all, and measures them "
             "on the frames as they were taken, by non-negative least squares on point spread "
             f"functions. These are wrong on purpose: those of a sample {USUAL_DEPTH_UM:g} µm deep "
             "without coma, where the movies have 30 µm and 0.1 waves. A neuron counts as found "

@@ -83,9 +83,9 @@ class Demixer:
         if not (strange := self._strange(flat - self.explained(solution))).any():
             return solution
         # What passes over some pixels is no neuron: these are left out.
-        part = self._matrix[strange].toarray()
-        weighed = part * self._weights[strange, None]
-        lost = part.T @ weighed / self._scale / self._scale[:, None]
+        part = self._matrix[strange]
+        weighed = part.multiply(self._weights[strange, None])
+        lost = (part.T @ weighed).toarray() / self._scale / self._scale[:, None]
         gram = self._gram - lost + _RIDGE_OF_PARTS * np.eye(len(lost))
         kept = np.where(strange, 0, flat)
         return self._solved(scipy.linalg.cholesky(gram), self._transposed @ kept)

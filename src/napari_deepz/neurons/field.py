@@ -22,6 +22,7 @@ from napari_deepz.neurons.editing import Neurons
 from napari_deepz.neurons.finding import find_places, range_of
 from napari_deepz.neurons.footprints import NUCLEUS_RADIUS_UM, FootprintOptics, Footprints
 from napari_deepz.neurons.hidden import find_hidden
+from napari_deepz.neurons.refining import refine
 from napari_deepz.neurons.traces import NeuronTraces
 from napari_deepz.provenance import Provenance
 from napari_deepz.sampling import Sampling
@@ -32,7 +33,7 @@ Array = NDArray[np.float64]
 USUAL_DEPTH_UM = 20.0
 _STILL_UM = 0.7
 """About the radius of a nucleus."""
-_MARGIN_UM, _MOST_DRIFT_UM = 1.0, 3.0
+_MARGIN_UM, _MOST_DRIFT_UM = 3.0, 3.0
 _LEAST_ALIKE = 0.5
 
 Follow = Literal["none", "shift", "bend"]
@@ -78,6 +79,7 @@ class NeuronField:
         self.movie, self.optics, self.brightness = movie, optics, brightness
         self.motion, self.lens, self.notes = motion, lens, notes
         self._drift_um: Array | None = None
+        self._radius_um: float | None = None
 
     @classmethod
     def of(
@@ -119,6 +121,8 @@ class NeuronField:
     def find(self, watch: Watch = UNWATCHED) -> Neurons:
         """Find neurons in the virtual volume of the typical frame, then in what these leave over.
 
+        Their places, and the radius that they have in common, are those that explain the frames.
+
         Raises
         ------
         ValueError
@@ -130,14 +134,13 @@ class NeuronField:
         if not len(places_um):
             raise ValueError(NO_NEURON)
         range_um = range_of(self.movie, self.lens)
-        hidden_um = find_hidden(
-            places_um,
-            self._footprints(np.array(range_um)),
-            self._straight(watch),
-            self.brightness.light,
-            range_um,
-        )
-        return Neurons.found(np.concatenate([places_um, hidden_um]))
+        footprints = self._footprints(np.array(range_um))
+        light = self.brightness.light
+        hidden_um = find_hidden(places_um, footprints, self._straight(watch), light, range_um)
+        found_um = np.concatenate([places_um, hidden_um])
+        refined = refine(found_um, footprints, self._straight(watch), light)
+        self._radius_um = refined.radius_um
+        return Neurons.found(refined.places_um)
 
     def measure(self, neurons: Neurons, watch: Watch = UNWATCHED) -> NeuronTraces:
         """Measure neurons in every frame, all of them together.
@@ -164,7 +167,11 @@ class NeuronField:
             self._drift_um = measure_drift(
                 neurons.places_um, self.motion, movie, self.brightness, footprints, watch
             )
-        found = self._demixed(neurons, footprints, watch)
+        if self._radius_um is None:
+            straight, light = self._straight(watch), self.brightness.light
+            refined = refine(neurons.places_um, footprints, straight, light, moves=False)
+            self._radius_um = refined.radius_um
+        found = self._demixed(neurons, footprints.of_radius(self._radius_um), watch)
         tracks_um = np.array([self.places_in(neurons, t) for t in range(len(movie))])
         seen = within_field(tracks_um, movie)
         activity = activity_of(found.light, found.error, movie.rate_hz, seen)
@@ -271,6 +278,7 @@ class NeuronField:
             recipe={
                 "at_um": list(self.movie.at_um),
                 "spherical_waves": self.optics.spherical_waves,
+                "radius_um": self._radius_um,
             },
             frames=frames,
             notes=notes,
