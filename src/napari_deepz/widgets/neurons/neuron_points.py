@@ -169,7 +169,7 @@ class NeuronPoints:
         for place_um, one in zip(places_um, ids.tolist(), strict=True):
             row = known.get(int(one)) if int(one) not in seen else None
             if row is None:
-                new.append(place_um - self._common_um())
+                new.append(place_um - self._moved_beside_um(place_um))
                 continue
             seen.add(int(one))
             home_um = place_um - self._moved_um[row]
@@ -183,11 +183,12 @@ class NeuronPoints:
         if neurons is not self._neurons:
             self.edited.emit(neurons)
 
-    def _common_um(self) -> Array:
-        """How the sample lies in this frame, against where it is in most."""
+    def _moved_beside_um(self, place_um: Array) -> Array:
+        """How the nearest neuron lies in this frame, against where it is in most."""
         if not len(self._neurons):
             return np.zeros(3)
-        return np.asarray(np.median(self._moved_um, axis=0))
+        away_um = self._neurons.places_um + self._moved_um - place_um
+        return np.asarray(self._moved_um[np.linalg.norm(away_um, axis=1).argmin()])
 
     def _on_selected(self, _: Any = None) -> None:
         if not self._writing:
