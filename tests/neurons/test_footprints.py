@@ -55,7 +55,9 @@ def test_what_lies_at_the_border_is_cut() -> None:
 
 
 def test_unknown_optics_are_asked_for() -> None:
-    with pytest.raises(FootprintError, match="numerical aperture, the immersion and"):
+    with pytest.raises(
+        FootprintError, match="needs the immersion and the emission wavelength of the movie"
+    ):
         FootprintOptics(Sampling(pixel_size_um=PIXEL_UM, na=0.75))
 
 

@@ -101,7 +101,7 @@ def test_what_is_not_separable_has_no_trace(simulated: SimulatedMovie, tmp_path:
 
 def test_what_stands_in_the_way_is_said(simulated: SimulatedMovie, tmp_path: Path) -> None:
     model = load_model("widefield-20x")
-    with pytest.raises(ValueError, match="needs the numerical aperture, the immersion"):
+    with pytest.raises(ValueError, match="needs the numerical aperture and the immersion"):
         measure_neurons(movie_of(simulated, Sampling(pixel_size_um=0.325)), model)
     empty = np.random.default_rng(1).poisson(90, (6, 96, 96)).astype(np.uint16)
     dark = Movie.of(ImageSeries(empty, "TYX", 0.325, None), DRY_20X)

@@ -224,7 +224,7 @@ def test_what_stands_in_the_way_is_said(
     dock.find()
     wait(dock, qtbot)
     assert dock.found is None  # The optics are not known.
-    assert dock.state.message == "Finding neurons failed."
+    assert dock.state.message.startswith("Finding neurons failed: Traces are measured")
     dock.form.optics.na.value = 0.75
     dock.form.optics.immersion_index.value = 1.0
     dock.form.optics.wavelength_nm.value = 525
@@ -235,6 +235,12 @@ def test_what_stands_in_the_way_is_said(
     dock.find()
     wait(dock, qtbot)
     assert dock.found is not None
+    count = len(traces(dock))
+    dock.find()
+    dock.cancel()
+    wait(dock, qtbot)
+    assert dock.table.rowCount() == count  # What was there stays.
+    assert dock._neurons_card.title == "Neurons of worm"
     dock.viewer.layers.remove(dock.points.layer)
     assert dock.table.rowCount() == 0
     dock.find()
@@ -259,5 +265,5 @@ def test_in_the_window_neurons_are_seen_at_all_depths(
     assert layer.get_value(deeper, world=True) is None
     dock.viewer.dims.set_point(0, place[0])
     assert layer.get_value(tuple(place), world=True) == 0
-    dock.find()  # Forgets the former ones.
+    dock.points.remove()
     assert set(dock.viewer.dims.margin_left) == {0.0}

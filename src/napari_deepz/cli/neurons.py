@@ -89,6 +89,8 @@ def neurons(
     require_output(output)
     if tracks is not None:
         require_tracks(tracks)
+        if tracks.resolve() == output.resolve():
+            raise ValueError("Give --tracks another name than the traces.")
     record = read_provenance(movie)
     if light == "virtual":
         found = _read_off(movie, record)

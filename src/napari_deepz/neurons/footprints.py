@@ -46,10 +46,24 @@ class FootprintOptics:
 
     def __post_init__(self) -> None:
         if self.sampling.axial_unit_um is None:
+            known = {
+                "the numerical aperture": self.sampling.na,
+                "the immersion": self.sampling.immersion_index,
+                "the emission wavelength": self.sampling.wavelength_um,
+            }
+            missing = [name for name, value in known.items() if value is None]
+            them = "it" if len(missing) == 1 else "them"
             raise FootprintError(
-                "Traces are measured with the point spread function, which needs the numerical "
-                "aperture, the immersion and the wavelength of the movie: say them."
+                "Traces are measured with the point spread function, which needs "
+                f"{' and '.join(missing)} of the movie: say {them}."
             )
+        try:
+            self.pupil  # noqa: B018
+        except ValueError as error:
+            raise FootprintError(
+                f"Pixels of {self.sampling.pixel_size_um:g} µm are too large to measure traces "
+                f"through an NA of {self.sampling.na:g}, or one of these is mistyped."
+            ) from error
 
     @classmethod
     def in_sample(

@@ -126,6 +126,7 @@ class MovieDock(QWidget):  # type: ignore[misc]
         """Look again which layers there are; napari calls this when they change."""
         self.form.reset_choices()
         self.panel.allow(self.form.layer is not None)
+        self._show_state()
         self._follow_soon()
 
     def make(self) -> None:
@@ -140,7 +141,9 @@ class MovieDock(QWidget):  # type: ignore[misc]
         except ValueError as error:
             tell(error)
             return
-        self._path, self.filled = path, None
+        if self.filled is not None and (self.filled.is_lost or path != self._path):
+            self.filled = None
+        self._path = path
         self.preview.value = False
         work = partial(make_movie, recipe, layers.movie, self._known_cooking(), path)
         self._start(work, _MAKING)
@@ -279,7 +282,7 @@ class MovieDock(QWidget):  # type: ignore[misc]
             self._end(f"{self._what} was cancelled.")
 
     def _on_errored(self, error: Exception) -> None:
-        self._end(f"{self._what} failed.")
+        self._end(f"{self._what} failed: {error}")
         self.preview.value = False
         tell(error)
 

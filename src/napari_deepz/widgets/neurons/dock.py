@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 from magicgui.widgets import CheckBox, ComboBox
+from napari.layers import Image
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
@@ -21,7 +22,7 @@ from napari_deepz.widgets.neurons.heat_map import HeatMap
 from napari_deepz.widgets.neurons.neuron_points import NeuronPoints
 from napari_deepz.widgets.neurons.neuron_table import NeuronTable
 from napari_deepz.widgets.neurons.neurons_task import (
-    FieldReady,
+    FoundIn,
     find_neurons,
     measure_again,
 )
@@ -36,10 +37,14 @@ from napari_deepz.widgets.shared.movie_form import MovieForm
 from napari_deepz.widgets.shared.movie_layers import LayerMovie, t_axis_of
 from napari_deepz.widgets.shared.news import Advance
 from napari_deepz.widgets.shared.placement import View, shown_index
-from napari_deepz.widgets.shared.plain_text import PlainLabel, show_error
+from napari_deepz.widgets.shared.plain_text import PlainLabel, asked, show_error, visible
 from napari_deepz.widgets.shared.run_state import Phase, RunState
 
 _FOLLOW_AFTER_MS = 30
+_REPLACE = (
+    "Neurons",
+    "Neurons that were put right by hand are there: replace them? Export them first to keep them.",
+)
 _FINDING, _MEASURING = "Finding neurons", "Measuring neurons"
 
 
@@ -58,6 +63,8 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
         self._activity = Activity(self.state, self)
         self._job: Job | None = None
         self._what, self._measure_after = "", False
+        self._sought: tuple[Image, LayerMovie] | None = None
+        self._source: Image | None = None
         self._layers: LayerMovie | None = None
         self._field: NeuronField | None = None
         self.edits: Edits | None = None
@@ -103,6 +110,9 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
         self.reset_choices()
 
     def _lay_out(self) -> None:
+        self._neurons_card = group(
+            "Neurons", self.notes, self.table, self.buttons, Rows(self.all_depths)
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(
@@ -113,7 +123,7 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
                     self.search.widget,
                     self.panel,
                 ),
-                group("Neurons", self.notes, self.table, self.buttons, Rows(self.all_depths)),
+                self._neurons_card,
                 group("Selected", Rows(self.kind), self.trace),
                 group("All", Rows(self.order), self.map, self.export_button),
             )
@@ -132,7 +142,8 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
     def reset_choices(self, _: Any = None) -> None:
         """Look again which layers there are; napari calls this when they change."""
         self.form.reset_choices()
-        if self.points is not None and self.points.is_lost:
+        gone = self._source is not None and self._source not in self.viewer.layers
+        if gone or (self.points is not None and self.points.is_lost):
             self._forget()
         self._show_state()
 
@@ -140,13 +151,17 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
         """Look for neurons in the chosen movie."""
         if self.state.phase is not Phase.IDLE:
             return
+        source = self.form.layer
         try:
-            self._layers = self.form.movie()
+            layers = self.form.movie()
         except ValueError as error:
             tell(error)
             return
-        self._forget()
-        work = partial(find_neurons, self._layers.movie, self.search.search())
+        if self.edits is not None and self.edits.can_undo and not asked(self, *_REPLACE):
+            return
+        assert source is not None
+        self._sought = source, layers
+        work = partial(find_neurons, layers.movie, self.search.search())
         self._start(work, _FINDING)
 
     def cancel(self) -> None:
@@ -230,28 +245,33 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
     def _on_received(self, item: object) -> None:
         if isinstance(item, Advance):
             self.state.advance(item.fraction, f"{self._what}: {item.text}")
-        elif isinstance(item, FieldReady):
-            self._field = item.field
+        elif isinstance(item, FoundIn):
+            self._take_found(item)
         elif isinstance(item, NeuronTraces):
-            self._take(item)
+            self._take_measured(item)
 
-    def _take(self, found: NeuronTraces) -> None:
-        layer = self.form.layer
-        if self._measure_after or self._layers is None or layer is None:
-            return  # They have changed meanwhile, or their movie is gone.
-        if self.edits is None:
-            self.edits = Edits(found.neurons)
-            self.points = NeuronPoints(self.viewer, self._layers)
-            self.points.edited.connect(self.change)
-            self.points.selected.connect(self.select)
-            self.points.show_all_depths(self.all_depths.value)
-        elif found.neurons is not self.edits.neurons:
-            return
-        self.found = found
+    def _take_measured(self, found: NeuronTraces) -> None:
+        if self.edits is not None and found.neurons is self.edits.neurons:
+            self.found = found  # Else they have changed meanwhile.
+            self._show_neurons()
+
+    def _take_found(self, item: FoundIn) -> None:
+        """Show what was found, in place of what was there."""
+        if self._sought is None or self._sought[0] not in self.viewer.layers:
+            return  # Its movie is gone.
+        self._forget()
+        self._source, self._layers = self._sought
+        self._field, self.found = item.field, item.found
+        self.edits = Edits(item.found.neurons)
+        self.points = NeuronPoints(self.viewer, self._layers)
+        self.points.edited.connect(self.change)
+        self.points.selected.connect(self.select)
+        self.points.show_all_depths(self.all_depths.value)
+        self._neurons_card.rename(f"Neurons of {visible(self._source.name)}")
         self._show_neurons()
 
     def _on_errored(self, error: Exception) -> None:
-        self._end(f"{self._what} failed.")
+        self._end(f"{self._what} failed: {error}")
         tell(error)
 
     def _end(self, message: str) -> None:
@@ -266,7 +286,8 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
         if points is not None:
             points.remove()
         self._track.remove()
-        self.edits = self.found = self._field = None
+        self.edits = self.found = self._field = self._source = None
+        self._neurons_card.rename("Neurons")
         self._show_neurons()
 
     def _show_neurons(self) -> None:
@@ -299,7 +320,7 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
 
     def _follow_time(self) -> None:
         """Show neurons, and the cursors, where and when the viewer is."""
-        layer = self.form.layer
+        layer = self._source
         axis = None if layer is None else t_axis_of(layer)
         if layer is None or axis is None or self._field is None or self.edits is None:
             return
@@ -313,7 +334,7 @@ class NeuronsDock(QWidget):  # type: ignore[misc]
 
     def _go_to(self, t_s: float) -> None:
         """Move the slider of time."""
-        layer = self.form.layer
+        layer = self._source
         axis = None if layer is None else t_axis_of(layer)
         if layer is None or axis is None or self._field is None:
             return

@@ -33,14 +33,15 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class FieldReady:
-    """The movie was looked through: neurons can be measured anywhere in it."""
+class FoundIn:
+    """What was found in a movie, and where further neurons of it can be measured."""
 
     field: NeuronField
+    found: NeuronTraces
 
 
 def find_neurons(movie: Movie, search: Search, send: Send, watch: Watch) -> None:
-    """Send the `FieldReady` of a movie, then the `NeuronTraces` of what is found in it.
+    """Send what is `FoundIn` a movie.
 
     Raises
     ------
@@ -56,8 +57,7 @@ def find_neurons(movie: Movie, search: Search, send: Send, watch: Watch) -> None
         follow=search.follow,
         watch=watch,
     )
-    send(FieldReady(field))
-    send(field.measure(field.find(watch), watch))
+    send(FoundIn(field, field.measure(field.find(watch), watch)))
 
 
 def measure_again(field: NeuronField, neurons: Neurons, send: Send, watch: Watch) -> None:

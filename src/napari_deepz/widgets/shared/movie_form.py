@@ -8,7 +8,7 @@ from typing import Any
 from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit
 from napari.layers import Image, Layer
 from psygnal import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_deepz.optics import PLAUSIBLE_PIXELS_UM
 from napari_deepz.sampling import Sampling
@@ -33,7 +33,8 @@ from napari_deepz.widgets.shared.placement import LayerError, View
 from napari_deepz.widgets.shared.plain_text import PlainLabel
 
 NO_MOVIE = "Open a movie: an image with an axis t."
-_DIGITS = 4
+_DIGITS, _NARROWEST_CHARACTERS = 4, 14
+_NARROW = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
 class MovieForm:
@@ -91,6 +92,9 @@ class MovieForm:
             box.native.setKeyboardTracking(False)
         self.optics, self._has_planes = OpticsForm(), False
         self.says = PlainLabel()
+        for menu in (self.choice, self.further):
+            menu.native.setSizeAdjustPolicy(_NARROW)
+            menu.native.setMinimumContentsLength(_NARROWEST_CHARACTERS)
         self._rows = Rows(self.choice, self.further, self.at, self.pixel_size, self.rate)
         self.widget = QWidget()
         layout = QVBoxLayout(self.widget)
