@@ -201,7 +201,7 @@ def test_a_moving_sample_is_followed_and_its_track_shown(
     there = traces(dock).places_um[0] + np.array([0, 0, 12 * PIXEL_UM])
     dock.points.layer.add(row + np.array([0, 0, 0, 12]))
     wait(dock, qtbot)
-    np.testing.assert_allclose(dock.found.places_um[-1], there, atol=0.1)
+    np.testing.assert_allclose(dock.found.places_um[-1], there, atol=0.2)
 
 
 def test_exports_are_what_was_measured(filled: NeuronsDock, tmp_path: Path) -> None:
