@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 
+from napari_deepz.neurons.components import Components
 from napari_deepz.neurons.footprints import FootprintOptics, Footprints
 from napari_deepz.neurons.hidden import find_hidden
 from tests.neurons.test_footprints import DRY_20X
@@ -49,8 +50,15 @@ def movie_of(
 
 
 def found_in(frames: np.ndarray, known_um: np.ndarray, footprints: Footprints) -> np.ndarray:
-    typical = np.median(frames, axis=0).astype(np.float32)
-    return find_hidden(known_um, footprints, iter(frames), typical, RANGE_UM)
+    return find_hidden(known_um, footprints, components_of(frames), RANGE_UM)
+
+
+def components_of(frames: Iterable[np.ndarray]) -> Components:
+    every = [*frames]
+    typical = np.median(every, axis=0).astype(np.float32)
+    components = Components.of(iter(every), typical, DRY_20X.pixel_size_um)
+    assert components is not None
+    return components
 
 
 def away(found_um: np.ndarray, true_um: np.ndarray) -> float:
@@ -105,7 +113,7 @@ def test_parts_of_a_large_field_find_the_same(
 ) -> None:
     frames, known = movie_of(footprints, (3, 4), rng), PLACES_UM[[0, 1, 2, 5]]
     whole = found_in(frames, known, wrong)
-    monkeypatch.setattr("napari_deepz.neurons.hidden._FIELD_PX", 30)
+    monkeypatch.setattr("napari_deepz.neurons.components._FIELD_PX", 30)
     parts = found_in(frames, known, wrong)
     assert len(whole) == len(parts) == 2
     assert away(parts, whole) < 0.3
@@ -115,19 +123,20 @@ def test_components_of_a_long_movie_are_as_many(
     footprints: Footprints, wrong: Footprints, rng: np.random.Generator
 ) -> None:
     frames = movie_of(footprints, (4,), rng)
-    typical = np.median(frames, axis=0).astype(np.float32)
     known = np.delete(PLACES_UM, 4, axis=0)
 
     def again() -> Iterator[np.ndarray]:
         for _ in range(5):
             yield from frames
 
-    found = find_hidden(known, wrong, again(), typical, RANGE_UM)
+    components = components_of(again())
+    assert len(components.pictures) <= 2 + 64
+    found = find_hidden(known, wrong, components, RANGE_UM)
     assert len(found) == 1
     assert away(found, PLACES_UM[4:5]) < 0.6
 
 
 def test_nothing_is_found_without_light_or_neurons(footprints: Footprints) -> None:
     dark = np.zeros((5, 2, *SHAPE), np.float32)
-    assert found_in(dark, PLACES_UM, footprints).shape == (0, 3)
+    assert Components.of(iter(dark), dark[0], DRY_20X.pixel_size_um) is None
     assert found_in(dark + 1, np.empty((0, 3)), footprints).shape == (0, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_deepz.neurons.components import Components
 from napari_deepz.neurons.footprints import FootprintOptics, Footprints
 from napari_deepz.neurons.refining import refine
 from tests.neurons.test_footprints import DRY_20X
@@ -38,12 +39,15 @@ def frames(footprints: Footprints, rng: np.random.Generator) -> np.ndarray:
     return rng.poisson(clean).astype(np.float32)
 
 
-def typical_of(frames: np.ndarray) -> np.ndarray:
-    return np.median(frames, axis=0).astype(np.float32)
+def components_of(frames: np.ndarray) -> Components:
+    typical = np.median(frames, axis=0).astype(np.float32)
+    components = Components.of(iter(frames), typical, DRY_20X.pixel_size_um)
+    assert components is not None
+    return components
 
 
 def test_neurons_are_moved_to_where_they_are(footprints: Footprints, frames: np.ndarray) -> None:
-    found = refine(FOUND_UM, footprints, iter(frames), typical_of(frames))
+    found = refine(FOUND_UM, footprints, components_of(frames))
     off_um = np.abs(found.places_um - PLACES_UM)
     assert (off_um[:, 0] < 0.3).all()
     assert (off_um[:, 1:] < 0.1).all()
@@ -53,7 +57,7 @@ def test_neurons_are_moved_to_where_they_are(footprints: Footprints, frames: np.
 def test_the_radius_alone_is_found_for_places_that_are_known(
     footprints: Footprints, frames: np.ndarray
 ) -> None:
-    found = refine(PLACES_UM, footprints, iter(frames), typical_of(frames), moves=False)
+    found = refine(PLACES_UM, footprints, components_of(frames), moves=False)
     np.testing.assert_array_equal(found.places_um, PLACES_UM)
     assert found.radius_um == pytest.approx(RADIUS_UM, abs=0.05)
 
@@ -61,9 +65,9 @@ def test_the_radius_alone_is_found_for_places_that_are_known(
 def test_parts_of_a_large_field_find_the_same(
     footprints: Footprints, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = refine(FOUND_UM, footprints, iter(frames), typical_of(frames))
-    monkeypatch.setattr("napari_deepz.neurons.refining._FIELD_PX", 30)
-    parts = refine(FOUND_UM, footprints, iter(frames), typical_of(frames))
+    whole = refine(FOUND_UM, footprints, components_of(frames))
+    monkeypatch.setattr("napari_deepz.neurons.components._FIELD_PX", 30)
+    parts = refine(FOUND_UM, footprints, components_of(frames))
     np.testing.assert_allclose(parts.places_um, whole.places_um, atol=0.3)
     assert parts.radius_um == pytest.approx(whole.radius_um, abs=0.1)
 
@@ -72,14 +76,7 @@ def test_no_neuron_goes_far_from_where_it_was_found(
     footprints: Footprints, frames: np.ndarray
 ) -> None:
     wrong = PLACES_UM + np.array([0.0, 0.0, 2.5])
-    found = refine(wrong, footprints, iter(frames), typical_of(frames))
+    found = refine(wrong, footprints, components_of(frames))
     moved_um = np.abs(found.places_um - wrong).max(axis=0)
     assert (moved_um <= [2.0 + 1e-9, 0.7 + 1e-9, 0.7 + 1e-9]).all()
     assert moved_um[2] > 0.4
-
-
-def test_nothing_is_moved_without_light(footprints: Footprints) -> None:
-    dark = np.zeros((5, 2, *SHAPE), np.float32)
-    found = refine(FOUND_UM, footprints, iter(dark), dark[0])
-    np.testing.assert_array_equal(found.places_um, FOUND_UM)
-    assert found.radius_um == footprints.radius_um

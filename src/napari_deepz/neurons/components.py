@@ -1,15 +1,26 @@
-"""A movie as a few pictures: its rest, and the strongest components of what changes."""
+"""A movie as a few pictures: its rest, and the strongest components of what changes.
+
+They are looked at part by part, each with what surrounds it, so that a large field takes no more
+memory than a small one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.ndimage import maximum_filter
 
+from napari_deepz.neurons.footprints import Footprints
+
+Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
+_PIXEL_UM, _FIELD_PX = 0.65, 160
 _COMPONENTS = 64
 _LEAST_VARIANCE_SHARE = 0.05
 
@@ -18,27 +29,105 @@ _MOST_TIMES, _NOISE, _BESIDE = 3.0, 20.0, 11
 are taken to be at rest."""
 
 
-def components_of(
-    frames: Iterable[NDArray[np.floating]], typical: Pixels, bin_px: int
-) -> Pixels | None:
-    """Keep what frames show and how it changes, in memory that does not grow with their number.
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the field, seen with what surrounds it.
 
-    Parameters
+    Attributes
     ----------
-    frames : iterable of ndarray
-        (K, Y, X) each, counts above the offset of the camera; each is looked at once.
-    typical : ndarray
-        (K, Y, X) their temporal median.
-    bin_px : int
-        Side of the square blocks of pixels that are summed.
+    pictures : ndarray
+        As of `Components`.
+    corner_um : ndarray
+        (3,) z, y and x of its first pixel's centre.
+    own_um : ndarray
+        (2, 2) between which y, and which x, from its corner, neurons are its own.
+    """
 
-    Returns
-    -------
-    ndarray or None
+    pictures: Pixels
+    corner_um: Array
+    own_um: Array
+    pixel_um: float
+
+    def sees(self, places_um: Array) -> NDArray[np.bool_]:
+        """(N,) which places, from its corner, it shows."""
+        reach_um = np.array(self.pictures.shape[2:]) * self.pixel_um
+        return np.asarray(((places_um[:, 1:] > 0) & (places_um[:, 1:] < reach_um)).all(axis=1))
+
+    def owns(self, places_um: Array) -> NDArray[np.bool_]:
+        """(N,) which places, from its corner, are left to no other part."""
+        low_um, high_um = self.own_um.T
+        return np.asarray(((places_um[:, 1:] >= low_um) & (places_um[:, 1:] < high_um)).all(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """What frames show and how it changes, in memory that does not grow with their number.
+
+    Attributes
+    ----------
+    pictures : ndarray
         (1 + C + 1, K, Y / bin, X / bin) float32: the typical frame times the square root of the
         number of frames, the strongest components of what differs from it, and what a count
-        weighs; all in standard deviations of the noise. None without light, or of one frame.
+        weighs; all in standard deviations of the noise.
+    bin_px : int
+        Side of the square blocks of pixels that were summed.
+    pixel_um : float
+        Of the pictures.
     """
+
+    pictures: Pixels
+    bin_px: int
+    pixel_um: float
+
+    @classmethod
+    def of(
+        cls, frames: Iterable[NDArray[np.floating]], typical: Pixels, pixel_um: float
+    ) -> Components | None:
+        """Look at each frame once; None without light, or of one frame.
+
+        Parameters
+        ----------
+        frames : iterable of ndarray
+            (K, Y, X) each, counts above the offset of the camera, as bright as the typical one.
+        typical : ndarray
+            (K, Y, X) their temporal median.
+        pixel_um : float
+            Of the frames.
+        """
+        bin_px = max(1, round(_PIXEL_UM / pixel_um))
+        pictures = _pictures(frames, typical, bin_px)
+        return None if pictures is None else cls(pictures, bin_px, bin_px * pixel_um)
+
+    def parts(self, margin_px: int) -> Iterator[Part]:
+        """Go through the field, with so many pixels around each part."""
+        height, width = self.pictures.shape[2:]
+        tops, lefts = range(0, height, _FIELD_PX), range(0, width, _FIELD_PX)
+        for top, left in itertools.product(tops, lefts):
+            y, x = max(0, top - margin_px), max(0, left - margin_px)
+            bottom, right = top + _FIELD_PX + margin_px, left + _FIELD_PX + margin_px
+            seen = np.ascontiguousarray(self.pictures[:, :, y:bottom, x:right])
+            begin = np.array([top - y, left - x])
+            own_um = np.stack([begin, begin + _FIELD_PX], axis=1) * self.pixel_um
+            yield Part(seen, np.array([0.0, y, x]) * self.pixel_um, own_um, self.pixel_um)
+
+
+def binned_footprints(
+    footprints: Footprints, places_um: Array, shape: tuple[int, ...], bin_px: int
+) -> Pixels:
+    """(K * Y * X, N) footprints in pictures of a shape (K, Y, X) whose pixels are blocks."""
+    planes, height, width = shape
+    fine = (planes, height * bin_px, width * bin_px)
+    entries = sparse.coo_array(footprints.matrix(places_um, fine[1:]))
+    plane, y, x = np.unravel_index(entries.row, fine)
+    rows = (plane * height + y // bin_px) * width + x // bin_px
+    size = (planes * height * width, len(places_um))
+    found = sparse.coo_array((entries.data, (rows, entries.col)), shape=size)
+    return np.asarray(found.toarray(), np.float32)
+
+
+def _pictures(
+    frames: Iterable[NDArray[np.floating]], typical: Pixels, bin_px: int
+) -> Pixels | None:
     rest = _binned(typical, bin_px)
     spread = np.sqrt(np.maximum(rest, _LEAST_VARIANCE_SHARE * rest.mean()))
     if not rest.any():

@@ -16,6 +16,7 @@ from napari_deepz.movies.brightness import Brightness, measure_brightness
 from napari_deepz.movies.motion import Motion, largest_shift_um, measure_motion
 from napari_deepz.movies.movie import Movie
 from napari_deepz.neurons.activity import activity_of
+from napari_deepz.neurons.components import Components
 from napari_deepz.neurons.demixing import SEPARABLE_ERROR, Demixed, Demixer, demix_each
 from napari_deepz.neurons.drift import measure_drift
 from napari_deepz.neurons.editing import Neurons
@@ -135,10 +136,10 @@ class NeuronField:
             raise ValueError(NO_NEURON)
         range_um = range_of(self.movie, self.lens)
         footprints = self._footprints(np.array(range_um))
-        light = self.brightness.light
-        hidden_um = find_hidden(places_um, footprints, self._straight(watch), light, range_um)
-        found_um = np.concatenate([places_um, hidden_um])
-        refined = refine(found_um, footprints, self._straight(watch), light)
+        if (components := self._components(watch)) is None:
+            return Neurons.found(places_um)
+        hidden_um = find_hidden(places_um, footprints, components, range_um)
+        refined = refine(np.concatenate([places_um, hidden_um]), footprints, components)
         self._radius_um = refined.radius_um
         return Neurons.found(refined.places_um)
 
@@ -168,9 +169,10 @@ class NeuronField:
                 neurons.places_um, self.motion, movie, self.brightness, footprints, watch
             )
         if self._radius_um is None:
-            straight, light = self._straight(watch), self.brightness.light
-            refined = refine(neurons.places_um, footprints, straight, light, moves=False)
-            self._radius_um = refined.radius_um
+            self._radius_um = footprints.radius_um
+            if (components := self._components(watch)) is not None:
+                refined = refine(neurons.places_um, footprints, components, moves=False)
+                self._radius_um = refined.radius_um
         found = self._demixed(neurons, footprints.of_radius(self._radius_um), watch)
         tracks_um = np.array([self.places_in(neurons, t) for t in range(len(movie))])
         seen = within_field(tracks_um, movie)
@@ -180,8 +182,8 @@ class NeuronField:
         if count := int((~separable).sum()):
             are = "1 neuron is" if count == 1 else f"{count} neurons are"
             notes += (
-                f"{are} not separable: their light at rest cannot be told from that of their "
-                "neighbours, so that no trace is given.",
+                f"{are} not separable: the light at rest cannot be told from that of neighbours, so "
+                "that no trace is given.",
             )
         if count := int((~seen).any(axis=0).sum()):
             leave = "1 neuron leaves" if count == 1 else f"{count} neurons leave"
@@ -233,9 +235,13 @@ class NeuronField:
             progress.advance()
             watch.on_progress(progress)
 
-    def _straight(self, watch: Watch) -> Iterator[NDArray[np.float32]]:
-        for t, frame in enumerate(self._frames(watch)):
-            yield frame if self.motion is None else self.motion.straightened(frame, t)
+    def _components(self, watch: Watch) -> Components | None:
+        """Of the movie, straightened."""
+        frames = (
+            frame if self.motion is None else self.motion.straightened(frame, t)
+            for t, frame in enumerate(self._frames(watch))
+        )
+        return Components.of(frames, self.brightness.light, self.movie.pixel_um)
 
     def _moving(
         self, neurons: Neurons, footprints: Footprints, motion: Motion | Bending

@@ -8,23 +8,20 @@ of what is left, and does so with a time course of its own, there is a neuron.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
 
 import numpy as np
 import scipy.fft
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.ndimage import maximum_filter
 
-from napari_deepz.neurons.components import components_of
+from napari_deepz.neurons.components import Components, binned_footprints
 from napari_deepz.neurons.footprints import Footprints
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
-_PIXEL_UM, _Z_STEP_UM = 0.65, 1.0
-_FIELD_PX = 160
+_Z_STEP_UM = 1.0
 _ROUNDS, _MOST_LOOKED_AT = 2, 40
 _FINER_UM = tuple(itertools.product((-0.6, 0, 0.6), (-0.3, 0, 0.3), (-0.3, 0, 0.3)))
 
@@ -47,8 +44,7 @@ what only passes through the field has no rest."""
 def find_hidden(
     places_um: Array,
     footprints: Footprints,
-    frames: Iterable[NDArray[np.floating]],
-    typical: Pixels,
+    components: Components,
     range_um: tuple[float, float],
 ) -> Array:
     """Find further neurons in what those known leave over of a movie.
@@ -59,11 +55,8 @@ def find_hidden(
         (N, 3) z, y and x of known neurons, from the centre of the first pixel.
     footprints : Footprints
         What a neuron leaves; they must reach as far as `range_um`.
-    frames : iterable of ndarray
-        (K, Y, X) each, counts above the offset of the camera, as bright as the typical one. Each
-        is looked at once, and no more than 128 pictures are kept, each of summed pixels.
-    typical : ndarray
-        (K, Y, X) temporal median of the frames.
+    components : Components
+        Of the movie.
     range_um : tuple of float
         Between which depths neurons are looked for.
 
@@ -72,30 +65,14 @@ def find_hidden(
     ndarray
         (M, 3) places of further neurons, those first that explain most.
     """
-    bin_px = max(1, round(_PIXEL_UM / footprints.optics.sampling.pixel_size_um))
-    components = components_of(frames, typical, bin_px)
-    if not len(places_um) or components is None:
-        return np.empty((0, 3))
-    pixel_um = bin_px * footprints.optics.sampling.pixel_size_um
-    margin_px = footprints.side_px // 2 // bin_px
-    height, width = components.shape[2:]
+    bin_px = components.bin_px
     found = [np.empty((0, 3))]
-    for top, left in itertools.product(range(0, height, _FIELD_PX), range(0, width, _FIELD_PX)):
-        # Each part is seen with what surrounds it, and neurons in that are left to other parts.
-        y, x = max(0, top - margin_px), max(0, left - margin_px)
-        bottom, right = top + _FIELD_PX + margin_px, left + _FIELD_PX + margin_px
-        seen = np.ascontiguousarray(components[:, :, y:bottom, x:right])
-        corner_um = np.array([0.0, y, x]) * pixel_um
-        low_um = np.array([top - y, left - x]) * pixel_um
-        high_um = low_um + _FIELD_PX * pixel_um
-        near = places_um - corner_um
-        reach_um = np.array(seen.shape[2:]) * pixel_um
-        near = near[((near[:, 1:] > 0) & (near[:, 1:] < reach_um)).all(axis=1)]
+    for part in components.parts(footprints.side_px // 2 // bin_px):
+        near = places_um - part.corner_um
+        near = near[part.sees(near)]
         if len(near):
-            field = _Field(footprints, seen, bin_px, near)
-            new = field.search(range_um)
-            inside = ((new[:, 1:] >= low_um) & (new[:, 1:] < high_um)).all(axis=1)
-            found.append(new[inside] + corner_um)
+            new = _Field(footprints, part.pictures, bin_px, near).search(range_um)
+            found.append(new[part.owns(new)] + part.corner_um)
     return np.concatenate(found)
 
 
@@ -178,17 +155,10 @@ class _Field:
         self._places_um = np.vstack([self._places_um, place_um])
         self._traces = self._light()
 
-    def _columns(self, places_um: Array, shape: tuple[int, int] | None = None) -> Pixels:
-        """(K * Y * X, M) whitened footprints; as they are in a field of another shape."""
-        planes, height, width = self._shape if shape is None else (self._shape[0], *shape)
-        fine = (planes, height * self._bin_px, width * self._bin_px)
-        entries = sparse.coo_array(self._footprints.matrix(places_um, fine[1:]))
-        plane, y, x = np.unravel_index(entries.row, fine)
-        rows = (plane * height + y // self._bin_px) * width + x // self._bin_px
-        size = (planes * height * width, len(places_um))
-        found = sparse.coo_array((entries.data, (rows, entries.col)), shape=size).toarray()
-        weights = 1.0 if shape is not None else self._weights[:, None]
-        return np.asarray(found * weights, np.float32)
+    def _columns(self, places_um: Array) -> Pixels:
+        """(K * Y * X, M) whitened footprints."""
+        each = binned_footprints(self._footprints, places_um, self._shape, self._bin_px)
+        return np.asarray(each * self._weights[:, None])
 
     def _candidates(self, range_um: tuple[float, float]) -> Array:
         """(M, 3) where footprints add most, of a grid over the field."""
@@ -210,7 +180,8 @@ class _Field:
         centre_um = (half + 0.5) * self._pixel_um - self._pixel_um / self._bin_px / 2
         gains = np.zeros((len(depths_um), height, width))
         for index, z_um in enumerate(depths_um):
-            kernel = self._columns(np.array([[z_um, centre_um, centre_um]]), side)
+            centre = np.array([[z_um, centre_um, centre_um]])
+            kernel = binned_footprints(self._footprints, centre, (planes, *side), self._bin_px)
             wide = np.zeros((planes, *size), np.float32)
             wide[:, : side[0], : side[1]] = kernel.reshape(planes, *side)
             wide = np.roll(wide, (-half, -half), axis=(1, 2))

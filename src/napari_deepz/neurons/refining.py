@@ -8,23 +8,19 @@ changes. A place moves the less, the further it is from where the neuron was fou
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import nnls
 
-from napari_deepz.neurons.components import components_of
+from napari_deepz.neurons.components import Components, binned_footprints
 from napari_deepz.neurons.footprints import Footprints
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
-_PIXEL_UM, _FIELD_PX = 0.65, 160
 _ROUNDS = 4
 _STEPS_UM = np.array([0.25, 0.1, 0.1, 0.1])
 _SCATTER_UM = np.array([0.8, 0.3, 0.3])
@@ -52,12 +48,7 @@ class Refined:
 
 
 def refine(
-    places_um: Array,
-    footprints: Footprints,
-    frames: Iterable[NDArray[np.floating]],
-    typical: Pixels,
-    *,
-    moves: bool = True,
+    places_um: Array, footprints: Footprints, components: Components, *, moves: bool = True
 ) -> Refined:
     """Fit places and the common radius of neurons.
 
@@ -67,39 +58,23 @@ def refine(
         (N, 3) z, y and x of all neurons, from the centre of the first pixel.
     footprints : Footprints
         What a neuron leaves; they must reach 2 µm further than the places.
-    frames : iterable of ndarray
-        (K, Y, X) each, counts above the offset of the camera, as bright as the typical one; each
-        is looked at once.
-    typical : ndarray
-        (K, Y, X) temporal median of the frames.
+    components : Components
+        Of the movie.
     moves : bool, optional
         Whether places are fitted too, and not the radius alone.
     """
-    bin_px = max(1, round(_PIXEL_UM / footprints.optics.sampling.pixel_size_um))
-    pixel_um = bin_px * footprints.optics.sampling.pixel_size_um
-    seen_px = footprints.side_px // 2 // bin_px
-    pictures = components_of(frames, typical, bin_px)
-    if pictures is None or not len(places_um):
-        return Refined(places_um, footprints.radius_um)
+    bin_px = components.bin_px
     refined = places_um.copy()
     radii: list[float] = []
-    height, width = pictures.shape[2:]
-    for top, left in itertools.product(range(0, height, _FIELD_PX), range(0, width, _FIELD_PX)):
-        # Each part is seen with what surrounds it, and neurons in that are left to other parts.
-        y, x = max(0, top - seen_px), max(0, left - seen_px)
-        part = pictures[:, :, y : top + _FIELD_PX + seen_px, x : left + _FIELD_PX + seen_px]
-        corner_um = np.array([0.0, y, x]) * pixel_um
-        across_um = places_um[:, 1:] - corner_um[1:]
-        reach_um = np.array(part.shape[2:]) * pixel_um
-        near = np.asarray(((across_um > 0) & (across_um < reach_um)).all(axis=1))
-        off_um = places_um[:, 1:] - np.array([top, left]) * pixel_um
-        within = np.asarray(((off_um >= 0) & (off_um < _FIELD_PX * pixel_um)).all(axis=1))
-        inside = near & within
+    for part in components.parts(footprints.side_px // 2 // bin_px):
+        away_um = places_um - part.corner_um
+        near = part.sees(away_um)
+        inside = near & part.owns(away_um)
         if inside.any():
-            fit = _Fit(footprints, part, bin_px, places_um[near] - corner_um)
+            fit = _Fit(footprints, part.pictures, bin_px, away_um[near])
             for _ in range(_ROUNDS):
                 fit.move(moves=moves)
-            refined[inside] = (fit.places_um + corner_um)[inside[near]]
+            refined[inside] = (fit.places_um + part.corner_um)[inside[near]]
             radii += [fit.radius_um] * int(inside.sum())
     return Refined(refined, float(np.mean(radii)) if radii else footprints.radius_um)
 
@@ -174,12 +149,6 @@ class _Fit:
 
     def _columns(self, places_um: Array, radius_um: float) -> Pixels:
         """(P, N) whitened footprints."""
-        planes, height, width = self._shape
-        fine = (planes, height * self._bin_px, width * self._bin_px)
         sized = self._footprints.of_radius(radius_um)
-        entries = sparse.coo_array(sized.matrix(places_um, fine[1:]))
-        plane, y, x = np.unravel_index(entries.row, fine)
-        rows = (plane * height + y // self._bin_px) * width + x // self._bin_px
-        size = (planes * height * width, len(places_um))
-        found = sparse.coo_array((entries.data, (rows, entries.col)), shape=size).toarray()
-        return np.asarray(found * self._weights[:, None], np.float32)
+        each = binned_footprints(sized, places_um, self._shape, self._bin_px)
+        return np.asarray(each * self._weights[:, None])
