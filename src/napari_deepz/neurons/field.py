@@ -182,8 +182,8 @@ class NeuronField:
         if count := int((~separable).sum()):
             are = "1 neuron is" if count == 1 else f"{count} neurons are"
             notes += (
-                f"{are} not separable: the light at rest cannot be told from that of neighbours, so "
-                "that no trace is given.",
+                f"{are} not separable: the light at rest cannot be told from that of neighbours, "
+                "so that no trace is given.",
             )
         if count := int((~seen).any(axis=0).sum()):
             leave = "1 neuron leaves" if count == 1 else f"{count} neurons leave"
